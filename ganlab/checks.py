@@ -1,0 +1,77 @@
+"""What cannot work is refused before step 0, in a sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from ganlab.turn import Turn
+
+
+def positive(**counts: int) -> None:
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}; it counts something, so it is at least 1.")
+
+
+def trainer_settings(trainer: Trainer) -> None:
+    if trainer.precision in ("16-true", "bf16-true"):
+        raise ValueError(
+            f"trainer.precision {trainer.precision} keeps weights and optimizer state in half precision, in which a GAN's small\n"
+            "updates round to nothing. Use bf16-mixed or 16-mixed (half-precision products, float32 weights), or 32."
+        )
+    if trainer.max_epochs not in (None, -1):
+        raise ValueError(
+            f"trainer.max_epochs is {trainer.max_epochs}, but training data are one endless stream without epochs.\n"
+            "Give the budget in generator steps: trainer.max_steps."
+        )
+
+
+def batch_size(size: int, parts: int, *, what: str) -> None:
+    if size % parts:
+        raise ValueError(
+            f"A batch of {size} images cannot be cut into {parts} equal parts ({what}).\n"
+            f"Choose a batch size that is a multiple of {parts}."
+        )
+
+
+def few(batch: Any) -> Any:
+    return apply_to_collection(batch, Tensor, lambda t: t[:2])
+
+
+@torch.no_grad()
+def players(turn: Turn, generator: nn.Module, discriminator: nn.Module) -> None:
+    """Play two samples in evaluation mode, which leaves no trace, and compare shapes."""
+    training = [(module, module.training) for player in (generator, discriminator) for module in player.modules()]
+    for module, _ in training:
+        module.training = False
+    try:
+        if isinstance(turn.real, Tensor) and isinstance(turn.fake, Tensor):
+            _shapes(turn, type(generator).__name__, type(discriminator).__name__)
+    finally:
+        for module, mode in training:
+            module.training = mode
+
+
+def _shapes(turn: Turn, generator: str, discriminator: str) -> None:
+    wanted, made = tuple(turn.real.shape[1:]), tuple(turn.fake.shape[1:])
+    if made != wanted:
+        raise ValueError(
+            f"The data's images have the shape {wanted}, but {generator} makes {made}.\n"
+            "Leave image_shape out of the networks' arguments (the data tell them), or correct the data's size."
+        )
+    try:
+        logits = turn.real_logits
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{discriminator} cannot judge images of the shape {wanted}: {reason}") from error
+    if isinstance(logits, Tensor) and len(logits) != len(turn.real):
+        raise ValueError(
+            f"{discriminator} made logits of the shape {tuple(logits.shape)} from {len(turn.real)} images.\n"
+            "A discriminator returns one logit, or one map of logits, an image."
+        )

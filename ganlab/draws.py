@@ -1,0 +1,59 @@
+"""Random numbers as functions of what they are for, never of what was drawn before."""
+
+import hashlib
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def seed_for(*purpose: int | str) -> int:
+    """A seed which is the same for the same purpose on every machine, and unrelated for any other."""
+    return int.from_bytes(hashlib.blake2b(repr(purpose).encode(), digest_size=8).digest(), "little") >> 1
+
+
+def reseed(seed: int, device: torch.device) -> None:
+    """Seed what dropout, augmentation and noise of a picture's size draw from."""
+    # torch.manual_seed would also queue a seed, with a stack trace, for each device that was never used: a millisecond a call.
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
+
+
+class Draws:
+    """Numbers drawn for `total` samples at once, of which `rows` are handed out.
+
+    A turn draws for its global batch and hands each process and each micro-batch its own rows, so neither the number of processes
+    nor that of micro-batches changes what a sample is played with. Asking again after `restart` repeats the sequence.
+    """
+
+    def __init__(self, seed: int, total: int, *, device: torch.device | str, dtype: torch.dtype) -> None:
+        self.total = total
+        self.rows = slice(0, total)
+        self._options = {"device": device, "dtype": dtype}
+        self._source = torch.Generator(device).manual_seed(seed)
+        self._drawn: list[Tensor] = []
+        self._next = 0
+
+    def restart(self, rows: slice) -> None:
+        self.rows = rows
+        self._next = 0
+
+    def normal(self, *shape: int) -> Tensor:
+        return self._hand_out(lambda: torch.randn(self.total, *shape, generator=self._source, **self._options))
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Between 0 and 1."""
+        return self._hand_out(lambda: torch.rand(self.total, *shape, generator=self._source, **self._options))
+
+    def integers(self, below: int, *shape: int) -> Tensor:
+        device = self._options["device"]
+        return self._hand_out(
+            lambda: torch.randint(below, (self.total, *shape), generator=self._source, device=device)
+        )
+
+    def _hand_out(self, draw: Callable[[], Tensor]) -> Tensor:
+        if self._next == len(self._drawn):
+            self._drawn.append(draw())
+        self._next += 1
+        return self._drawn[self._next - 1][self.rows]

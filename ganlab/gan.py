@@ -1,0 +1,302 @@
+"""The game: one step for every variant, and the seams where a variant says what is new."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.plugins.precision import MixedPrecision
+from lightning.pytorch.strategies import ParallelStrategy
+from lightning.pytorch.utilities.data import extract_batch_size
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_, get_total_norm
+from torch.optim import Optimizer
+
+from ganlab import checks, losses
+from ganlab.augment import Augmentation, augment
+from ganlab.draws import Draws, reseed, seed_for
+from ganlab.ema import Average, kept
+from ganlab.record import Record, Terms, refuse_non_finite
+from ganlab.turn import Side, Turn, frozen, fused, split
+
+
+class GAN(LightningModule):
+    """The game without a loss. A variant overrides the smallest seam that says what is new:
+
+    `loss`, `penalties`, `discriminator_terms` and `generator_terms`, `judge`, `fake` / `real` / `latent` / `condition`,
+    `after_discriminator_step`. It never writes a loop.
+
+    Args:
+        generator: From latents (and conditions) to images.
+        discriminator: From images (and conditions) to logits.
+        generator_optimizer: From parameters to their optimizer; so, too, for the discriminator.
+        generator_scheduler: From an optimizer to its learning rate's schedule, counted in generator steps.
+        latent_size: Numbers in a latent.
+        latent_distribution: Standard normal, or uniform on [-1, 1].
+        critic_steps: The discriminator's turns before each turn of the generator, each with fresh reals.
+        accumulation: Micro-batches that a turn's batch is cut into; their gradients are averaged.
+        generator_clip: Largest norm of the generator's gradient.
+        discriminator_clip: Largest norm of the discriminator's gradient.
+        penalty_every: Penalise in each k-th generator step only, k times as hard.
+        penalty_precision: What the critic computes in during a turn with penalties; bf16 puts 3 % of error on their gradient.
+        ema_half_life: Images after which the generator's average has forgotten half.
+        ema_ramp: The half-life is at most this share of the images seen so far.
+        instance_noise: Standard deviation of the noise on every image that the discriminator sees.
+        instance_noise_steps: Generator steps in which that noise falls linearly to 0; null: it stays.
+        augmentations: Differentiable augmentations of every image that the discriminator sees, in this order.
+        compile: Compile both players with torch.compile; pays on GPUs, not on CPUs.
+        channels_last: Keep the weights of convolutions in the layout that is fast in half precision.
+        seed: All of the run's random numbers follow from it.
+    """
+
+    loss: losses.Loss
+
+    def __init__(
+        self,
+        *,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        generator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
+        discriminator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
+        generator_scheduler: LRSchedulerCallable | None = None,
+        discriminator_scheduler: LRSchedulerCallable | None = None,
+        latent_size: int = 128,
+        latent_distribution: Literal["normal", "uniform"] = "normal",
+        critic_steps: int = 1,
+        accumulation: int = 1,
+        generator_clip: float | None = None,
+        discriminator_clip: float | None = None,
+        penalty_every: int = 1,
+        penalty_precision: Literal["32", "bf16"] = "32",
+        ema_half_life: float = 10_000,
+        ema_ramp: float | None = 0.05,
+        instance_noise: float = 0.0,
+        instance_noise_steps: int | None = None,
+        augmentations: Sequence[Augmentation] = (),
+        compile: bool = False,
+        channels_last: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        checks.positive(critic_steps=critic_steps, accumulation=accumulation, penalty_every=penalty_every)
+        self.generator, self.discriminator = generator, discriminator
+        if channels_last:
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ema = Average(generator)
+        self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
+        self.generator_scheduler, self.discriminator_scheduler = generator_scheduler, discriminator_scheduler
+        self.latent_size, self.latent_distribution = latent_size, latent_distribution
+        self.critic_steps, self.accumulation = critic_steps, accumulation
+        self.generator_clip, self.discriminator_clip = generator_clip, discriminator_clip
+        self.penalty_every, self.penalty_precision = penalty_every, penalty_precision
+        self.ema_half_life, self.ema_ramp = ema_half_life, ema_ramp
+        self.instance_noise, self.instance_noise_steps = instance_noise, instance_noise_steps
+        self.augmentations = tuple(augmentations)
+        self.compiled = compile
+        self.seed = seed
+        self.images_per_step = 0
+        self.record = Record()
+        self.skipped_steps: Tensor
+        self.register_buffer("skipped_steps", torch.zeros(2, dtype=torch.long))
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.training_step is not GAN.training_step:
+            raise TypeError(
+                f"{cls.__name__} overrides training_step, which ganlab owns. Override the smallest seam that says what is new:\n"
+                "loss, penalties, discriminator_terms, generator_terms, judge, fake, real, latent, condition,\n"
+                "after_discriminator_step."
+            )
+
+    # The seams
+
+    def penalties(self, turn: Turn) -> Terms:
+        """Named extra terms of the discriminator that need gradients with respect to images."""
+        return {}
+
+    def discriminator_terms(self, turn: Turn) -> Terms:
+        terms = {"discriminator": self.loss.discriminator(turn.real_logits, turn.fake_logits)}
+        if turn.penalised:
+            terms |= {name: self.penalty_every * value for name, value in self.penalties(turn).items()}
+        return terms
+
+    def generator_terms(self, turn: Turn) -> Terms:
+        return {"generator": self.loss.generator(turn.fake_logits, lambda: turn.real_logits)}
+
+    def judge(self, images: Any, condition: Any) -> Any:
+        return self.discriminator(images) if condition is None else self.discriminator(images, condition)
+
+    def fake(self, generator: nn.Module, latent: Tensor, condition: Any) -> Any:
+        """`generator` is this game's, or its average."""
+        return generator(latent) if condition is None else generator(latent, condition)
+
+    def real(self, batch: Any) -> Any:
+        """A batch is the images, or a tuple that begins with them: (images, labels)."""
+        return batch if isinstance(batch, Tensor) else batch[0]
+
+    def latent(self, draws: Draws) -> Tensor:
+        if self.latent_distribution == "normal":
+            return draws.normal(self.latent_size)
+        return 2 * draws.uniform(self.latent_size) - 1
+
+    def condition(self, batch: Any) -> Any:
+        """What both players are told besides; None: nothing."""
+        return None
+
+    def after_discriminator_step(self, logged: Terms) -> None:
+        """Called with the turn's terms and notes, averaged over this process's batch."""
+
+    # The step
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        if not self.images_per_step:
+            self._refuse(batch)
+        self.images_per_step = extract_batch_size(batch) * self.trainer.world_size
+        turns = split(batch, self.critic_steps)
+        logged: Terms = {}
+        for index, samples in enumerate(turns):
+            played = self._play(self._sides[0], samples, index)
+            logged |= played
+            with torch.no_grad():
+                self.after_discriminator_step(played)
+        logged = self._play(self._sides[1], turns[-1], self.critic_steps) | logged
+        keep = kept(self.images_per_step, self.images_seen, self.ema_half_life, self.ema_ramp)
+        self.ema.update(self.generator, keep)
+        for scheduler in self._schedulers:
+            scheduler.step()
+        if self._logs(self.global_step):
+            self._log(logged)
+
+    def _play(self, side: Side, batch: Any, index: int) -> Terms:
+        """One turn: its micro-batches' gradients, then the optimizer's step."""
+        step, size = self.global_step, extract_batch_size(batch) // self.accumulation
+        penalised = side.penalised and step % self.penalty_every == 0
+        draws = self._draws(step, index, size * self.accumulation * self.trainer.world_size)
+        logged: Terms = {}
+        with frozen(side.opponent):
+            for micro, samples in enumerate(split(batch, self.accumulation)):
+                start = (self.global_rank * self.accumulation + micro) * size
+                draws.restart(slice(start, start + size))
+                reseed(seed_for(self.seed, step, index, self.global_rank, micro), self.device)
+                turn = Turn(self, samples, draws, generating=side.generating, penalised=penalised)
+                terms = self._gradients(side, turn, last=micro == self.accumulation - 1)
+                self.record.add(step, terms)
+                for name, value in (terms | turn.notes).items():
+                    logged[name] = logged.get(name, 0) + value.detach() / self.accumulation
+        self._optimise(side, logged)
+        return logged
+
+    def _gradients(self, side: Side, turn: Turn, *, last: bool) -> Terms:
+        with self._penalty_autocast() if turn.penalised else nullcontext():
+            terms = side.terms(turn)
+        strategy = self.trainer.strategy
+        unsynchronised = isinstance(strategy, ParallelStrategy) and not last
+        # Backward leaves autocast, which would lower the products of a linear layer's (double) backward pass again.
+        with strategy.block_backward_sync() if unsynchronised else nullcontext():
+            with torch.autocast(self.device.type, enabled=False):
+                self.manual_backward(sum(terms.values()) / self.accumulation)
+        return terms
+
+    def _optimise(self, side: Side, logged: Terms) -> None:
+        self._stepping = side, logged
+        if side.generating:
+            self.optimizers()[1].step()  # type: ignore[index]
+        else:
+            # Lightning counts every LightningOptimizer.step() in global_step; ours counts generator steps alone.
+            self.trainer.strategy.optimizer_step(side.optimizer, lambda: None)
+        side.optimizer.zero_grad()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Gradients are unscaled here, and only here, when a scaler is at work."""
+        side, logged = self._stepping
+        parameters = [p for p in side.player.parameters() if p.grad is not None]
+        gradients = [p.grad for p in parameters]
+        if self._scaled:
+            self.skipped_steps[side.generating] += ~get_total_norm(gradients, torch.inf).isfinite()
+        if side.clip is not None:
+            logged[f"{side.name}_gradient_norm"] = clip_grad_norm_(parameters, side.clip)
+        elif self._logs(self.global_step + 1):
+            logged[f"{side.name}_gradient_norm"] = get_total_norm(gradients)
+
+    def _draws(self, step: int, index: int, total: int) -> Draws:
+        return Draws(seed_for(self.seed, step, index), total, device=self.device, dtype=self.dtype)
+
+    # What the step needs
+
+    def seen(self, images: Any) -> Any:
+        """What the discriminator sees of images: with instance noise, augmented."""
+        if self.instance_noise:
+            left = 1 - self.global_step / self.instance_noise_steps if self.instance_noise_steps else 1.0
+            images = images + self.instance_noise * max(left, 0.0) * torch.randn_like(images)
+        return augment(images, self.augmentations)
+
+    def uncompiled(self, wanted: bool) -> AbstractContextManager:
+        """Compiled networks have no double backward."""
+        return torch.compiler.set_stance("force_eager") if wanted and self.compiled else nullcontext()
+
+    def _penalty_autocast(self) -> AbstractContextManager:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.penalty_precision == "bf16")
+
+    @property
+    def images_seen(self) -> int:
+        """Real images shown to the discriminator, over all processes."""
+        return self.global_step * self.images_per_step
+
+    @property
+    def _scaled(self) -> bool:
+        plugin = self.trainer.precision_plugin
+        return isinstance(plugin, MixedPrecision) and plugin.scaler is not None
+
+    def _logs(self, step: int) -> bool:
+        return step % self.trainer.log_every_n_steps == 0
+
+    def _log(self, logged: Terms) -> None:
+        self._look()
+        if self._scaled:
+            logged |= {"discriminator_skipped": self.skipped_steps[0], "generator_skipped": self.skipped_steps[1]}
+        # One message between processes for all values, instead of one each.
+        mean = self.trainer.strategy.reduce(torch.stack([v.to(self.dtype) for v in logged.values()]), reduce_op="mean")
+        self.log_dict(dict(zip(logged, mean.unbind(), strict=True)))
+        # Lightning takes the value named "step" for the logger's x axis.
+        self.log_dict({"images": float(self.images_seen), "step": float(self.global_step)})
+
+    def _look(self) -> None:
+        self.record.look(lambda first: self.trainer.strategy.reduce(first, reduce_op="min"), forgiving=self._scaled)
+
+    # Lightning's hooks
+
+    def setup(self, stage: str) -> None:
+        checks.trainer_settings(self.trainer)
+
+    def configure_model(self) -> None:
+        if self.compiled and self.generator._compiled_call_impl is None:
+            self.generator.compile()
+            self.discriminator.compile()
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        discriminator = fused(self.discriminator_optimizer(self.discriminator.parameters()))
+        generator = fused(self.generator_optimizer(self.generator.parameters()))
+        penalised = type(self).penalties is not GAN.penalties
+        self._sides = (
+            Side("discriminator", self.discriminator, self.generator, self.discriminator_terms, discriminator,
+                 self.discriminator_clip, generating=False, penalised=penalised),
+            Side("generator", self.generator, self.discriminator, self.generator_terms, generator,
+                 self.generator_clip, generating=True, penalised=False),
+        )
+        schedules = ((self.discriminator_scheduler, discriminator), (self.generator_scheduler, generator))
+        self._schedulers = [schedule(optimizer) for schedule, optimizer in schedules if schedule]
+        return [discriminator, generator], self._schedulers
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._look()
+        refuse_non_finite(checkpoint["state_dict"])
+
+    def _refuse(self, batch: Any) -> None:
+        """What only a batch can tell, before it is played."""
+        what = f"critic_steps {self.critic_steps} x accumulation {self.accumulation}"
+        checks.batch_size(extract_batch_size(batch), self.critic_steps * self.accumulation, what=what)
+        draws = self._draws(0, 0, 2)
+        checks.players(Turn(self, checks.few(batch), draws, generating=False, penalised=False), self.generator, self.discriminator)

@@ -1,0 +1,114 @@
+"""The adversarial losses: two equations each, on logits.
+
+`discriminator(real, fake)` is minimised in the discriminator's turn, `generator(fake, real)` in the generator's. There `real`
+is a function: only an equation that calls it makes the discriminator judge the reals once more. Real and fake logits are paired
+by their position in the batch.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor
+from torch.nn.functional import relu, softplus
+
+Logits = Callable[[], Tensor]
+
+
+class Loss:
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def generator(self, fake: Tensor, real: Logits) -> Tensor:
+        raise NotImplementedError
+
+
+class Minimax(Loss):
+    """Goodfellow et al. 2014, arXiv:1406.2661, eq. 1, with D = sigmoid(logit)."""
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return softplus(-real).mean() + softplus(fake).mean()
+
+    def generator(self, fake: Tensor, real: Logits) -> Tensor:
+        return -softplus(fake).mean()
+
+
+class NonSaturating(Loss):
+    """Goodfellow et al. 2014, arXiv:1406.2661, section 3: the generator maximises log D(G(z)).
+
+    `smoothing` moves the discriminator's target for reals from 1 to 1 - smoothing and leaves that for fakes at 0 (one-sided
+    label smoothing, Salimans et al. 2016, arXiv:1606.03498, section 3.4).
+    """
+
+    def __init__(self, smoothing: float = 0.0) -> None:
+        if not 0 <= smoothing < 1:
+            raise ValueError(f"smoothing is {smoothing}; it is the share taken off the target 1, at least 0 and below 1")
+        self.smoothing = smoothing
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        # Cross-entropy to the target 1 - s is softplus(-x) + s x.
+        return (softplus(-real) + self.smoothing * real).mean() + softplus(fake).mean()
+
+    def generator(self, fake: Tensor, real: Logits) -> Tensor:
+        return softplus(-fake).mean()
+
+
+class LeastSquares(Loss):
+    """Mao et al. 2017, arXiv:1611.04076, eq. 9: targets a = 0 for fakes, b = 1 for reals, c = 1 for the generator."""
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return ((real - 1).square().mean() + fake.square().mean()) / 2
+
+    def generator(self, fake: Tensor, real: Logits) -> Tensor:
+        return (fake - 1).square().mean() / 2
+
+
+class Wasserstein(Loss):
+    """Arjovsky et al. 2017, arXiv:1701.07875, eq. 2, as a loss."""
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return fake.mean() - real.mean()
+
+    def generator(self, fake: Tensor, real: Logits) -> Tensor:
+        return -fake.mean()
+
+
+class Hinge(Loss):
+    """Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eqs. 16 and 17."""
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return relu(1 - real).mean() + relu(1 + fake).mean()
+
+    def generator(self, fake: Tensor, real: Logits) -> Tensor:
+        return -fake.mean()
+
+
+class RelativisticPaired(Loss):
+    """Jolicoeur-Martineau 2018, arXiv:1807.00734, section 4.1 (RpGAN), with f(x) = softplus(-x)."""
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return softplus(fake - real).mean()
+
+    def generator(self, fake: Tensor, real: Logits) -> Tensor:
+        return softplus(real() - fake).mean()
+
+
+class RelativisticAverage(Loss):
+    """Jolicoeur-Martineau 2018, arXiv:1807.00734, section 4.2 (RaSGAN).
+
+    Each logit is compared with the mean logit of the other kind, so samples are coupled: the means are those of one process's
+    micro-batch.
+    """
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return softplus(fake.mean() - real).mean() + softplus(fake - real.mean()).mean()
+
+    def generator(self, fake: Tensor, real: Logits) -> Tensor:
+        return self.discriminator(fake, real())
+
+
+minimax = Minimax()
+non_saturating = NonSaturating()
+least_squares = LeastSquares()
+wasserstein = Wasserstein()
+hinge = Hinge()
+relativistic = RelativisticPaired()
+relativistic_average = RelativisticAverage()

@@ -1,0 +1,20 @@
+"""Every variant that ships; a user's own needs no entry anywhere."""
+
+from ganlab.variants.classic import HingeGAN, LSGAN, MinimaxGAN, NonSaturatingGAN, RelativisticGAN
+from ganlab.variants.dragan import DRAGAN
+from ganlab.variants.r1gan import R1GAN
+from ganlab.variants.r3gan import R3GAN
+from ganlab.variants.wgan import WGAN, WGANGP
+
+__all__ = [
+    "DRAGAN",
+    "LSGAN",
+    "R1GAN",
+    "R3GAN",
+    "WGAN",
+    "WGANGP",
+    "HingeGAN",
+    "MinimaxGAN",
+    "NonSaturatingGAN",
+    "RelativisticGAN",
+]

@@ -1,0 +1,26 @@
+from typing import Any
+
+from ganlab import losses
+from ganlab.gan import GAN
+from ganlab.penalties import one_centred, perturbed
+from ganlab.record import Terms
+from ganlab.turn import Turn
+
+
+class DRAGAN(GAN):
+    """Kodali et al. 2017, arXiv:1705.07215: slope 1 around the reals, against sharp local equilibria. Couples samples.
+
+    Args:
+        gamma: Weight of the gradient penalty, the paper's lambda.
+        strength: Size of the noise around the reals, in standard deviations of the data.
+    """
+
+    loss = losses.non_saturating
+
+    def __init__(self, *, gamma: float = 10.0, strength: float = 0.5, **base: Any) -> None:
+        super().__init__(**base)
+        self.gamma, self.strength = gamma, strength
+
+    def penalties(self, turn: Turn) -> Terms:
+        around = perturbed(turn.real, self.strength)
+        return {"gradient_penalty": self.gamma * one_centred(around, turn.logits(around))}

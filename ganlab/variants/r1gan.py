@@ -1,0 +1,24 @@
+from typing import Any
+
+from ganlab import losses
+from ganlab.gan import GAN
+from ganlab.penalties import zero_centred
+from ganlab.record import Terms
+from ganlab.turn import Turn
+
+
+class R1GAN(GAN):
+    """Mescheder et al. 2018, arXiv:1801.04406: the non-saturating game, flat at the reals, which makes it converge.
+
+    Args:
+        gamma: Weight of the gradient penalty.
+    """
+
+    loss = losses.non_saturating
+
+    def __init__(self, *, gamma: float = 10.0, **base: Any) -> None:
+        super().__init__(**base)
+        self.gamma = gamma
+
+    def penalties(self, turn: Turn) -> Terms:
+        return {"r1": self.gamma / 2 * zero_centred(turn.real, turn.real_logits)}

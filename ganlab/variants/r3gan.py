@@ -1,0 +1,40 @@
+from typing import Any
+
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+
+from ganlab import losses
+from ganlab.gan import GAN
+from ganlab.penalties import zero_centred
+from ganlab.record import Terms
+from ganlab.turn import Turn
+
+
+class R3GAN(GAN):
+    """Huang et al. 2024, arXiv:2501.05441: relativistic pairing, zero-centred penalties on real and fake.
+
+    Args:
+        gamma: Weight of both gradient penalties.
+    """
+
+    loss = losses.relativistic
+
+    def __init__(
+        self,
+        *,
+        gamma: float = 1.0,
+        generator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.0, 0.99)),
+        discriminator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.0, 0.99)),
+        **base: Any,
+    ) -> None:
+        super().__init__(
+            generator_optimizer=generator_optimizer, discriminator_optimizer=discriminator_optimizer, **base
+        )
+        self.gamma = gamma
+
+    def penalties(self, turn: Turn) -> Terms:
+        half = self.gamma / 2
+        return {
+            "r1": half * zero_centred(turn.real, turn.real_logits),
+            "r2": half * zero_centred(turn.fake, turn.fake_logits),
+        }

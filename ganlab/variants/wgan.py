@@ -1,0 +1,73 @@
+from typing import Any
+
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+
+from ganlab import losses
+from ganlab.gan import GAN
+from ganlab.penalties import interpolates, one_centred
+from ganlab.record import Terms
+from ganlab.turn import Turn
+
+
+class WGAN(GAN):
+    """Arjovsky et al. 2017, arXiv:1701.07875: a critic kept Lipschitz by clipping its weights (algorithm 1).
+
+    Args:
+        clip: Largest absolute value of the critic's weights.
+    """
+
+    loss = losses.wasserstein
+
+    def __init__(
+        self,
+        *,
+        clip: float = 0.01,
+        critic_steps: int = 5,
+        generator_optimizer: OptimizerCallable = lambda p: torch.optim.RMSprop(p, lr=5e-5),
+        discriminator_optimizer: OptimizerCallable = lambda p: torch.optim.RMSprop(p, lr=5e-5),
+        **base: Any,
+    ) -> None:
+        super().__init__(
+            critic_steps=critic_steps,
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            **base,
+        )
+        self.clip = clip
+
+    def after_discriminator_step(self, logged: Terms) -> None:
+        for parameter in self.discriminator.parameters():
+            parameter.clamp_(-self.clip, self.clip)
+
+
+class WGANGP(GAN):
+    """Gulrajani et al. 2017, arXiv:1704.00028: a critic kept Lipschitz by a gradient penalty (algorithm 1).
+
+    Args:
+        gamma: Weight of the gradient penalty, the paper's lambda.
+    """
+
+    loss = losses.wasserstein
+
+    def __init__(
+        self,
+        *,
+        gamma: float = 10.0,
+        critic_steps: int = 5,
+        generator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=1e-4, betas=(0.0, 0.9)),
+        discriminator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=1e-4, betas=(0.0, 0.9)),
+        **base: Any,
+    ) -> None:
+        super().__init__(
+            critic_steps=critic_steps,
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            **base,
+        )
+        self.gamma = gamma
+
+    def penalties(self, turn: Turn) -> Terms:
+        share = turn.draws.uniform(*[1] * (turn.real.ndim - 1))
+        between = interpolates(turn.real, turn.fake, share)
+        return {"gradient_penalty": self.gamma * one_centred(between, turn.logits(between))}
