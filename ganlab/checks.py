@@ -9,6 +9,8 @@ from lightning.pytorch import Trainer
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
+from ganlab.refused import Refused
+
 if TYPE_CHECKING:
     from ganlab.turn import Turn
 
@@ -16,25 +18,31 @@ if TYPE_CHECKING:
 def positive(**counts: int) -> None:
     for name, value in counts.items():
         if value < 1:
-            raise ValueError(f"{name} is {value}; it counts something, so it is at least 1.")
+            raise Refused(f"{name} is {value}; it counts something, so it is at least 1.")
 
 
 def trainer_settings(trainer: Trainer) -> None:
     if trainer.precision in ("16-true", "bf16-true"):
-        raise ValueError(
+        raise Refused(
             f"trainer.precision {trainer.precision} keeps weights and optimizer state in half precision, in which a GAN's small\n"
             "updates round to nothing. Use bf16-mixed or 16-mixed (half-precision products, float32 weights), or 32."
         )
     if trainer.max_epochs not in (None, -1):
-        raise ValueError(
+        raise Refused(
             f"trainer.max_epochs is {trainer.max_epochs}, but training data are one endless stream without epochs.\n"
             "Give the budget in generator steps: trainer.max_steps."
+        )
+
+    if trainer.overfit_batches:
+        raise Refused(
+            "trainer.overfit_batches would replace the stream of positions by a plain sampler.\n"
+            "For a tiny training set give the data a folder with few images."
         )
 
 
 def batch_size(size: int, parts: int, *, what: str) -> None:
     if size % parts:
-        raise ValueError(
+        raise Refused(
             f"A batch of {size} images cannot be cut into {parts} equal parts ({what}).\n"
             f"Choose a batch size that is a multiple of {parts}."
         )
@@ -47,7 +55,9 @@ def few(batch: Any) -> Any:
 @torch.no_grad()
 def players(turn: Turn, generator: nn.Module, discriminator: nn.Module) -> None:
     """Play two samples in evaluation mode, which leaves no trace, and compare shapes."""
-    training = [(module, module.training) for player in (generator, discriminator) for module in player.modules()]
+    training = [
+        (module, module.training) for player in (generator, discriminator) for module in player.modules()
+    ]
     for module, _ in training:
         module.training = False
     try:
@@ -61,7 +71,7 @@ def players(turn: Turn, generator: nn.Module, discriminator: nn.Module) -> None:
 def _shapes(turn: Turn, generator: str, discriminator: str) -> None:
     wanted, made = tuple(turn.real.shape[1:]), tuple(turn.fake.shape[1:])
     if made != wanted:
-        raise ValueError(
+        raise Refused(
             f"The data's images have the shape {wanted}, but {generator} makes {made}.\n"
             "Leave image_shape out of the networks' arguments (the data tell them), or correct the data's size."
         )
@@ -69,9 +79,9 @@ def _shapes(turn: Turn, generator: str, discriminator: str) -> None:
         logits = turn.real_logits
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"{discriminator} cannot judge images of the shape {wanted}: {reason}") from error
+        raise Refused(f"{discriminator} cannot judge images of the shape {wanted}: {reason}") from error
     if isinstance(logits, Tensor) and len(logits) != len(turn.real):
-        raise ValueError(
+        raise Refused(
             f"{discriminator} made logits of the shape {tuple(logits.shape)} from {len(turn.real)} images.\n"
             "A discriminator returns one logit, or one map of logits, an image."
         )

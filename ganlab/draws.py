@@ -40,7 +40,9 @@ class Draws:
         self._next = 0
 
     def normal(self, *shape: int) -> Tensor:
-        return self._hand_out(lambda: torch.randn(self.total, *shape, generator=self._source, **self._options))
+        return self._hand_out(
+            lambda: torch.randn(self.total, *shape, generator=self._source, **self._options)
+        )
 
     def uniform(self, *shape: int) -> Tensor:
         """Between 0 and 1."""

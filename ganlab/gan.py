@@ -18,8 +18,9 @@ from ganlab import checks, losses
 from ganlab.augment import Augmentation, augment
 from ganlab.draws import Draws, reseed, seed_for
 from ganlab.ema import Average, kept
+from ganlab.recipe import recipe
 from ganlab.record import Record, Terms, refuse_non_finite
-from ganlab.turn import Side, Turn, frozen, fused, split
+from ganlab.turn import Side, Turn, frozen, fused, raised, split
 
 
 class GAN(LightningModule):
@@ -58,8 +59,8 @@ class GAN(LightningModule):
         *,
         generator: nn.Module,
         discriminator: nn.Module,
-        generator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
-        discriminator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
+        generator_optimizer: OptimizerCallable = recipe(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999)),
+        discriminator_optimizer: OptimizerCallable = recipe(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999)),
         generator_scheduler: LRSchedulerCallable | None = None,
         discriminator_scheduler: LRSchedulerCallable | None = None,
         latent_size: int = 128,
@@ -238,7 +239,9 @@ class GAN(LightningModule):
         return torch.compiler.set_stance("force_eager") if wanted and self.compiled else nullcontext()
 
     def _penalty_autocast(self) -> AbstractContextManager:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.penalty_precision == "bf16")
+        return torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.penalty_precision == "bf16"
+        )
 
     @property
     def images_seen(self) -> int:
@@ -256,15 +259,33 @@ class GAN(LightningModule):
     def _log(self, logged: Terms) -> None:
         self._look()
         if self._scaled:
-            logged |= {"discriminator_skipped": self.skipped_steps[0], "generator_skipped": self.skipped_steps[1]}
+            logged |= {
+                "discriminator_skipped": self.skipped_steps[0],
+                "generator_skipped": self.skipped_steps[1],
+            }
         # One message between processes for all values, instead of one each.
-        mean = self.trainer.strategy.reduce(torch.stack([v.to(self.dtype) for v in logged.values()]), reduce_op="mean")
+        mean = self.trainer.strategy.reduce(
+            torch.stack([v.to(self.dtype) for v in logged.values()]), reduce_op="mean"
+        )
         self.log_dict(dict(zip(logged, mean.unbind(), strict=True)))
         # Lightning takes the value named "step" for the logger's x axis.
         self.log_dict({"images": float(self.images_seen), "step": float(self.global_step)})
 
     def _look(self) -> None:
-        self.record.look(lambda first: self.trainer.strategy.reduce(first, reduce_op="min"), forgiving=self._scaled)
+        self.record.look(
+            lambda first: self.trainer.strategy.reduce(first, reduce_op="min"), forgiving=self._scaled
+        )
+
+    @torch.no_grad()
+    def sample(self, count: int, *, seed: int, raw: bool = False) -> Tensor:
+        """Images of latents that follow from the seed alone, by the generator's average, or by the generator itself (`raw`)."""
+        network = self.generator if raw else self.ema
+        training = network.training
+        network.eval()
+        draws = Draws(seed, count, device=self.device, dtype=self.dtype)
+        images = self.fake(network, self.latent(draws), None)
+        network.train(training)
+        return images
 
     # Lightning's hooks
 
@@ -281,14 +302,36 @@ class GAN(LightningModule):
         generator = fused(self.generator_optimizer(self.generator.parameters()))
         penalised = type(self).penalties is not GAN.penalties
         self._sides = (
-            Side("discriminator", self.discriminator, self.generator, self.discriminator_terms, discriminator,
-                 self.discriminator_clip, generating=False, penalised=penalised),
-            Side("generator", self.generator, self.discriminator, self.generator_terms, generator,
-                 self.generator_clip, generating=True, penalised=False),
+            Side(
+                "discriminator",
+                self.discriminator,
+                self.generator,
+                self.discriminator_terms,
+                discriminator,
+                self.discriminator_clip,
+                generating=False,
+                penalised=penalised,
+            ),
+            Side(
+                "generator",
+                self.generator,
+                self.discriminator,
+                self.generator_terms,
+                generator,
+                self.generator_clip,
+                generating=True,
+                penalised=False,
+            ),
         )
         schedules = ((self.discriminator_scheduler, discriminator), (self.generator_scheduler, generator))
         self._schedulers = [schedule(optimizer) for schedule, optimizer in schedules if schedule]
         return [discriminator, generator], self._schedulers
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Log how reals that were never trained on are judged; the further below `real_logit`, the more is learned by heart."""
+        if self.real(batch).shape[0]:
+            logits = raised(self.judge(self.real(batch), self.condition(batch)))
+            self.log("held_out_logit", logits.mean(), batch_size=len(logits), sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._look()
@@ -299,4 +342,8 @@ class GAN(LightningModule):
         what = f"critic_steps {self.critic_steps} x accumulation {self.accumulation}"
         checks.batch_size(extract_batch_size(batch), self.critic_steps * self.accumulation, what=what)
         draws = self._draws(0, 0, 2)
-        checks.players(Turn(self, checks.few(batch), draws, generating=False, penalised=False), self.generator, self.discriminator)
+        checks.players(
+            Turn(self, checks.few(batch), draws, generating=False, penalised=False),
+            self.generator,
+            self.discriminator,
+        )

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
+from ganlab.refused import Refused
+
 Logits = Callable[[], Tensor]
 
 
@@ -40,7 +42,9 @@ class NonSaturating(Loss):
 
     def __init__(self, smoothing: float = 0.0) -> None:
         if not 0 <= smoothing < 1:
-            raise ValueError(f"smoothing is {smoothing}; it is the share taken off the target 1, at least 0 and below 1")
+            raise Refused(
+                f"smoothing is {smoothing}; it is the share taken off the target 1, at least 0 and below 1"
+            )
         self.smoothing = smoothing
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:

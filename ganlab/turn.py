@@ -50,7 +50,12 @@ def fused(optimizer: Optimizer) -> Optimizer:
     """Let Adam update all parameters in one kernel, wherever its author did not choose otherwise."""
     if isinstance(optimizer, (Adam, AdamW)):
         for group in optimizer.param_groups:
-            chosen = group["foreach"] or group["capturable"] or group["differentiable"] or group["fused"] is not None
+            chosen = (
+                group["foreach"]
+                or group["capturable"]
+                or group["differentiable"]
+                or group["fused"] is not None
+            )
             if not chosen and {p.device.type for p in group["params"]} <= {"cpu", "cuda"}:
                 group["fused"] = True
         # Or else a gradient scaler would leave unscaling to the kernel, and clipping would see scaled gradients.

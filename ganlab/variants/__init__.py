@@ -1,6 +1,6 @@
 """Every variant that ships; a user's own needs no entry anywhere."""
 
-from ganlab.variants.classic import HingeGAN, LSGAN, MinimaxGAN, NonSaturatingGAN, RelativisticGAN
+from ganlab.variants.classic import LSGAN, HingeGAN, MinimaxGAN, NonSaturatingGAN, RelativisticGAN
 from ganlab.variants.dragan import DRAGAN
 from ganlab.variants.r1gan import R1GAN
 from ganlab.variants.r3gan import R3GAN

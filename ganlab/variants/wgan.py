@@ -6,6 +6,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from ganlab import losses
 from ganlab.gan import GAN
 from ganlab.penalties import interpolates, one_centred
+from ganlab.recipe import recipe
 from ganlab.record import Terms
 from ganlab.turn import Turn
 
@@ -24,8 +25,8 @@ class WGAN(GAN):
         *,
         clip: float = 0.01,
         critic_steps: int = 5,
-        generator_optimizer: OptimizerCallable = lambda p: torch.optim.RMSprop(p, lr=5e-5),
-        discriminator_optimizer: OptimizerCallable = lambda p: torch.optim.RMSprop(p, lr=5e-5),
+        generator_optimizer: OptimizerCallable = recipe(torch.optim.RMSprop, lr=5e-5),
+        discriminator_optimizer: OptimizerCallable = recipe(torch.optim.RMSprop, lr=5e-5),
         **base: Any,
     ) -> None:
         super().__init__(
@@ -55,8 +56,8 @@ class WGANGP(GAN):
         *,
         gamma: float = 10.0,
         critic_steps: int = 5,
-        generator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=1e-4, betas=(0.0, 0.9)),
-        discriminator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=1e-4, betas=(0.0, 0.9)),
+        generator_optimizer: OptimizerCallable = recipe(torch.optim.Adam, lr=1e-4, betas=(0.0, 0.9)),
+        discriminator_optimizer: OptimizerCallable = recipe(torch.optim.Adam, lr=1e-4, betas=(0.0, 0.9)),
         **base: Any,
     ) -> None:
         super().__init__(

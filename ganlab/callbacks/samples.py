@@ -1,0 +1,44 @@
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from ganlab.data.pictures import grid
+from ganlab.data.stream import StreamData
+from ganlab.draws import seed_for
+from ganlab.gan import GAN
+
+
+class Samples(Callback):
+    """Draw the same fixed latents every so many generator steps, by the generator's average.
+
+    Args:
+        every_n_steps: Generator steps between two pictures.
+        count: Samples in a picture.
+        seed: The latents follow from it alone, so that runs can be compared sample by sample.
+    """
+
+    def __init__(self, every_n_steps: int = 500, count: int = 64, seed: int = 0) -> None:
+        self.every_n_steps, self.count, self.seed = every_n_steps, count, seed
+        self._drawn_at = -1
+
+    def on_train_batch_end(
+        self, trainer: Trainer, model: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step % self.every_n_steps == 0:
+            self._draw(trainer, model)
+
+    def on_train_end(self, trainer: Trainer, model: LightningModule) -> None:
+        if trainer.global_step != self._drawn_at:
+            self._draw(trainer, model)
+
+    def _draw(self, trainer: Trainer, model: LightningModule) -> None:
+        self._drawn_at = trainer.global_step
+        if not trainer.is_global_zero or not isinstance(model, GAN):
+            return
+        samples = model.sample(self.count, seed=seed_for("samples", self.seed)).cpu()
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        picture = data.picture(samples) if isinstance(data, StreamData) else grid(samples)
+        folder = Path(trainer.default_root_dir) / "samples"
+        folder.mkdir(exist_ok=True)
+        picture.save(folder / f"step-{trainer.global_step:09d}.png")

@@ -1,0 +1,37 @@
+"""The command `ganlab`. It imports torch only when a command needs it."""
+
+import difflib
+import sys
+from importlib import import_module, metadata
+
+COMMANDS = {
+    "fit": ("ganlab.fit", "train a variant: ganlab fit --config experiments/digits/r3gan.yaml"),
+    "validate": (
+        "ganlab.fit",
+        "run the validation of a checkpoint: --config RUN/config.yaml --ckpt_path FILE",
+    ),
+    "list": ("ganlab.listing", "the variants, networks, data and experiments there are [--json]"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command = arguments[0] if arguments else "--help"
+    if command in ("-h", "--help"):
+        print(_help())
+    elif command in ("-V", "--version"):
+        print(f"ganlab {metadata.version('ganlab')}")
+    elif command in COMMANDS:
+        return import_module(COMMANDS[command][0]).main(arguments)
+    else:
+        near = difflib.get_close_matches(command, COMMANDS, n=2) or list(COMMANDS)
+        print(f"ganlab: there is no command '{command}'. Nearest: {', '.join(near)}.", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _help() -> str:
+    lines = [f"  {name:10} {line}" for name, (_, line) in COMMANDS.items()]
+    return "\n".join(
+        ["usage: ganlab COMMAND ...", "", *lines, "", "ganlab COMMAND --help tells its options."]
+    )

@@ -1,0 +1,125 @@
+"""MNIST and the sets that come in its format: 28 x 28 grey bytes of ten classes in four idx files."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from math import prod
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from torch.utils.data import TensorDataset
+from torchvision import datasets
+
+from ganlab.data.stream import FiniteItems, StreamData
+from ganlab.refused import Refused
+
+SIDE = 28
+PARTS = ("train", "t10k")
+
+
+class MNIST(StreamData):
+    """Handwritten digits (LeCun et al. 1998), read where torchvision puts them: <root>/MNIST/raw.
+
+    Packed files stay packed, so that the folder may be read-only.
+
+    Args:
+        root: Folder that holds that of the data set; else $GANLAB_DATA, else ./data.
+        size: 32 pads the 28 x 28 pixels with background.
+        download: Fetch the files if they are missing.
+    """
+
+    classes = 10
+    source: ClassVar[type[datasets.MNIST]] = datasets.MNIST
+
+    def __init__(
+        self, *, root: str | None = None, size: Literal[28, 32] = 28, download: bool = False, **base: Any
+    ) -> None:
+        super().__init__(**base)
+        self.image_shape = (1, size, size)
+        self.root = Path(root or os.environ.get("GANLAB_DATA") or "data").expanduser()
+        self.download = download
+
+    def prepare_data(self) -> None:
+        names = [name for part in PARTS for name in _names(part)]
+        if not self.download or all(self._found(name) for name in names):
+            return
+        try:
+            self.source(self.root, download=True)
+        except (OSError, RuntimeError) as error:
+            raise Refused(
+                f"{self.source.__name__} could not be downloaded: {' '.join(str(error).split())}\n"
+                f"By other means put {', '.join(names)} (.gz)\ninto {self._folder.resolve()}."
+            ) from error
+
+    def load(self) -> tuple[FiniteItems, FiniteItems]:
+        return self._read("train"), self._read("t10k")
+
+    def normalise(self, images: Tensor) -> Tensor:
+        return pad(super().normalise(images), [(self.image_shape[-1] - SIDE) // 2] * 4, value=-1)
+
+    @property
+    def _folder(self) -> Path:
+        return self.root / self.source.__name__ / "raw"
+
+    def _found(self, name: str) -> Path | None:
+        paths = (self._folder / name, self._folder / f"{name}.gz")
+        return next((path for path in paths if path.is_file()), None)
+
+    def _path(self, name: str) -> Path:
+        if path := self._found(name):
+            return path
+        kind = self.source.__name__
+        raise Refused(
+            f"{kind} needs {name} or {name}.gz, but there is none in {self._folder.resolve()}.\n"
+            f"Name the folder that holds {kind}/raw by --data.root (or $GANLAB_DATA),\n"
+            "or let --data.download true fetch the files."
+        )
+
+    def _read(self, part: str) -> TensorDataset:
+        paths = [self._path(name) for name in _names(part)]
+        images, labels = map(read_idx, paths)
+        if images.shape[1:] != (SIDE, SIDE) or labels.shape != images.shape[:1]:
+            raise Refused(
+                f"{paths[0]} and {paths[1].name} do not belong together: they hold arrays of the shapes\n"
+                f"{tuple(images.shape)} and {tuple(labels.shape)}, not (n, {SIDE}, {SIDE}) and (n,)."
+            )
+        return TensorDataset(images[:, None], labels.long())
+
+
+class FashionMNIST(MNIST):
+    """Pieces of clothing (Xiao et al. 2017, arXiv:1708.07747) in MNIST's format: <root>/FashionMNIST/raw."""
+
+    source = datasets.FashionMNIST
+
+
+def read_idx(path: Path) -> Tensor:
+    """The bytes of an idx file: two zeros, 8 for bytes, the number of axes, the length of each, the bytes."""
+    content = path.read_bytes()
+    try:
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+    except (EOFError, OSError, zlib.error) as error:
+        raise _damaged(path, str(error)) from error
+    if len(content) < 4 or content[:3] != b"\x00\x00\x08":
+        raise _damaged(path, "it does not begin as an idx file of bytes does")
+    start = 4 + 4 * content[3]
+    shape = [int.from_bytes(content[at : at + 4], "big") for at in range(4, start, 4)]
+    if len(content) != start + prod(shape):
+        raise _damaged(path, f"it should hold {start + prod(shape)} bytes and holds {len(content)}")
+    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy())
+
+
+def _names(part: str) -> tuple[str, str]:
+    return f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"
+
+
+def _damaged(path: Path, reason: str) -> Refused:
+    return Refused(
+        f"{path} is damaged: {reason}.\nDelete it and fetch it again, for example with --data.download true."
+    )

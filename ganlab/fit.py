@@ -1,0 +1,196 @@
+"""`ganlab fit` and `ganlab validate`: a configuration becomes a game, data and a Trainer."""
+
+import functools
+import logging
+import os
+import shutil
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, ClassVar
+
+import lightning.pytorch as pl
+import yaml
+from jsonargparse import ActionConfigFile, Namespace
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+# Imported, a class is known by its bare name.
+from ganlab import data, networks, runs, user_code, variants, wandb_logger  # noqa: F401
+from ganlab.callbacks import Checkpoints, Progress, Samples
+from ganlab.gan import GAN
+from ganlab.hardware import best_precision, keep_freed_memory
+from ganlab.record import NonFiniteError
+from ganlab.refused import Refused
+from ganlab.suggestions import config_files, explain
+from ganlab.trainer import Trainer
+
+PLAYERS = ("generator", "discriminator")
+TOLD_BY_DATA = ("image_shape", "classes")
+RUN_FOLDER = "GANLAB_RUN_FOLDER"
+
+
+class Parser(LightningArgumentParser):
+    made: ClassVar[list["Parser"]] = []
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.exit_on_error:
+            self.made.append(self)
+
+    def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
+        """Three lines with the nearest known names, exit code 2."""
+        if not self.exit_on_error:
+            super().error(message, ex)
+        keys = {action.dest for parser in self.made for action in parser._actions}
+        print(explain(message, keys), file=sys.stderr)
+        raise SystemExit(2)
+
+
+class GanCLI(LightningCLI):
+    """Joins the four choices: nobody types twice what one of them knows."""
+
+    folders: ClassVar[list[Path]] = []
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        parser = Parser(**kwargs)
+        parser.add_argument(
+            "-c", "--config", action=ActionConfigFile, help="An experiment file, or several, merged in order."
+        )
+        return parser
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        hidden = {
+            "model",
+            "datamodule",
+            "train_dataloaders",
+            "val_dataloaders",
+            "dataloaders",
+            "weights_only",
+        }
+        return {"fit": hidden, "validate": hidden}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--runs", type=str, default="runs", help="The folder that collects all runs.")
+        parser.add_lightning_class_args(Samples, "samples")
+        parser.add_lightning_class_args(Checkpoints, "checkpoints")
+        for player in PLAYERS:
+            for fact in TOLD_BY_DATA:
+                target = f"model.init_args.{player}.init_args.{fact}"
+                parser.link_arguments(f"data.{fact}", target, apply_on="instantiate")
+        latent = "init_args.latent_size"
+        parser.link_arguments(f"model.{latent}", f"model.init_args.generator.{latent}")
+        parser.link_arguments("seed_everything", "model.init_args.seed")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+
+    def before_instantiate_classes(self) -> None:
+        settings = self.settings
+        if settings.trainer.precision == "auto":
+            settings.trainer.precision = best_precision(settings.trainer.accelerator)
+        self._parser(self.subcommand).add_instantiator(self._build, GAN, prepend=True)
+        if self.subcommand == "fit" and not settings.trainer.fast_dev_run:
+            self._open_folder()
+
+    @property
+    def settings(self) -> Namespace:
+        return self.config[self.subcommand]
+
+    def _open_folder(self) -> None:
+        settings = self.settings
+        played_on, variant = (settings[part].class_path.rsplit(".", 1)[-1] for part in ("data", "model"))
+        files = [Path(str(path)) for path in settings.get("config") or []]
+        experiment = runs.experiment_name(files[-1] if files else None, variant)
+        if rank_zero_only.rank == 0:
+            folder = runs.create(
+                Path(settings.runs), data=played_on, experiment=experiment, seed=settings.seed_everything
+            )
+            (folder / "config.yaml").write_text(self._parser(self.subcommand).dump(settings, skip_none=False))
+            runs.write_environment(folder)
+            # The other processes of this machine are started later and inherit it.
+            os.environ[RUN_FOLDER] = str(folder)
+        settings.trainer.default_root_dir = os.environ.get(RUN_FOLDER, settings.runs)
+        wandb_logger.prepare(settings.trainer, name=f"{experiment}-seed{settings.seed_everything}")
+
+    def _build(
+        self, game: type[GAN], *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any
+    ) -> GAN:
+        """Give the game plain hyperparameters that rebuild it without data and configuration, in Lightning's own form."""
+        text = self._parser(self.subcommand).dump(self.settings, skip_link_targets=False, skip_none=False)
+        model = yaml.safe_load(text)["model"]
+        for target, value in applied_instantiation_links.items():
+            *way, last = target.split(".")[1:]
+            functools.reduce(lambda part, key: part.setdefault(key, {}), way, model)[last] = _plain(value)
+        built = game(*args, **kwargs)
+        instantiator = "lightning.pytorch.cli.instantiate_module"
+        path = {"_class_path": model["class_path"], "_instantiator": instantiator}
+        built.save_hyperparameters({**model["init_args"], **path})
+        return built
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        folder = self.settings.trainer.default_root_dir
+        chosen = self.config_init[self.subcommand].trainer.logger
+        if self.subcommand != "fit":
+            kwargs["logger"] = False
+        elif folder:
+            others = [] if chosen in (None, True, False) else chosen if isinstance(chosen, list) else [chosen]
+            home = Path(folder)
+            kwargs["logger"] = [CSVLogger(home.parent, name="", version=home.name), *others]
+        return super().instantiate_trainer(**kwargs)
+
+    def before_fit(self) -> None:
+        if rank_zero_only.rank == 0 and RUN_FOLDER in os.environ:
+            user_code.keep(self.folders, Path(os.environ[RUN_FOLDER]))
+
+    def after_fit(self) -> None:
+        if rank_zero_only.rank == 0 and self.settings.trainer.default_root_dir:
+            print(f"run folder: {self.settings.trainer.default_root_dir}")
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def main(arguments: list[str]) -> int:
+    keep_freed_memory()
+    _quieten()
+    GanCLI.folders = user_code.find(Path(path) for path in config_files(arguments))
+    try:
+        GanCLI(
+            GAN,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            trainer_class=Trainer,
+            trainer_defaults={"callbacks": [Progress()], "enable_model_summary": False},
+            seed_everything_default=0,
+            save_config_callback=None,
+            auto_configure_optimizers=False,
+            args=None if arguments == sys.argv[1:] else arguments,
+        )
+    except Refused as error:
+        # Nothing was trained: a folder opened for this run would only be in the way.
+        if rank_zero_only.rank == 0 and (folder := os.environ.get(RUN_FOLDER)):
+            shutil.rmtree(folder, ignore_errors=True)
+        print(f"ganlab: {error}", file=sys.stderr)
+        return 2
+    except NonFiniteError as error:
+        print(f"ganlab: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _quieten() -> None:
+    """Lightning's advertisements, and warnings of what is meant here."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for meant in (
+        "Experiment logs directory .* exists and is not empty",  # the run's own folder
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # within Lightning
+        r"Found \d+ module\(s\) in eval mode",  # the generator's average
+        "The '.*_dataloader' does not have many workers",  # batches are slices of one tensor
+        "Checkpoint directory .* exists and is not empty",
+    ):
+        warnings.filterwarnings("ignore", message=f".*{meant}")

@@ -1,0 +1,17 @@
+"""Generators from latents to images, and discriminators from images to logits."""
+
+from ganlab.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from ganlab.networks.mlp import MLPDiscriminator, MLPGenerator
+from ganlab.networks.modern import ModernDiscriminator, ModernGenerator
+from ganlab.networks.resnet import ResNetDiscriminator, ResNetGenerator
+
+__all__ = [
+    "DCGANDiscriminator",
+    "DCGANGenerator",
+    "MLPDiscriminator",
+    "MLPGenerator",
+    "ModernDiscriminator",
+    "ModernGenerator",
+    "ResNetDiscriminator",
+    "ResNetGenerator",
+]

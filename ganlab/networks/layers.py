@@ -1,0 +1,109 @@
+"""What several networks share: the arithmetic of sizes, the kinds of normalisation, the residual sum."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from ganlab.refused import Refused
+
+Choice = TypeVar("Choice")
+
+# The slope of the DCGAN paper, kept by nearly every discriminator since.
+SLOPE = 0.2
+
+# A coarsest map of 4 to 7 pixels a side serves the powers of two and 28, 48, 96, ... alike.
+COARSEST_SIDE = 7
+
+
+def require_positive(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise Refused(f"{name} is {size}; it must be at least 1.")
+
+
+def choose(table: Mapping[str, Choice], *, name: str, value: str) -> Choice:
+    """Look up the choice an argument names; a misspelt one is answered with the names that exist."""
+    if value not in table:
+        raise Refused(f"{name} is {value!r}, which does not exist.\nKnown: {', '.join(table)}.")
+    return table[value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pyramid:
+    """The maps an image network passes through: the coarsest, and how often it doubles up to the image."""
+
+    channels: int
+    coarsest: tuple[int, int]
+    doublings: int
+
+    @classmethod
+    def of(cls, image_shape: tuple[int, ...]) -> "Pyramid":
+        shape = tuple(image_shape)
+        if len(shape) != 3:
+            raise Refused(
+                f"image_shape is {shape}, but this network needs (channels, height, width).\n"
+                "For any other shape, such as points in the plane, take MLPGenerator and MLPDiscriminator."
+            )
+        channels, height, width = shape
+        require_positive(channels=channels, height=height, width=width)
+        doublings = 0
+        while min(height, width) > COARSEST_SIDE and height % 2 == width % 2 == 0:
+            height, width, doublings = height // 2, width // 2, doublings + 1
+        if doublings == 0 or min(height, width) > COARSEST_SIDE:
+            raise Refused(
+                f"image_shape is {shape}: its height and width do not halve down to 4, 5, 6 or 7 pixels.\n"
+                "Sides that work: 8, 16, 32, 64, 128, 256, ... and 28, 48, 56, 80, 96, 112, 192, 224, ...\n"
+                "The order is (channels, height, width); resize, crop or pad the images in the data."
+            )
+        return cls(channels=channels, coarsest=(height, width), doublings=doublings)
+
+
+def widths(levels: int, *, width: int, max_width: int) -> list[int]:
+    """Channels of each map, finest first: they double as the map halves, up to a cap."""
+    require_positive(width=width)
+    if max_width < width:
+        raise Refused(f"max_width is {max_width}, below width, {width}.\nRaise max_width or lower width.")
+    return [min(width * 2**level, max_width) for level in range(levels)]
+
+
+NormalizationKind = Literal["batch", "spectral", "spectral_batch", "none"]
+
+
+def _unchanged(layer: nn.Module) -> nn.Module:
+    return layer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalization:
+    """What a kind of normalisation does to a layer's weight, and to the channels that the layer gives."""
+
+    weight: Callable[[nn.Module], nn.Module] = _unchanged
+    channels: Callable[[int], nn.Module] = nn.Identity
+    # A bias before a layer that subtracts the mean would be subtracted again: it would have no gradient.
+    subtracts_mean: bool = False
+
+
+# Spectral norm estimates the singular vectors when it is applied: initialise the weight first. Alone it
+# bounds how far a generator can spread its samples, so that Zhang et al. 2018 (SAGAN, arXiv:1805.08318) give
+# the generator batch norm as well.
+NORMALIZATIONS: dict[str, Normalization] = {
+    "batch": Normalization(channels=nn.BatchNorm2d, subtracts_mean=True),
+    "spectral": Normalization(weight=spectral_norm),
+    "spectral_batch": Normalization(weight=spectral_norm, channels=nn.BatchNorm2d, subtracts_mean=True),
+    "none": Normalization(),
+}
+
+
+class Residual(nn.Module):
+    """Sum of two paths."""
+
+    def __init__(self, *, branch: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.branch = branch
+        self.shortcut = shortcut
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.shortcut(images) + self.branch(images)

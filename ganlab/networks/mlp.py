@@ -1,0 +1,93 @@
+"""Fully connected networks: images of any shape, and points in the plane."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from typing import Literal
+
+from torch import Tensor, nn
+
+from ganlab.networks.layers import SLOPE, choose, require_positive
+from ganlab.refused import Refused
+
+ActivationKind = Literal["leaky_relu", "relu", "tanh", "elu", "silu", "gelu", "softplus"]
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "leaky_relu": partial(nn.LeakyReLU, SLOPE),
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "softplus": nn.Softplus,
+}
+
+
+def _values(image_shape: tuple[int, ...]) -> int:
+    if not image_shape or min(image_shape) < 1:
+        raise Refused(
+            f"image_shape is {tuple(image_shape)}; it needs at least one entry, each at least 1.\n"
+            "For example (1, 28, 28) for images or (2,) for points in the plane."
+        )
+    return math.prod(image_shape)
+
+
+def _layers(sizes: list[int], activation: str) -> list[nn.Module]:
+    require_positive(**{f"hidden[{index}]": size for index, size in enumerate(sizes[1:])})
+    activate = choose(ACTIVATIONS, name="activation", value=activation)
+    return [layer for pair in pairwise(sizes) for layer in (nn.Linear(*pair), activate())]
+
+
+class MLPGenerator(nn.Module):
+    """The fully connected generator of Goodfellow et al. 2014, arXiv:1406.2661.
+
+    `bounded` ends it in a tanh, for images in [-1, 1]; points in the plane have no such bounds.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, ...],
+        latent_size: int = 128,
+        hidden: tuple[int, ...] = (256, 256),
+        activation: ActivationKind = "relu",
+        bounded: bool = True,
+    ) -> None:
+        super().__init__()
+        require_positive(latent_size=latent_size)
+        self.image_shape = tuple(image_shape)
+        self.latent_size = latent_size
+        sizes = [latent_size, *hidden]
+        self.layers = nn.Sequential(
+            *_layers(sizes, activation),
+            nn.Linear(sizes[-1], _values(image_shape)),
+            nn.Unflatten(1, self.image_shape),
+            nn.Tanh() if bounded else nn.Identity(),
+        )
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return self.layers(latent)
+
+
+class MLPDiscriminator(nn.Module):
+    """The fully connected discriminator of Goodfellow et al. 2014, arXiv:1406.2661.
+
+    Its default activation is the leaky ReLU of later work, where the paper has maxout with twice the weights.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, ...],
+        hidden: tuple[int, ...] = (256, 256),
+        activation: ActivationKind = "leaky_relu",
+    ) -> None:
+        super().__init__()
+        self.image_shape = tuple(image_shape)
+        sizes = [_values(image_shape), *hidden]
+        self.features = nn.Sequential(nn.Flatten(), *_layers(sizes, activation))
+        self.logit = nn.Linear(sizes[-1], 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.logit(self.features(images)).squeeze(1)

@@ -1,0 +1,153 @@
+"""Residual networks without normalisation, of inverted bottlenecks with grouped convolutions."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from ganlab.networks.layers import SLOPE, Pyramid, Residual, require_positive, widths
+from ganlab.refused import Refused
+
+
+def _linear_map(layer: nn.Linear | nn.Conv2d) -> nn.Module:
+    # No activation follows such a layer, so that a gain of one keeps the variance.
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _pointwise(inputs: int, outputs: int) -> nn.Module:
+    return _linear_map(nn.Conv2d(inputs, outputs, 1, bias=False))
+
+
+def _fix_up(layers: list[nn.Conv2d], *, branches: int) -> None:
+    """Start a branch at zero, its other layers so small that depth does not enlarge the first updates.
+
+    Zhang et al. 2019, arXiv:1901.09321, section 3: a scale of L^(-1/(2m-2)) for L branches of m layers.
+    """
+    scale = branches ** (-1 / (2 * len(layers) - 2))
+    for layer in layers:
+        nn.init.kaiming_normal_(layer.weight, a=SLOPE)
+        with torch.no_grad():
+            layer.weight *= scale
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+    nn.init.zeros_(layers[-1].weight)
+
+
+class _Blocks:
+    """Makes the residual blocks of one network; fix-up needs to know how many there are in all."""
+
+    def __init__(self, *, maps: int, blocks: int, group_size: int, expansion: int) -> None:
+        require_positive(blocks=blocks, group_size=group_size, expansion=expansion)
+        self.blocks = blocks
+        self.branches = maps * blocks
+        self.group_size = group_size
+        self.expansion = expansion
+
+    def at(self, channels: int) -> list[nn.Module]:
+        """The blocks of one map."""
+        return [self._block(channels) for _ in range(self.blocks)]
+
+    def _block(self, channels: int) -> nn.Module:
+        inner = channels * self.expansion
+        if inner % self.group_size:
+            raise Refused(
+                f"group_size is {self.group_size}, which does not divide {inner}: "
+                f"{channels} channels times expansion {self.expansion}.\n"
+                "Both width * expansion and max_width * expansion must be multiples of group_size."
+            )
+        widen = nn.Conv2d(channels, inner, 1)
+        mix = nn.Conv2d(inner, inner, 3, padding=1, groups=inner // self.group_size)
+        narrow = nn.Conv2d(inner, channels, 1)
+        _fix_up([widen, mix, narrow], branches=self.branches)
+        branch = nn.Sequential(widen, nn.LeakyReLU(SLOPE), mix, nn.LeakyReLU(SLOPE), narrow)
+        return Residual(branch=branch, shortcut=nn.Identity())
+
+
+class ModernGenerator(nn.Module):
+    """The generator of Huang et al. 2024 (R3GAN), arXiv:2501.05441, ended by a tanh, which the paper has not.
+
+    It starts from a learned map, each channel scaled by a linear map of the latent. `width` is the channels
+    of the finest map; they double toward the coarsest, up to `max_width`. Each map has `blocks` residual
+    blocks, whose inner channels are `expansion` times the map's, in groups of `group_size`.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, ...],
+        latent_size: int = 128,
+        width: int = 32,
+        max_width: int = 512,
+        blocks: int = 2,
+        group_size: int = 16,
+        expansion: int = 2,
+    ) -> None:
+        super().__init__()
+        require_positive(latent_size=latent_size)
+        pyramid = Pyramid.of(image_shape)
+        channels = widths(pyramid.doublings + 1, width=width, max_width=max_width)[::-1]
+        residual = _Blocks(maps=len(channels), blocks=blocks, group_size=group_size, expansion=expansion)
+
+        def stage(coarse: int, fine: int) -> nn.Module:
+            # A 1x1 convolution and an interpolation commute: this order does a quarter of the work.
+            double = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+            return nn.Sequential(_pointwise(coarse, fine), double, *residual.at(fine))
+
+        self.image_shape = tuple(image_shape)
+        self.latent_size = latent_size
+        self.basis = nn.Parameter(torch.randn(channels[0], *pyramid.coarsest))
+        self.modulation = _linear_map(nn.Linear(latent_size, channels[0], bias=False))
+        self.upsample = nn.Sequential(
+            nn.Sequential(*residual.at(channels[0])), *(stage(*pair) for pair in pairwise(channels))
+        )
+        self.image = nn.Sequential(_linear_map(nn.Conv2d(channels[-1], pyramid.channels, 1)), nn.Tanh())
+
+    def forward(self, latent: Tensor) -> Tensor:
+        modulated = self.basis * self.modulation(latent)[:, :, None, None]
+        return self.image(self.upsample(modulated))
+
+
+class ModernDiscriminator(nn.Module):
+    """The discriminator of Huang et al. 2024 (R3GAN), arXiv:2501.05441: the mirror image of its generator.
+
+    It ends in a depthwise convolution over the whole coarsest map and a linear map to the logit. `width` is
+    the channels of the finest map; they double toward the coarsest, up to `max_width`. Each map has `blocks`
+    residual blocks, whose inner channels are `expansion` times the map's, in groups of `group_size`.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, ...],
+        width: int = 32,
+        max_width: int = 512,
+        blocks: int = 2,
+        group_size: int = 16,
+        expansion: int = 2,
+    ) -> None:
+        super().__init__()
+        pyramid = Pyramid.of(image_shape)
+        channels = widths(pyramid.doublings + 1, width=width, max_width=max_width)
+        residual = _Blocks(maps=len(channels), blocks=blocks, group_size=group_size, expansion=expansion)
+
+        def stage(fine: int, coarse: int) -> nn.Module:
+            # At a factor of two the mean of 2x2 pixels *is* the bilinear interpolation, as fast on CPU up to
+            # the second derivative, and without interpolate's detour on a GPU that must be deterministic.
+            return nn.Sequential(nn.AvgPool2d(2), _pointwise(fine, coarse), *residual.at(coarse))
+
+        coarse = channels[-1]
+        everywhere = nn.Conv2d(coarse, coarse, pyramid.coarsest, groups=coarse, bias=False)
+        first = _linear_map(nn.Conv2d(pyramid.channels, channels[0], 1))
+        self.image_shape = tuple(image_shape)
+        self.features = nn.Sequential(
+            nn.Sequential(first, *residual.at(channels[0])),
+            *(stage(*pair) for pair in pairwise(channels)),
+            nn.Sequential(_linear_map(everywhere), nn.Flatten()),
+        )
+        self.logit = _linear_map(nn.Linear(coarse, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.logit(self.features(images)).squeeze(1)

@@ -1,0 +1,129 @@
+"""Residual blocks that double or halve the image."""
+
+import math
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from ganlab.networks.layers import (
+    NORMALIZATIONS,
+    Normalization,
+    NormalizationKind,
+    Pyramid,
+    Residual,
+    choose,
+    require_positive,
+    widths,
+)
+
+
+def _weighted(layer: nn.Linear | nn.Conv2d, norm: Normalization, *, gain: float = 1.0) -> nn.Module:
+    nn.init.xavier_uniform_(layer.weight, gain)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return norm.weight(layer)
+
+
+def _pointwise(inputs: int, outputs: int, norm: Normalization) -> nn.Module:
+    return _weighted(nn.Conv2d(inputs, outputs, 1, bias=not norm.subtracts_mean), norm)
+
+
+def _activation(channels: int, norm: Normalization) -> list[nn.Module]:
+    # A ReLU in place would overwrite the map that the shortcut reads.
+    return [norm.channels(channels), nn.ReLU()]
+
+
+def _two_convolutions(inputs: int, outputs: int, norm: Normalization) -> list[nn.Module]:
+    # The second's bias, too, meets only layers that subtract the mean: in the next blocks and at the end.
+    bias = not norm.subtracts_mean
+    first = nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
+    second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=bias)
+    gain = math.sqrt(2)
+    return [
+        _weighted(first, norm, gain=gain),
+        *_activation(outputs, norm),
+        _weighted(second, norm, gain=gain),
+    ]
+
+
+def _doubling(inputs: int, outputs: int, norm: Normalization) -> Residual:
+    before, after = _activation(inputs, norm), _two_convolutions(inputs, outputs, norm)
+    return Residual(
+        branch=nn.Sequential(*before, nn.Upsample(scale_factor=2), *after),
+        # A 1x1 convolution and a nearest-neighbour doubling commute: this order does a quarter of the work.
+        shortcut=nn.Sequential(_pointwise(inputs, outputs, norm), nn.Upsample(scale_factor=2)),
+    )
+
+
+def _halving(inputs: int, outputs: int, norm: Normalization, before: list[nn.Module]) -> Residual:
+    return Residual(
+        branch=nn.Sequential(*before, *_two_convolutions(inputs, outputs, norm), nn.AvgPool2d(2)),
+        shortcut=nn.Sequential(nn.AvgPool2d(2), _pointwise(inputs, outputs, norm)),
+    )
+
+
+class ResNetGenerator(nn.Module):
+    """The generator of Miyato et al. 2018, arXiv:1802.05957, after Gulrajani et al. 2017, arXiv:1704.00028.
+
+    `width` is the channels of the finest map; they double toward the coarsest, up to `max_width`.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, ...],
+        latent_size: int = 128,
+        width: int = 64,
+        max_width: int = 512,
+        normalization: NormalizationKind = "batch",
+    ) -> None:
+        super().__init__()
+        require_positive(latent_size=latent_size)
+        pyramid = Pyramid.of(image_shape)
+        norm = choose(NORMALIZATIONS, name="normalization", value=normalization)
+        channels = widths(pyramid.doublings + 1, width=width, max_width=max_width)[::-1]
+        self.image_shape = tuple(image_shape)
+        self.latent_size = latent_size
+        start = nn.Linear(latent_size, channels[0] * math.prod(pyramid.coarsest))
+        unflatten = nn.Unflatten(1, (channels[0], *pyramid.coarsest))
+        self.project = nn.Sequential(_weighted(start, norm), unflatten)
+        self.upsample = nn.Sequential(*(_doubling(*pair, norm) for pair in pairwise(channels)))
+        last = nn.Conv2d(channels[-1], pyramid.channels, 3, padding=1)
+        self.image = nn.Sequential(*_activation(channels[-1], norm), _weighted(last, norm), nn.Tanh())
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return self.image(self.upsample(self.project(latent)))
+
+
+class ResNetDiscriminator(nn.Module):
+    """The discriminator of Miyato et al. 2018, arXiv:1802.05957, after Gulrajani et al. 2017, 1704.00028.
+
+    Its first block, without an activation before it, is the papers' optimised one; a block that keeps the
+    size and a sum over all positions precede the logit. `width` is the channels after the first halving; they
+    double toward the coarsest map, up to `max_width`.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, ...],
+        width: int = 64,
+        max_width: int = 512,
+        normalization: NormalizationKind = "spectral",
+    ) -> None:
+        super().__init__()
+        pyramid = Pyramid.of(image_shape)
+        norm = choose(NORMALIZATIONS, name="normalization", value=normalization)
+        channels = widths(pyramid.doublings, width=width, max_width=max_width)
+        last = channels[-1]
+        self.image_shape = tuple(image_shape)
+        blocks = [_halving(pyramid.channels, channels[0], norm, before=[])]
+        for fine, coarse in pairwise(channels):
+            blocks.append(_halving(fine, coarse, norm, before=_activation(fine, norm)))
+        keeping = nn.Sequential(*_activation(last, norm), *_two_convolutions(last, last, norm))
+        blocks.append(Residual(branch=keeping, shortcut=nn.Identity()))
+        self.features = nn.Sequential(*blocks, *_activation(last, norm))
+        self.logit = _weighted(nn.Linear(last, 1), norm)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.logit(self.features(images).sum(dim=(2, 3))).squeeze(1)

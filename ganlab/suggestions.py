@@ -1,0 +1,90 @@
+"""A misspelt key or class is answered with the nearest known names, in three lines."""
+
+import difflib
+import inspect
+import re
+from collections.abc import Iterable
+from pydoc import locate
+
+# The parser's words around a cause that a user can mend.
+NOISE = re.compile(
+    r"Does not validate|Subtypes:|Errors:|Expected a <class 'NoneType'>|Given value|Expected a path but|^\s*(- )?Problem with"
+)
+
+
+def config_files(arguments: list[str]) -> list[str]:
+    given = zip(arguments, [*arguments[1:], ""], strict=True)
+    return [
+        value if name in ("-c", "--config") else name.partition("=")[2]
+        for name, value in given
+        if _is_config(name)
+    ]
+
+
+def _is_config(argument: str) -> bool:
+    return argument in ("-c", "--config") or argument.startswith("--config=")
+
+
+def explain(message: str, keys: Iterable[str]) -> str:
+    """`keys` are the names that the parser itself accepts."""
+    where = ".".join(re.findall(r'Parser key "([^"]+)"', message))
+    owners = re.findall(r"class_path[ =]'([^']+)'", message)
+    if option := re.search(r"Option '([^']+)' is not accepted", message):
+        owner = owners[-1] if owners else ""
+        return _answer(f"{owner.rsplit('.', 1)[-1]} has no argument", option[1], _arguments(owner), where)
+    if option := re.search(r"unrecognized arguments: -*([^\s=]+)|does not accept option '([^']+)'", message):
+        return _answer("There is no option", option[1] or option[2], keys, "")
+    if name := re.search(r"Expected a dot import path string: (\S+)", message):
+        return _answer("There is no class", name[1], _classes(), where)
+    if module := re.search(r"No module named '([^']+)'", message):
+        return (
+            f"ganlab: There is no module '{module[1]}', which {where or 'the configuration'} names.\n"
+            "It was looked for in the current folder, beside the configuration file, and among the installed packages."
+        )
+    causes = [line.strip(" -") for line in message.splitlines() if line.strip() and not NOISE.search(line)]
+    causes = [
+        cause
+        for cause in causes
+        if not cause.startswith("Parser key") or cause.count(":") > 1 or len(causes) == 1
+    ]
+    return f"ganlab: {where + ': ' if where and where not in causes[0] else ''}" + "\n".join(causes[:3])
+
+
+def _answer(problem: str, name: str, known: Iterable[str], where: str) -> str:
+    known = sorted(set(known))
+    lower = {candidate.lower(): candidate for candidate in known}
+    near = [lower[match] for match in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
+    first = f"ganlab: {problem} '{name}'" + (f" ({where})." if where else ".")
+    told = (
+        f"Nearest: {', '.join(near)}."
+        if near
+        else f"Known: {', '.join(known[:12])}{', …' if len(known) > 12 else '.'}"
+    )
+    return f"{first}\n{told}\nAll of them: ganlab list, ganlab fit --help, ganlab fit --model.help NAME."
+
+
+def _arguments(owner: str) -> list[str]:
+    """The keyword arguments of a class, its parents' included where it passes them on."""
+    names: list[str] = []
+    for parent in inspect.getmro(found) if inspect.isclass(found := locate(owner)) else ():
+        parameters = inspect.signature(parent.__init__).parameters.values()
+        names += [
+            p.name
+            for p in parameters
+            if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name != "self"
+        ]
+        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return names
+
+
+def _classes() -> list[str]:
+    from ganlab import data, networks, variants
+    from ganlab.gan import GAN
+
+    return [
+        *variants.__all__,
+        *networks.__all__,
+        *data.__all__,
+        *(found.__name__ for found in GAN.__subclasses__()),
+    ]
