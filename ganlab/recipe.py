@@ -1,8 +1,7 @@
 """How to build something, as plain data that can be called."""
 
-from collections.abc import Callable
-from pydoc import locate
-from typing import Any, cast
+from importlib import import_module
+from typing import Any
 
 
 class Recipe(dict[str, Any]):
@@ -12,8 +11,13 @@ class Recipe(dict[str, Any]):
     __slots__ = ()
 
     def __call__(self, *arguments: Any) -> Any:
-        return cast(Callable[..., Any], locate(self["class_path"]))(*arguments, **self["init_args"])
+        return named(self["class_path"])(*arguments, **self["init_args"])
 
 
 def recipe(build: type, **arguments: Any) -> Recipe:
     return Recipe(class_path=f"{build.__module__}.{build.__qualname__}", init_args=arguments)
+
+
+def named(class_path: str) -> Any:
+    module, _, name = class_path.rpartition(".")
+    return getattr(import_module(module), name)

@@ -4,7 +4,8 @@ import difflib
 import inspect
 import re
 from collections.abc import Iterable
-from pydoc import locate
+
+from ganlab.recipe import named
 
 # The parser's words around a cause that a user can mend.
 NOISE = re.compile(
@@ -66,7 +67,7 @@ def _answer(problem: str, name: str, known: Iterable[str], where: str) -> str:
 def _arguments(owner: str) -> list[str]:
     """The keyword arguments of a class, its parents' included where it passes them on."""
     names: list[str] = []
-    for parent in inspect.getmro(found) if inspect.isclass(found := locate(owner)) else ():
+    for parent in inspect.getmro(named(owner)) if owner else ():
         parameters = inspect.signature(parent.__init__).parameters.values()
         names += [
             p.name
