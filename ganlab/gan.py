@@ -329,8 +329,9 @@ class GAN(LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Log how reals that were never trained on are judged; the further below `real_logit`, the more is learned by heart."""
-        if self.real(batch).shape[0]:
-            logits = raised(self.judge(self.real(batch), self.condition(batch)))
+        real = self.real(batch)
+        if isinstance(real, Tensor) and len(real):
+            logits = raised(self.judge(real, self.condition(batch)))
             self.log("held_out_logit", logits.mean(), batch_size=len(logits), sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

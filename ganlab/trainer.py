@@ -29,6 +29,7 @@ class Trainer(pl.Trainer):
         accelerator: str = "auto",
         strategy: str | pl.strategies.Strategy = "auto",
         log_every_n_steps: int = 50,
+        num_sanity_val_steps: int = 0,
         use_distributed_sampler: bool = False,
         **lightning: Any,
     ) -> None:
@@ -38,6 +39,7 @@ class Trainer(pl.Trainer):
             accelerator=accelerator,
             strategy=strategy,
             log_every_n_steps=log_every_n_steps,
+            num_sanity_val_steps=num_sanity_val_steps,
             use_distributed_sampler=use_distributed_sampler,
             **lightning,
         )

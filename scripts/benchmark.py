@@ -1,16 +1,16 @@
 """How fast ganlab trains: python scripts/benchmark.py [--quick] [--json FILE]
 
-Three ways to play the same game (the same networks, batch and Adam) in processes of their own:
+Three ways to play one game, with the same networks, batch and Adam:
 
-- the tutorial loop: float32, one PIL image at a time through torchvision's transforms, a print with `.item()` a step (to a file,
-  so that no terminal is timed), and one batch of fakes that both players use;
-- ganlab through its Python API with the callbacks of `ganlab fit`, in float32 and at its defaults (precision auto);
-- the bare loop: ganlab's step in plain PyTorch with the same settings (precision, channels_last, fused Adam, kept memory, bytes in
-  memory, frozen opponent, fresh fakes in each turn, average of the generator), but without logs, checks and seeds of its own.
-  What ganlab takes longer is its own cost, in per cent on images and, with tiny networks on points, in milliseconds.
+- the tutorial loop: float32, one PIL image at a time through torchvision's transforms, one batch of fakes for both players, a print
+  with `.item()` each step (to a file: no terminal is timed);
+- ganlab by its Python API with the callbacks of `ganlab fit`, in float32 and at its defaults (precision auto);
+- the bare loop: ganlab's step and settings in plain PyTorch (precision, channels_last, fused Adam, memory kept, bytes in memory, the
+  opponent frozen, fresh fakes in each turn, the generator's average) without logs, checks and seeds. What ganlab takes beyond
+  it is its own cost: in per cent on images; in milliseconds a step with tiny networks on points, too.
 
-The processes train lap after lap in turn (a b c a b c ...), so that other work on the machine falls on all of them; the first lap
-warms up and is not counted. A ratio is the median over rounds, each round's laps compared with each other.
+Each has a process of its own. They train lap after lap in turn (a b c a b c ...), so that other work on the machine falls on all; the
+first lap warms up and is not counted. A ratio is that of the laps of one round: the median over rounds, least - greatest.
 """
 
 import argparse
@@ -35,7 +35,6 @@ from lightning.pytorch.loggers import CSVLogger
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
-from torch.optim import Adam
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchvision import transforms
 
@@ -43,151 +42,109 @@ from ganlab import Trainer, data, hardware, networks, variants
 from ganlab.callbacks import Checkpoints, Progress, Samples
 
 LATENT, ITEMS = 100, 60_000
-QUICK, LONG = (5, 3.0), (12, 15.0)  # rounds, seconds a lap
-DEVICE = torch.device(
-    (torch.accelerator.is_available() and torch.accelerator.current_accelerator()) or "cpu"
-)
-
-
-class Generator(nn.Module):
-    def __init__(self, *, image_shape: tuple[int, ...], latent_size: int) -> None:
-        super().__init__()
-        channels, height, width = image_shape
-        coarsest = (128, height // 4, width // 4)
-        self.layers = nn.Sequential(
-            nn.Linear(latent_size, coarsest[0] * coarsest[1] * coarsest[2]),
-            nn.Unflatten(1, coarsest),
-            nn.BatchNorm2d(128),
-            *self._doubled(128, 128),
-            *self._doubled(128, 64),
-            nn.Conv2d(64, channels, 3, padding=1),
-            nn.Tanh(),
-        )
-
-    def _doubled(self, inner: int, outer: int) -> list[nn.Module]:
-        convolution = nn.Conv2d(inner, outer, 3, padding=1)
-        return [nn.Upsample(scale_factor=2), convolution, nn.BatchNorm2d(outer), nn.LeakyReLU(0.2)]
-
-    def forward(self, latent: Tensor) -> Tensor:
-        return self.layers(latent)
-
-
-class Discriminator(nn.Module):
-    def __init__(self, *, image_shape: tuple[int, ...]) -> None:
-        super().__init__()
-        channels, height, width = image_shape
-        self.layers = nn.Sequential(
-            *self._halved(channels, 16)[:-1],
-            *self._halved(16, 32),
-            *self._halved(32, 64),
-            *self._halved(64, 128),
-            nn.Flatten(),
-            nn.Linear(128 * (height // 16) * (width // 16), 1),
-        )
-
-    def _halved(self, inner: int, outer: int) -> list[nn.Module]:
-        convolution = nn.Conv2d(inner, outer, 3, stride=2, padding=1)
-        return [convolution, nn.LeakyReLU(0.2), nn.Dropout2d(0.25), nn.BatchNorm2d(outer)]
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.layers(images).squeeze(1)
+PLANS = {"quick": (5, 3.0), "long": (12, 15.0)}  # rounds, seconds a lap
+FOUND = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+DEVICE = FOUND or torch.device("cpu")
+ADAM = partial(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999))
 
 
 class ManyDigits(data.Digits):
-    """As many as MNIST has: scikit-learn's digits, repeated, since they are on every machine."""
+    """As many digits as MNIST has: scikit-learn's, which are on every machine, repeated."""
 
-    def load(self) -> tuple[data.stream.FiniteItems, data.stream.FiniteItems]:
+    def load(self) -> tuple[Any, Any]:
         train, held_out = super().load()
-        which = torch.arange(ITEMS) % len(train)
-        return TensorDataset(*train[which]), held_out
+        return TensorDataset(*train[torch.arange(ITEMS) % len(train)]), held_out  # type: ignore[index]
+
+
+def convolutional() -> tuple[nn.Module, nn.Module]:
+    def doubled(inner: int, outer: int) -> list[nn.Module]:
+        convolution = nn.Conv2d(inner, outer, 3, padding=1)
+        return [nn.Upsample(scale_factor=2), convolution, nn.BatchNorm2d(outer), nn.LeakyReLU(0.2)]
+
+    def halved(inner: int, outer: int) -> list[nn.Module]:
+        convolution = nn.Conv2d(inner, outer, 3, stride=2, padding=1)
+        return [convolution, nn.LeakyReLU(0.2), nn.Dropout2d(0.25), nn.BatchNorm2d(outer)]
+
+    start = [nn.Linear(LATENT, 128 * 8 * 8), nn.Unflatten(1, (128, 8, 8)), nn.BatchNorm2d(128)]
+    end = [nn.Conv2d(64, 1, 3, padding=1), nn.Tanh()]
+    generator = nn.Sequential(*start, *doubled(128, 128), *doubled(128, 64), *end)
+    maps = [*halved(1, 16)[:-1], *halved(16, 32), *halved(32, 64), *halved(64, 128)]
+    return generator, nn.Sequential(*maps, nn.Flatten(), nn.Linear(128 * 2 * 2, 1), nn.Flatten(0))
+
+
+def tiny() -> tuple[nn.Module, nn.Module]:
+    size: dict[str, Any] = {"image_shape": (2,), "hidden": (32, 32)}
+    generator = networks.MLPGenerator(latent_size=LATENT, bounded=False, **size)
+    return generator, networks.MLPDiscriminator(**size)
 
 
 @dataclass(frozen=True)
 class Game:
     data: Callable[..., data.StreamData]
-    generator: Callable[..., nn.Module]
-    discriminator: Callable[..., nn.Module]
+    players: Callable[[], tuple[nn.Module, nn.Module]]
     batch: int
 
-    def players(self, image_shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
-        return (
-            self.generator(image_shape=image_shape, latent_size=LATENT),
-            self.discriminator(image_shape=image_shape),
-        )
 
-
-IMAGES = Game(ManyDigits, Generator, Discriminator, batch=64)
-POINTS = Game(
-    data.Gaussians,
-    partial(networks.MLPGenerator, hidden=(32, 32), bounded=False),
-    partial(networks.MLPDiscriminator, hidden=(32, 32)),
-    batch=256,
-)
+IMAGES, POINTS = Game(ManyDigits, convolutional, 64), Game(data.Gaussians, tiny, 256)
 
 
 def laps() -> Iterator[None]:
-    """Ask for a step again and again, for as many seconds as the parent says; then tell it and wait."""
+    """Ask for steps for as many seconds as the parent says, tell it their number and time, and wait for its next word."""
     for seconds in sys.stdin:
         began, steps = time.perf_counter(), 0
         while time.perf_counter() < began + float(seconds):
             yield
             steps += 1
-        if DEVICE.type != "cpu":
+        if FOUND:
             torch.accelerator.synchronize()
         print(json.dumps([steps, time.perf_counter() - began]), flush=True)
 
 
 class Pictures(Dataset[Tensor]):
-    def __init__(self, images: Tensor, transform: Callable[[Image.Image], Tensor]) -> None:
-        self.images, self.transform = images, transform
+    def __init__(self) -> None:
+        images, _ = ManyDigits(size=28).load()[0].tensors
+        self.images = images[:, 0].numpy()
+        normalise = transforms.Normalize([0.5], [0.5])
+        self.transform = transforms.Compose([transforms.Resize(32), transforms.ToTensor(), normalise])
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Tensor:
-        return self.transform(Image.fromarray(self.images[index].numpy(), mode="L"))
+        return self.transform(Image.fromarray(self.images[index]))
 
 
-def tutorial() -> None:
-    transform = transforms.Compose(
-        [transforms.Resize(32), transforms.ToTensor(), transforms.Normalize([0.5], [0.5])]
-    )
-    pictures = Pictures(ManyDigits(size=28).splits.train[torch.arange(ITEMS)][0][:, 0], transform)
-    loader = DataLoader(pictures, batch_size=IMAGES.batch, shuffle=True, drop_last=True)
-    generator, discriminator = (player.to(DEVICE) for player in IMAGES.players((1, 32, 32)))
-    optimizer_g, optimizer_d = (
-        Adam(player.parameters(), lr=2e-4, betas=(0.5, 0.999)) for player in (generator, discriminator)
-    )
-    valid, invalid = torch.ones(IMAGES.batch, device=DEVICE), torch.zeros(IMAGES.batch, device=DEVICE)
+def tutorial(game: Game) -> None:
+    loader = DataLoader(Pictures(), batch_size=game.batch, shuffle=True, drop_last=True)
+    generator, discriminator = (player.to(DEVICE) for player in game.players())
+    optimizer_g, optimizer_d = ADAM(generator.parameters()), ADAM(discriminator.parameters())
+    valid, fake = torch.ones(game.batch, device=DEVICE), torch.zeros(game.batch, device=DEVICE)
     loss = binary_cross_entropy_with_logits
     for step, (_, batch) in enumerate(zip(laps(), chain.from_iterable(repeat(loader)), strict=False)):
-        real = batch.to(DEVICE)
         optimizer_g.zero_grad()
-        fake = generator(torch.randn(IMAGES.batch, LATENT, device=DEVICE))
-        loss_g = loss(discriminator(fake), valid)
+        generated = generator(torch.randn(game.batch, LATENT, device=DEVICE))
+        loss_g = loss(discriminator(generated), valid)
         loss_g.backward()
         optimizer_g.step()
 
         optimizer_d.zero_grad()
-        loss_d = (loss(discriminator(real), valid) + loss(discriminator(fake.detach()), invalid)) / 2
+        loss_real = loss(discriminator(batch.to(DEVICE)), valid)
+        loss_d = (loss_real + loss(discriminator(generated.detach()), fake)) / 2
         loss_d.backward()
         optimizer_d.step()
-        print(f"[step {step}] [D loss: {loss_d.item():f}] [G loss: {loss_g.item():f}]", file=sys.stderr)
+        print(f"[Step {step}] [D loss: {loss_d.item():f}] [G loss: {loss_g.item():f}]", file=sys.stderr)
 
 
 def bare(game: Game, precision: str) -> None:
     hardware.keep_freed_memory()
     source = game.data()
     items = source.splits.train[torch.arange(ITEMS)][0]
-    generator, discriminator = (
-        player.to(DEVICE, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for player in game.players(source.image_shape)
-    )
+    generator, discriminator = (player.to(DEVICE) for player in game.players())
+    for player in (generator, discriminator):
+        player.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(generator).requires_grad_(False)
-    optimizer_g, optimizer_d = (
-        Adam(player.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True)
-        for player in (generator, discriminator)
-    )
+    optimizer_g = ADAM(generator.parameters(), fused=True)
+    optimizer_d = ADAM(discriminator.parameters(), fused=True)
     half = partial(torch.autocast, DEVICE.type, torch.bfloat16, enabled=precision == "bf16-mixed")
     for _ in laps():
         real = source.normalise(items[torch.randint(ITEMS, (game.batch,))].to(DEVICE))
@@ -225,34 +182,100 @@ class Lapped(Callback):
 
 def framework(game: Game, precision: Any) -> None:
     hardware.keep_freed_memory()
-    source = game.data(batch_size=game.batch)
-    generator, discriminator = game.players(source.image_shape)
-    model = variants.NonSaturatingGAN(
-        generator=generator, discriminator=discriminator, latent_size=LATENT
-    )
+    generator, discriminator = game.players()
+    model = variants.NonSaturatingGAN(generator=generator, discriminator=discriminator, latent_size=LATENT)
     with tempfile.TemporaryDirectory() as folder:
-        Trainer(
+        trainer = Trainer(
             max_steps=10**9,
             precision=precision,
             default_root_dir=folder,
-            logger=CSVLogger(folder, name="", version=""),
             enable_model_summary=False,
+            logger=CSVLogger(folder, name="", version=""),
             callbacks=[Progress(), Samples(), Checkpoints(), Lapped()],
-        ).fit(model, source)
+        )
+        trainer.fit(model, game.data(batch_size=game.batch))
 
 
-Contestants = dict[str, tuple[Game, Callable[[], None]]]
+AUTO = hardware.best_precision("auto")
+# Where precision auto is 32, ganlab in float32 and ganlab at its defaults are one contestant.
+PRECISIONS = tuple(dict.fromkeys(("32", AUTO)))
+PAIRS = {f"images, {p}": (IMAGES, p) for p in PRECISIONS} | {f"points, {AUTO}": (POINTS, AUTO)}
+CONTESTANTS: dict[str, Callable[[], None]] = {"tutorial loop": partial(tutorial, IMAGES)}
+for what, chosen in PAIRS.items():
+    CONTESTANTS |= {f"ganlab: {what}": partial(framework, *chosen), f"bare loop: {what}": partial(bare, *chosen)}
+
+Times = dict[str, list[float]]
 
 
-def contestants() -> Contestants:
-    """Where precision auto is 32, ganlab in float32 and ganlab at its defaults are one contestant."""
-    found: Contestants = {"tutorial loop": (IMAGES, tutorial)}
-    auto = hardware.best_precision("auto")
-    for precision in dict.fromkeys(("32", auto)):
-        found[f"ganlab, {precision}"] = (IMAGES, partial(framework, IMAGES, precision))
-        found[f"bare loop, {precision}"] = (IMAGES, partial(bare, IMAGES, precision))
-    found["ganlab, points"] = (POINTS, partial(framework, POINTS, "auto"))
-    found["bare loop, points"] = (POINTS, partial(bare, POINTS, auto))
-    return found
+def race(rounds: int, seconds: float, logs: Path) -> Times:
+    """Milliseconds a step of each contestant in each round."""
+    processes = {}
+    for name in CONTESTANTS:
+        command, pipe = [sys.executable, __file__, "--play", name], subprocess.PIPE
+        with (logs / name).open("w") as log:
+            processes[name] = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True)
+    times: Times = {name: [] for name in CONTESTANTS}
+    for _ in range(1 + rounds):
+        for name, process in processes.items():
+            assert process.stdin and process.stdout
+            print(seconds, file=process.stdin, flush=True)
+            if not (line := process.stdout.readline()):
+                raise SystemExit(f"{name} failed:\n{(logs / name).read_text()}")
+            steps, took = json.loads(line)
+            times[name].append(1000 * took / steps)
+    for process in processes.values():
+        process.communicate()
+    return {name: values[1:] for name, values in times.items()}
 
 
+def spread(values: list[float], form: str) -> str:
+    return f"{median(values):{form}} ({min(values):{form}} - {max(values):{form}})"
+
+
+def ratios(times: Times, slow: str, fast: str) -> list[float]:
+    return [a / b for a, b in zip(times[slow], times[fast], strict=True)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="at most three minutes, instead of half an hour")
+    parser.add_argument("--json", type=Path, help="write all numbers there, too")
+    parser.add_argument("--play", choices=CONTESTANTS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.play:
+        return CONTESTANTS[arguments.play]()
+
+    cpuinfo = Path("/proc/cpuinfo")
+    amx = cpuinfo.exists() and "amx_bf16" in cpuinfo.read_text()
+    machine = hardware.describe() | {"amx": amx, "torch": torch.__version__, "precision auto": AUTO}
+    print("; ".join(f"{key} {value}" for key, value in machine.items()))
+    if AUTO == "32":
+        print("Precision auto is 32 on this machine: ganlab in float32 and at its defaults are the same.")
+    print(f"Load before the start: {os.getloadavg()[0]:.1f}", flush=True)
+    with tempfile.TemporaryDirectory() as logs:
+        times = race(*PLANS["quick" if arguments.quick else "long"], Path(logs))
+
+    print(f"\n{'':24} {'images/s':>24}  {'ms a step':>22}")
+    rates = {}
+    for name, values in times.items():
+        batch = (POINTS if "points" in name else IMAGES).batch
+        rates[name] = [1000 * batch / value for value in values]
+        print(f"{name:24} {spread(rates[name], ',.0f'):>24}  {spread(values, '.4g'):>22}")
+    speedups = {p: ratios(times, "tutorial loop", f"ganlab: images, {p}") for p in PRECISIONS}
+    costs = {what: ratios(times, f"ganlab: {what}", f"bare loop: {what}") for what in PAIRS}
+    print()
+    for precision, values in speedups.items():
+        print(f"ganlab in {precision} / tutorial loop: {spread(values, '.2f')}")
+    required = median(speedups[AUTO]) >= 5
+    print(f"at least 5 at the defaults, on a CPU with AMX: {required if amx else 'not this machine'}")
+    for what, values in costs.items():
+        percent = [100 * (value - 1) for value in values]
+        more = median(percent) / 100 * median(times[f"bare loop: {what}"])
+        print(f"ganlab's own cost, {what}: {spread(percent, '+.1f')} %, {more:+.2f} ms a step")
+    if arguments.json:
+        found = {"machine": machine, "images_per_second": rates, "speedups": speedups, "slower_than_bare": costs}
+        arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
