@@ -8,24 +8,13 @@ _HOME = {
     "GAN": "ganlab.gan",
     "Terms": "ganlab.record",
     "Trainer": "ganlab.trainer",
+    "load": "ganlab.checkpoint",
     "Turn": "ganlab.turn",
     "recipe": "ganlab.recipe",
 }
 _MODULES = ("data", "losses", "networks", "penalties", "testing", "variants")
 
-__all__ = [
-    "GAN",
-    "Terms",
-    "Trainer",
-    "Turn",
-    "data",
-    "losses",
-    "networks",
-    "penalties",
-    "recipe",
-    "testing",
-    "variants",
-]
+__all__ = [*_HOME, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,5 @@
 """`ganlab fit` and `ganlab validate`: a configuration becomes a game, data and a Trainer."""
 
-import functools
 import logging
 import os
 import shutil
@@ -22,6 +21,7 @@ from ganlab import data, networks, runs, user_code, variants, wandb_logger  # no
 from ganlab.callbacks import Checkpoints, Progress, Samples
 from ganlab.gan import GAN
 from ganlab.hardware import best_precision, keep_freed_memory
+from ganlab.recipe import accepted
 from ganlab.record import NonFiniteError
 from ganlab.refused import Refused
 from ganlab.suggestions import config_files, explain
@@ -120,9 +120,14 @@ class GanCLI(LightningCLI):
         """Give the game plain hyperparameters that rebuild it without data and configuration, in Lightning's own form."""
         text = self._parser(self.subcommand).dump(self.settings, skip_link_targets=False, skip_none=False)
         model = yaml.safe_load(text)["model"]
-        for target, value in applied_instantiation_links.items():
-            *way, last = target.split(".")[1:]
-            functools.reduce(lambda part, key: part.setdefault(key, {}), way, model)[last] = _plain(value)
+        told = {target.rsplit(".", 1)[1]: value for target, value in applied_instantiation_links.items()}
+        for player in PLAYERS:
+            network = model["init_args"][player]
+            # What was linked is left out of the dump.
+            values = {**vars(self.settings.model.init_args[player].init_args), **told}
+            known = accepted(network["class_path"])
+            linked = {key: _plain(value) for key, value in values.items() if key in known}
+            network["init_args"] = {**linked, **network.get("init_args", {})}
         built = game(*args, **kwargs)
         instantiator = "lightning.pytorch.cli.instantiate_module"
         path = {"_class_path": model["class_path"], "_instantiator": instantiator}

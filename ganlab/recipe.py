@@ -1,5 +1,6 @@
 """How to build something, as plain data that can be called."""
 
+import inspect
 from importlib import import_module
 from typing import Any
 
@@ -21,3 +22,14 @@ def recipe(build: type, **arguments: Any) -> Recipe:
 def named(class_path: str) -> Any:
     module, _, name = class_path.rpartition(".")
     return getattr(import_module(module), name)
+
+
+def accepted(class_path: str) -> list[str]:
+    """The keyword arguments of a class, its parents' included where it passes them on."""
+    names: list[str] = []
+    for parent in inspect.getmro(named(class_path)):
+        parameters = inspect.signature(parent.__init__).parameters.values()  # type: ignore[misc]
+        names += [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name != "self"]
+        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return names

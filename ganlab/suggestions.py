@@ -1,11 +1,10 @@
 """A misspelt key or class is answered with the nearest known names, in three lines."""
 
 import difflib
-import inspect
 import re
 from collections.abc import Iterable
 
-from ganlab.recipe import named
+from ganlab.recipe import accepted
 
 # The parser's words around a cause that a user can mend.
 NOISE = re.compile(
@@ -32,7 +31,7 @@ def explain(message: str, keys: Iterable[str]) -> str:
     owners = re.findall(r"class_path[ =]'([^']+)'", message)
     if option := re.search(r"Option '([^']+)' is not accepted", message):
         owner = owners[-1] if owners else ""
-        return _answer(f"{owner.rsplit('.', 1)[-1]} has no argument", option[1], _arguments(owner), where)
+        return _answer(f"{owner.rsplit('.', 1)[-1]} has no argument", option[1], accepted(owner) if owner else (), where)
     if option := re.search(r"unrecognized arguments: -*([^\s=]+)|does not accept option '([^']+)'", message):
         return _answer("There is no option", option[1] or option[2], keys, "")
     if name := re.search(r"Expected a dot import path string: (\S+)", message):
@@ -62,21 +61,6 @@ def _answer(problem: str, name: str, known: Iterable[str], where: str) -> str:
         else f"Known: {', '.join(known[:12])}{', …' if len(known) > 12 else '.'}"
     )
     return f"{first}\n{told}\nAll of them: ganlab list, ganlab fit --help, ganlab fit --model.help NAME."
-
-
-def _arguments(owner: str) -> list[str]:
-    """The keyword arguments of a class, its parents' included where it passes them on."""
-    names: list[str] = []
-    for parent in inspect.getmro(named(owner)) if owner else ():
-        parameters = inspect.signature(parent.__init__).parameters.values()
-        names += [
-            p.name
-            for p in parameters
-            if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name != "self"
-        ]
-        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
-            break
-    return names
 
 
 def _classes() -> list[str]:

@@ -2,15 +2,17 @@
 
 Three ways to play one game, with the same networks, batch and Adam:
 
-- the tutorial loop: float32, one PIL image at a time through torchvision's transforms, one batch of fakes for both players, a print
-  with `.item()` each step (to a file: no terminal is timed);
-- ganlab by its Python API with the callbacks of `ganlab fit`, in float32 and at its defaults (precision auto);
-- the bare loop: ganlab's step and settings in plain PyTorch (precision, channels_last, fused Adam, memory kept, bytes in memory, the
-  opponent frozen, fresh fakes in each turn, the generator's average) without logs, checks and seeds. What ganlab takes beyond
-  it is its own cost: in per cent on images; in milliseconds a step with tiny networks on points, too.
+- the tutorial loop: float32, one PIL image at a time through torchvision's transforms, one batch of fakes
+  for both players, a print with `.item()` each step (to a file: no terminal is timed);
+- ganlab by its Python API, with the callbacks of `ganlab fit`, in float32 and at its defaults;
+- the bare loop: ganlab's step and settings in plain PyTorch (precision, channels_last, fused Adam, memory
+  kept, bytes in memory, opponent frozen, fresh fakes in each turn, the generator's average) without logs,
+  checks and seeds. What ganlab takes beyond it is its own cost: a share of a step on images, and with tiny
+  networks on points nearly all of it, in milliseconds.
 
-Each has a process of its own. They train lap after lap in turn (a b c a b c ...), so that other work on the machine falls on all; the
-first lap warms up and is not counted. A ratio is that of the laps of one round: the median over rounds, least - greatest.
+Each has a process of its own; they train in turn, lap after lap (a b c a b c ...), so that other work on the
+machine falls on all. The first lap warms up and is not counted. A ratio compares the laps of one round.
+Every number is the median over rounds, with the least and the greatest.
 """
 
 import argparse
@@ -22,12 +24,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import Callback
@@ -41,22 +42,24 @@ from torchvision import transforms
 from ganlab import Trainer, data, hardware, networks, variants
 from ganlab.callbacks import Checkpoints, Progress, Samples
 
-LATENT, ITEMS = 100, 60_000
-PLANS = {"quick": (5, 3.0), "long": (12, 15.0)}  # rounds, seconds a lap
-FOUND = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-DEVICE = FOUND or torch.device("cpu")
+QUICK, LONG = (5, 3.0), (10, 20.0)  # rounds, seconds a lap
+ITEMS, LATENT = 60_000, 100
+ACCELERATED = torch.accelerator.is_available()
+DEVICE = (torch.accelerator.current_accelerator() if ACCELERATED else None) or torch.device("cpu")
 ADAM = partial(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999))
+
+Players = tuple[nn.Module, nn.Module]
 
 
 class ManyDigits(data.Digits):
-    """As many digits as MNIST has: scikit-learn's, which are on every machine, repeated."""
+    """As many as MNIST has: scikit-learn's digits, which are on every machine, repeated."""
 
     def load(self) -> tuple[Any, Any]:
         train, held_out = super().load()
-        return TensorDataset(*train[torch.arange(ITEMS) % len(train)]), held_out  # type: ignore[index]
+        return TensorDataset(*train[torch.arange(ITEMS) % len(train)]), held_out
 
 
-def convolutional() -> tuple[nn.Module, nn.Module]:
+def convolutional() -> Players:
     def doubled(inner: int, outer: int) -> list[nn.Module]:
         convolution = nn.Conv2d(inner, outer, 3, padding=1)
         return [nn.Upsample(scale_factor=2), convolution, nn.BatchNorm2d(outer), nn.LeakyReLU(0.2)]
@@ -66,22 +69,21 @@ def convolutional() -> tuple[nn.Module, nn.Module]:
         return [convolution, nn.LeakyReLU(0.2), nn.Dropout2d(0.25), nn.BatchNorm2d(outer)]
 
     start = [nn.Linear(LATENT, 128 * 8 * 8), nn.Unflatten(1, (128, 8, 8)), nn.BatchNorm2d(128)]
-    end = [nn.Conv2d(64, 1, 3, padding=1), nn.Tanh()]
-    generator = nn.Sequential(*start, *doubled(128, 128), *doubled(128, 64), *end)
+    image = [nn.Conv2d(64, 1, 3, padding=1), nn.Tanh()]
     maps = [*halved(1, 16)[:-1], *halved(16, 32), *halved(32, 64), *halved(64, 128)]
-    return generator, nn.Sequential(*maps, nn.Flatten(), nn.Linear(128 * 2 * 2, 1), nn.Flatten(0))
+    logit = [nn.Flatten(), nn.Linear(128 * 2 * 2, 1), nn.Flatten(0)]
+    return nn.Sequential(*start, *doubled(128, 128), *doubled(128, 64), *image), nn.Sequential(*maps, *logit)
 
 
-def tiny() -> tuple[nn.Module, nn.Module]:
+def tiny() -> Players:
     size: dict[str, Any] = {"image_shape": (2,), "hidden": (32, 32)}
     generator = networks.MLPGenerator(latent_size=LATENT, bounded=False, **size)
     return generator, networks.MLPDiscriminator(**size)
 
 
-@dataclass(frozen=True)
-class Game:
+class Game(NamedTuple):
     data: Callable[..., data.StreamData]
-    players: Callable[[], tuple[nn.Module, nn.Module]]
+    players: Callable[[], Players]
     batch: int
 
 
@@ -89,21 +91,20 @@ IMAGES, POINTS = Game(ManyDigits, convolutional, 64), Game(data.Gaussians, tiny,
 
 
 def laps() -> Iterator[None]:
-    """Ask for steps for as many seconds as the parent says, tell it their number and time, and wait for its next word."""
+    """Ask for steps for as many seconds as the parent says, answer how many they were, and wait for it."""
     for seconds in sys.stdin:
         began, steps = time.perf_counter(), 0
         while time.perf_counter() < began + float(seconds):
             yield
             steps += 1
-        if FOUND:
+        if ACCELERATED:
             torch.accelerator.synchronize()
         print(json.dumps([steps, time.perf_counter() - began]), flush=True)
 
 
 class Pictures(Dataset[Tensor]):
     def __init__(self) -> None:
-        images, _ = ManyDigits(size=28).load()[0].tensors
-        self.images = images[:, 0].numpy()
+        self.images = ManyDigits(size=28).load()[0].tensors[0][:, 0].numpy()
         normalise = transforms.Normalize([0.5], [0.5])
         self.transform = transforms.Compose([transforms.Resize(32), transforms.ToTensor(), normalise])
 
@@ -120,7 +121,7 @@ def tutorial(game: Game) -> None:
     optimizer_g, optimizer_d = ADAM(generator.parameters()), ADAM(discriminator.parameters())
     valid, fake = torch.ones(game.batch, device=DEVICE), torch.zeros(game.batch, device=DEVICE)
     loss = binary_cross_entropy_with_logits
-    for step, (_, batch) in enumerate(zip(laps(), chain.from_iterable(repeat(loader)), strict=False)):
+    for step, (_, images) in enumerate(zip(laps(), chain.from_iterable(repeat(loader)), strict=False)):
         optimizer_g.zero_grad()
         generated = generator(torch.randn(game.batch, LATENT, device=DEVICE))
         loss_g = loss(discriminator(generated), valid)
@@ -128,7 +129,7 @@ def tutorial(game: Game) -> None:
         optimizer_g.step()
 
         optimizer_d.zero_grad()
-        loss_real = loss(discriminator(batch.to(DEVICE)), valid)
+        loss_real = loss(discriminator(images.to(DEVICE)), valid)
         loss_d = (loss_real + loss(discriminator(generated.detach()), fake)) / 2
         loss_d.backward()
         optimizer_d.step()
@@ -151,7 +152,8 @@ def bare(game: Game, precision: str) -> None:
         with half():
             with torch.no_grad():
                 fake = generator(torch.randn(game.batch, LATENT, device=DEVICE)).float()
-            loss = softplus(-discriminator(real).float()).mean() + softplus(discriminator(fake).float()).mean()
+            real_logits, fake_logits = discriminator(real).float(), discriminator(fake).float()
+            loss = softplus(-real_logits).mean() + softplus(fake_logits).mean()
         loss.backward()
         optimizer_d.step()
         optimizer_d.zero_grad()
@@ -197,29 +199,26 @@ def framework(game: Game, precision: Any) -> None:
 
 
 AUTO = hardware.best_precision("auto")
-# Where precision auto is 32, ganlab in float32 and ganlab at its defaults are one contestant.
 PRECISIONS = tuple(dict.fromkeys(("32", AUTO)))
 PAIRS = {f"images, {p}": (IMAGES, p) for p in PRECISIONS} | {f"points, {AUTO}": (POINTS, AUTO)}
-CONTESTANTS: dict[str, Callable[[], None]] = {"tutorial loop": partial(tutorial, IMAGES)}
+CONTESTANTS: dict[str, Callable[[], None]] = {"tutorial": partial(tutorial, IMAGES)}
 for what, chosen in PAIRS.items():
-    CONTESTANTS |= {f"ganlab: {what}": partial(framework, *chosen), f"bare loop: {what}": partial(bare, *chosen)}
+    CONTESTANTS[f"ganlab, {what}"] = partial(framework, *chosen)
+    CONTESTANTS[f"bare loop, {what}"] = partial(bare, *chosen)
 
-Times = dict[str, list[float]]
 
-
-def race(rounds: int, seconds: float, logs: Path) -> Times:
+def race(rounds: int, seconds: float, logs: Path) -> dict[str, list[float]]:
     """Milliseconds a step of each contestant in each round."""
     processes = {}
     for name in CONTESTANTS:
         command, pipe = [sys.executable, __file__, "--play", name], subprocess.PIPE
         with (logs / name).open("w") as log:
             processes[name] = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True)
-    times: Times = {name: [] for name in CONTESTANTS}
+    times: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
     for _ in range(1 + rounds):
         for name, process in processes.items():
-            assert process.stdin and process.stdout
             print(seconds, file=process.stdin, flush=True)
-            if not (line := process.stdout.readline()):
+            if not (line := process.stdout.readline()):  # type: ignore[union-attr]
                 raise SystemExit(f"{name} failed:\n{(logs / name).read_text()}")
             steps, took = json.loads(line)
             times[name].append(1000 * took / steps)
@@ -228,53 +227,49 @@ def race(rounds: int, seconds: float, logs: Path) -> Times:
     return {name: values[1:] for name, values in times.items()}
 
 
-def spread(values: list[float], form: str) -> str:
-    return f"{median(values):{form}} ({min(values):{form}} - {max(values):{form}})"
+def report(times: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Print, and return, rates, speed-ups and costs; a value for each round."""
+    found: dict[str, list[float]] = {}
 
+    def show(what: str, values: list[float], form: str, note: str = "") -> None:
+        found[what] = values
+        print(f"{what:52}{median(values):>7{form}}   {min(values):{form}} - {max(values):{form}}   {note}")
 
-def ratios(times: Times, slow: str, fast: str) -> list[float]:
-    return [a / b for a, b in zip(times[slow], times[fast], strict=True)]
+    for name, values in times.items():
+        batch = IMAGES.batch if "points" not in name else POINTS.batch
+        rates = [1000 * batch / ms for ms in values]
+        show(f"{name}: images/s", rates, ".0f", f"{median(values):.4g} ms a step")
+    for precision in PRECISIONS:
+        pairs = zip(times["tutorial"], times[f"ganlab, images, {precision}"], strict=True)
+        wanted = "(on a CPU with AMX: at least 5)" if precision == AUTO else ""
+        show(f"ganlab, images, {precision}: times the tutorial", [a / b for a, b in pairs], ".2f", wanted)
+    for what in PAIRS:
+        bare_times = times[f"bare loop, {what}"]
+        costs = [100 * (a / b - 1) for a, b in zip(times[f"ganlab, {what}"], bare_times, strict=True)]
+        spent = f"{median(costs) / 100 * median(bare_times):.2f} ms a step"
+        show(f"ganlab, {what}: own cost, %", costs, ".1f", spent + " (at most 10 %)" * ("images" in what))
+    return found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="at most three minutes, instead of half an hour")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="at most 3 minutes on 2 cores, not half an hour")
     parser.add_argument("--json", type=Path, help="write all numbers there, too")
     parser.add_argument("--play", choices=CONTESTANTS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.play:
         return CONTESTANTS[arguments.play]()
-
     cpuinfo = Path("/proc/cpuinfo")
     amx = cpuinfo.exists() and "amx_bf16" in cpuinfo.read_text()
     machine = hardware.describe() | {"amx": amx, "torch": torch.__version__, "precision auto": AUTO}
-    print("; ".join(f"{key} {value}" for key, value in machine.items()))
+    print(", ".join(f"{key}: {value}" for key, value in machine.items()))
     if AUTO == "32":
-        print("Precision auto is 32 on this machine: ganlab in float32 and at its defaults are the same.")
-    print(f"Load before the start: {os.getloadavg()[0]:.1f}", flush=True)
+        print("Precision auto is 32 here: ganlab in float32 and ganlab at its defaults are one contestant.")
+    print(f"Load average before the start: {os.getloadavg()[0]:.1f}", flush=True)
     with tempfile.TemporaryDirectory() as logs:
-        times = race(*PLANS["quick" if arguments.quick else "long"], Path(logs))
-
-    print(f"\n{'':24} {'images/s':>24}  {'ms a step':>22}")
-    rates = {}
-    for name, values in times.items():
-        batch = (POINTS if "points" in name else IMAGES).batch
-        rates[name] = [1000 * batch / value for value in values]
-        print(f"{name:24} {spread(rates[name], ',.0f'):>24}  {spread(values, '.4g'):>22}")
-    speedups = {p: ratios(times, "tutorial loop", f"ganlab: images, {p}") for p in PRECISIONS}
-    costs = {what: ratios(times, f"ganlab: {what}", f"bare loop: {what}") for what in PAIRS}
-    print()
-    for precision, values in speedups.items():
-        print(f"ganlab in {precision} / tutorial loop: {spread(values, '.2f')}")
-    required = median(speedups[AUTO]) >= 5
-    print(f"at least 5 at the defaults, on a CPU with AMX: {required if amx else 'not this machine'}")
-    for what, values in costs.items():
-        percent = [100 * (value - 1) for value in values]
-        more = median(percent) / 100 * median(times[f"bare loop: {what}"])
-        print(f"ganlab's own cost, {what}: {spread(percent, '+.1f')} %, {more:+.2f} ms a step")
+        found = report(race(*(QUICK if arguments.quick else LONG), Path(logs)))
     if arguments.json:
-        found = {"machine": machine, "images_per_second": rates, "speedups": speedups, "slower_than_bare": costs}
-        arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+        arguments.json.write_text(json.dumps({"machine": machine, **found}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import ganlab
 from ganlab.data import Gaussians
-from ganlab.gan import GAN
 
 HOME = Path(__file__).resolve().parents[1] / "experiments" / "gaussians"
 SEEDS = (0, 1, 2)
@@ -27,8 +27,7 @@ def samples(experiment: str, seed: int, folder: Path) -> torch.Tensor:
     command += ["--seed_everything", str(seed), "--runs", str(folder), "--trainer.accelerator", "cpu"]
     subprocess.run(command, check=True, capture_output=True)
     (newest,) = folder.glob(f"gaussians/{experiment}/*-seed{seed}/checkpoints/step-*10000.ckpt")
-    game = GAN.load_from_checkpoint(newest, weights_only=True, map_location="cpu")
-    return game.sample(20_000, seed=0)
+    return ganlab.load(newest).sample(20_000, seed=0)
 
 
 def covered(points: torch.Tensor, layout: str) -> tuple[int, float]:

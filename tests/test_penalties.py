@@ -1,0 +1,386 @@
+"""Gradient penalties: answers known for linear and quadratic critics, and their weights' gradient in a real step."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ganlab import penalties
+from ganlab.gan import GAN
+from ganlab.networks import DCGANDiscriminator, MLPDiscriminator, ModernDiscriminator
+from ganlab.penalties import interpolates, one_centred, perturbed, squared_norm, zero_centred
+from ganlab.record import Terms
+from ganlab.testing import SHAPE, Specks, new, play
+from ganlab.variants import DRAGAN, R1GAN, R3GAN, WGANGP
+
+Penalty = Callable[[Tensor, Tensor], Tensor]
+PENALTIES: dict[str, Penalty] = {"zero_centred": zero_centred, "one_centred": one_centred}
+every_penalty = pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALTIES.keys())
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+def points(*size: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(*size, dtype=dtype, requires_grad=True)
+
+
+class TestLinearCritic:
+    """D(x) = w x + b has the gradient w everywhere."""
+
+    @pytest.mark.parametrize("shape", [(4,), (3, 2, 5)], ids=str)
+    @pytest.mark.parametrize("norm", [0.25, 1.0, 3.0])
+    def test_values(self, shape: tuple[int, ...], norm: float) -> None:
+        weight = torch.randn(shape, dtype=torch.float64)
+        weight *= norm / weight.norm()
+        images = points(6, *shape)
+        logits = (images * weight).flatten(1).sum(1) + 7
+        torch.testing.assert_close(
+            squared_norm(images, logits), torch.full((6,), norm**2, dtype=torch.float64)
+        )
+        assert float(zero_centred(images, logits)) == pytest.approx(norm**2, rel=1e-12)
+        assert float(one_centred(images, logits)) == pytest.approx((norm - 1) ** 2, rel=1e-9, abs=1e-11)
+
+    @pytest.mark.parametrize("shape", [(6, 1), (6, 1, 1, 1)], ids=str)
+    def test_a_logit_may_have_any_shape(self, shape: tuple[int, ...]) -> None:
+        images = points(6, 3)
+        logits = (images * torch.tensor([2.0, -1.0, 2.0])).sum(1).reshape(shape)
+        torch.testing.assert_close(squared_norm(images, logits), torch.full((6,), 9.0, dtype=torch.float64))
+
+    def test_a_map_of_logits_counts_by_its_sum(self) -> None:
+        images, weights = points(6, 4), torch.randn(4, 5, dtype=torch.float64)
+        found = squared_norm(images, images @ weights)
+        torch.testing.assert_close(found, weights.sum(1).square().sum().expand(6))
+
+    def test_slopes_by_weights(self) -> None:
+        """By hand: 2 w, and 2 (|w| - 1) w / |w|."""
+        weight = torch.randn(5, dtype=torch.float64, requires_grad=True)
+        norm = weight.detach().norm()
+        for penalty, wanted in (
+            (zero_centred, 2 * weight.detach()),
+            (one_centred, 2 * (norm - 1) / norm * weight.detach()),
+        ):
+            images = points(6, 5)
+            (slope,) = torch.autograd.grad(penalty(images, images @ weight), weight)
+            torch.testing.assert_close(slope, wanted)
+
+
+class TestQuadraticCritic:
+    """D(x) = x' A x / 2 with a symmetric A has the gradient A x."""
+
+    @staticmethod
+    def play() -> tuple[Tensor, Tensor, Tensor]:
+        matrix = torch.randn(4, 4, dtype=torch.float64)
+        matrix += matrix.clone().T
+        images = points(7, 4)
+        return images, torch.einsum("ni,ij,nj->n", images, matrix, images) / 2, images.detach() @ matrix
+
+    def test_each_samples_squared_norm(self) -> None:
+        images, logits, gradients = self.play()
+        torch.testing.assert_close(squared_norm(images, logits), gradients.norm(dim=1) ** 2)
+
+    def test_means_over_samples(self) -> None:
+        images, logits, gradients = self.play()
+        norms = gradients.norm(dim=1)
+        torch.testing.assert_close(zero_centred(images, logits), (norms**2).mean())
+        torch.testing.assert_close(one_centred(images, logits), ((norms - 1) ** 2).mean())
+
+    def test_slopes_by_weights(self) -> None:
+        """By hand, for D(x) = a |x|^2 / 2: the norm is |a| |x|."""
+        scale = torch.tensor(1.7, dtype=torch.float64, requires_grad=True)
+        images = points(7, 4)
+        norms = images.detach().norm(dim=1)
+        for penalty, wanted in (
+            (zero_centred, 2 * 1.7 * norms**2),
+            (one_centred, 2 * (1.7 * norms - 1) * norms),
+        ):
+            logits = scale * images.square().sum(1) / 2
+            (slope,) = torch.autograd.grad(penalty(images, logits), scale)
+            torch.testing.assert_close(slope, wanted.mean())
+
+
+class TestWeightGradients:
+    """Against finite differences in float64."""
+
+    @every_penalty
+    @pytest.mark.parametrize(
+        ("critic", "shape"),
+        [
+            (lambda: nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 4), nn.Softplus(), nn.Linear(4, 1)), (3,)),
+            (lambda: nn.Sequential(nn.Conv2d(1, 2, 3, 2, 1), nn.SiLU(), nn.Flatten(), nn.Linear(8, 1)), (1, 4, 4)),
+        ],
+        ids=["linear", "convolutions"],
+    )  # fmt: skip
+    def test_of_a_small_critic(
+        self, penalty: Penalty, critic: Callable[[], nn.Module], shape: tuple[int, ...]
+    ) -> None:
+        discriminator = critic().double()
+        # A bias of the last layer has no part in the penalty.
+        weights = {name: w.detach() for name, w in discriminator.named_parameters()}
+        images = torch.randn(4, *shape, dtype=torch.float64)
+
+        def value(*values: Tensor) -> Tensor:
+            at = images.clone().requires_grad_()
+            return penalty(at, functional_call(discriminator, dict(zip(weights, values, strict=True)), (at,)))
+
+        inputs = [weight.clone().requires_grad_() for weight in weights.values()]
+        slopes = torch.autograd.grad(value(*inputs), inputs, allow_unused=True)
+        assert max(float(slope.abs().max()) for slope in slopes if slope is not None) > 1e-3
+        moving = [slope is not None for slope in slopes]
+        assert moving == [True] * (len(moving) - 1) + [False]
+        fixed = inputs.pop().detach()
+        assert torch.autograd.gradcheck(lambda *some: value(*some, fixed), inputs)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+    def test_of_a_dead_critic_are_finite(self, dtype: torch.dtype) -> None:
+        """Its gradient is 0, where the norm has no slope."""
+        images = points(4, 3, dtype=dtype)
+        weight = torch.zeros(3, dtype=dtype, requires_grad=True)
+        value = one_centred(images, images @ weight)
+        assert float(value) == pytest.approx(1, abs=1e-5)
+        assert torch.equal(torch.autograd.grad(value, weight)[0], torch.zeros(3, dtype=dtype))
+
+    def test_of_dead_units_are_finite(self) -> None:
+        critic = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
+        nn.init.constant_(critic[0].bias, -100)
+        images = points(4, 3, dtype=torch.float32)
+        one_centred(images, critic(images)).backward()
+        for name, parameter in critic.named_parameters():
+            assert parameter.grad is None or parameter.grad.isfinite().all(), name
+        assert critic[0].weight.grad is not None
+
+    @every_penalty
+    def test_of_one_live_sample_among_dead_ones_are_its_own(self, penalty: Penalty) -> None:
+        critic = nn.Sequential(nn.Linear(1, 1, bias=False), nn.ReLU())
+        nn.init.constant_(critic[0].weight, 3)
+        images = torch.tensor([[2.0], [-2.0], [-1.0], [-5.0]], requires_grad=True)
+        penalty(images, critic(images)).backward()
+        wanted = {zero_centred: 2 * 3 / 4, one_centred: 2 * (3 - 1) / 4}[penalty]
+        assert float(critic[0].weight.grad) == pytest.approx(wanted, rel=1e-6)
+
+
+class TestInterpolates:
+    def test_at_both_ends_and_between(self) -> None:
+        real, fake = points(4, 2, 3, 3), points(4, 2, 3, 3)
+        share = torch.tensor([0.0, 1.0, 0.25, 0.5], dtype=torch.float64).view(4, 1, 1, 1)
+        found = interpolates(real, fake, share)
+        assert torch.equal(found[0], fake[0])
+        torch.testing.assert_close(found[1], real[1])
+        torch.testing.assert_close(found[2], 0.25 * real[2] + 0.75 * fake[2])
+        torch.testing.assert_close(found[3], (real[3] + fake[3]) / 2)
+
+    def test_are_where_gradients_begin(self) -> None:
+        found = interpolates(points(4, 2), points(4, 2), torch.rand(4, 1, dtype=torch.float64))
+        assert found.requires_grad
+        assert found.is_leaf
+        assert found.dtype == torch.float64
+
+
+class TestPerturbed:
+    def test_lie_within_the_datas_width(self) -> None:
+        """Uniform from 0 to `strength` standard deviations of all numbers in the batch."""
+        real = 3 * points(500, 2, 3, 3) + 1
+        noise = (perturbed(real, 0.5) - real).detach() / real.detach().std()
+        assert 0 <= float(noise.min()) < 0.001
+        assert 0.499 < float(noise.max()) < 0.5
+        shares = torch.histc(noise, 5, 0, 0.5) / noise.numel()
+        torch.testing.assert_close(shares, torch.full_like(shares, 0.2), atol=0.02, rtol=0)
+
+    def test_follow_the_seed(self) -> None:
+        real = points(5, 4)
+        torch.manual_seed(8)
+        uniform = torch.rand(5, 4, dtype=torch.float64)
+        torch.manual_seed(8)
+        width = ((real - real.mean()) ** 2).sum().div(19).sqrt()
+        torch.testing.assert_close(perturbed(real, 0.7).detach(), (real + 0.7 * width * uniform).detach())
+
+    def test_by_nothing_are_the_reals(self) -> None:
+        real = points(5, 4)
+        assert torch.equal(perturbed(real, 0.0), real)
+
+    def test_are_where_gradients_begin(self) -> None:
+        found = perturbed(points(5, 4), 0.5)
+        assert found.requires_grad
+        assert found.is_leaf
+
+
+# In a real step
+
+
+class Fixed(nn.Module):
+    """A generator of fakes that are the same in bf16: its linear layer makes them out of its bias alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(8, SHAPE[0] * SHAPE[1] * SHAPE[2])
+        with torch.no_grad():
+            self.layer.weight.zero_()
+            self.layer.bias.copy_(torch.randn_like(self.layer.bias).bfloat16())
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return self.layer(latent).unflatten(1, SHAPE)
+
+
+DISCRIMINATORS: dict[str, Callable[[], nn.Module]] = {
+    "linear": lambda: MLPDiscriminator(image_shape=SHAPE, hidden=(32, 32), activation="silu"),
+    "convolutions": lambda: DCGANDiscriminator(image_shape=SHAPE, width=8, normalization="none"),
+    "grouped_convolutions": lambda: ModernDiscriminator(
+        image_shape=SHAPE, width=8, max_width=16, group_size=4, blocks=1
+    ),
+}
+GAMMA = 3.0
+
+
+class Known(NamedTuple):
+    """A variant, and its penalty from the squared gradient norms at each set of points that it judges."""
+
+    variant: type[GAN]
+    value: Callable[..., Tensor]
+
+
+def slope_one(squared: Tensor) -> Tensor:
+    return GAMMA * (squared.sqrt() - 1).pow(2).mean()
+
+
+KNOWN = {
+    "WGANGP": Known(WGANGP, slope_one),
+    "DRAGAN": Known(DRAGAN, slope_one),
+    "R1GAN": Known(R1GAN, lambda at_real: GAMMA / 2 * at_real.mean()),
+    "R3GAN": Known(R3GAN, lambda at_real, at_fake: GAMMA / 2 * at_real.mean() + GAMMA / 2 * at_fake.mean()),
+}
+every_variant = pytest.mark.parametrize("known", KNOWN.values(), ids=KNOWN.keys())
+every_critic = pytest.mark.parametrize("critic", DISCRIMINATORS.values(), ids=DISCRIMINATORS.keys())
+
+
+class Played(NamedTuple):
+    critic: nn.Module  # before the step
+    judged: list[Tensor]
+    gradient: Tensor
+
+
+def penalised(known: Known, critic: Callable[[], nn.Module], precision: str, **arguments: Any) -> Played:
+    """One step in which the penalties are the discriminator's only terms."""
+    judged: list[Tensor] = []
+    gradients: list[Tensor] = []
+
+    class Alone(known.variant):  # type: ignore[name-defined]
+        def discriminator_terms(self, turn: Any) -> Terms:
+            judged.clear()
+            return self.penalties(turn)
+
+        def judge(self, images: Tensor, condition: Any) -> Tensor:
+            if not gradients:
+                judged.append(images.detach().clone())
+            return super().judge(images, condition)
+
+        def on_before_optimizer_step(self, optimizer: Any) -> None:
+            if not gradients:
+                given = [p.grad for p in self.discriminator.parameters() if p.grad is not None]
+                gradients.append(torch.cat([gradient.flatten().double() for gradient in given]))
+            super().on_before_optimizer_step(optimizer)
+
+    torch.manual_seed(1)
+    players = {"generator": Fixed(), "discriminator": critic()}
+    game = new(Alone, gamma=GAMMA, **{"critic_steps": 1, **players, **arguments})
+    before = deepcopy(game.discriminator)
+    play(game, Specks(batch_size=8), steps=1, precision=precision)
+    return Played(before, judged, gradients[0])
+
+
+def by_definition(known: Known, played: Played) -> Tensor:
+    """The penalty's weight gradient in float64, at the points that the step judged."""
+    critic = deepcopy(played.critic).double()
+    squared = []
+    for images in played.judged:
+        at = images.double().requires_grad_()
+        (slope,) = torch.autograd.grad(critic(at).sum(), at, create_graph=True)
+        squared.append(torch.einsum("nchw,nchw->n", slope, slope))
+    slopes = torch.autograd.grad(known.value(*squared), list(critic.parameters()), allow_unused=True)
+    return torch.cat([slope.flatten() for slope in slopes if slope is not None])
+
+
+def distance(found: Tensor, wanted: Tensor) -> float:
+    return float((found - wanted).norm() / wanted.norm())
+
+
+class TestPrecision:
+    @every_variant
+    @every_critic
+    def test_in_float32_is_the_equation(self, known: Known, critic: Callable[[], nn.Module]) -> None:
+        played = penalised(known, critic, "32")
+        assert {images.dtype for images in played.judged} == {torch.float32}
+        assert distance(played.gradient, by_definition(known, played)) <= 1e-5
+
+    @every_variant
+    @every_critic
+    def test_mixed_precision_leaves_it_in_float32(
+        self, known: Known, critic: Callable[[], nn.Module]
+    ) -> None:
+        whole, mixed = (penalised(known, critic, precision) for precision in ("32", "bf16-mixed"))
+        for one, other in zip(whole.judged, mixed.judged, strict=True):
+            assert torch.equal(one, other)
+        assert distance(mixed.gradient, whole.gradient) <= 1e-5
+
+    @every_variant
+    @every_critic
+    @pytest.mark.parametrize("precision", ["bf16-mixed", "32"])
+    def test_only_by_choice_it_is_lower(
+        self, known: Known, critic: Callable[[], nn.Module], precision: str
+    ) -> None:
+        whole = penalised(known, critic, "32")
+        lowered = penalised(known, critic, precision, penalty_precision="bf16")
+        for one, other in zip(whole.judged, lowered.judged, strict=True):
+            assert torch.equal(one, other)
+        assert 1e-4 < distance(lowered.gradient, whole.gradient) < 0.3
+
+    @every_variant
+    @every_critic
+    def test_float64_is_not_lowered(self, known: Known, critic: Callable[[], nn.Module]) -> None:
+        played = penalised(known, critic, "64-true")
+        assert {images.dtype for images in played.judged} == {torch.float64}
+        assert distance(played.gradient, by_definition(known, played)) <= 1e-12
+
+    def test_every_penalty_is_played_here(self) -> None:
+        """A new penalty needs a variant in the table above."""
+        found = {
+            variant
+            for variant in GAN.__subclasses__()
+            if variant.__module__.startswith("ganlab.") and variant.penalties is not GAN.penalties
+        }
+        assert found == {known.variant for known in KNOWN.values()}
+        functions = {name for name, value in vars(penalties).items() if callable(value)}
+        assert functions >= {"squared_norm", *PENALTIES, "interpolates", "perturbed"}
+
+
+class TestPoints:
+    """What each variant's penalty is taken at."""
+
+    def test_r1_at_the_reals_and_r2_at_the_fakes(self) -> None:
+        one, both = (penalised(KNOWN[name], DISCRIMINATORS["linear"], "32") for name in ("R1GAN", "R3GAN"))
+        assert len(one.judged) == 1
+        assert len(both.judged) == 2
+        assert torch.equal(one.judged[0], both.judged[0])
+        # The fakes are one image, over and over; the reals are not.
+        assert [len(images.unique(dim=0)) for images in both.judged] == [8, 1]
+
+    def test_wgan_gp_between_both(self) -> None:
+        both = penalised(KNOWN["R3GAN"], DISCRIMINATORS["linear"], "32")
+        (between,) = penalised(KNOWN["WGANGP"], DISCRIMINATORS["linear"], "32").judged
+        real, fake = both.judged
+        shares = ((between - fake) / (real - fake)).flatten(1)
+        assert (shares - shares.mean(1, keepdim=True)).abs().max() < 1e-3
+        assert 0 < float(shares.mean(1).min()) < float(shares.mean(1).max()) < 1
+        assert float(shares.mean(1).std()) > 0.1
+
+    def test_dragan_around_the_reals(self) -> None:
+        (real,) = penalised(KNOWN["R1GAN"], DISCRIMINATORS["linear"], "32").judged
+        (around,) = penalised(KNOWN["DRAGAN"], DISCRIMINATORS["linear"], "32", strength=0.25).judged
+        noise = (around - real) / real.std()
+        assert -1e-6 < float(noise.min()) < 0.01
+        assert 0.24 < float(noise.max()) < 0.25 + 1e-6
