@@ -1,7 +1,7 @@
-"""Differentiable augmentation of what the discriminator sees: Zhao et al. 2020, arXiv:2006.10738 (DiffAugment).
+"""Differentiable augmentation of what the discriminator sees: Zhao et al. 2020, arXiv:2006.10738.
 
-Each function takes images (N, C, H, W) and draws its own random numbers for each image from the device's global generator, which
-the step has seeded.
+Each function takes images (N, C, H, W) and draws its own random numbers for each image from the device's
+global generator, which the step has seeded.
 """
 
 from collections.abc import Callable, Iterable

@@ -24,16 +24,16 @@ def positive(**counts: int) -> None:
 def trainer_settings(trainer: Trainer) -> None:
     if trainer.precision in ("16-true", "bf16-true"):
         raise Refused(
-            f"trainer.precision {trainer.precision} keeps weights and optimizer state in half precision, in which a GAN's small\n"
-            "updates round to nothing. Use bf16-mixed or 16-mixed (half-precision products, float32 weights), or 32."
+            f"trainer.precision {trainer.precision} keeps weights in half precision, which small updates do\n"
+            "not change. Use bf16-mixed or 16-mixed (half-precision products, float32 weights), or 32."
         )
     if trainer.max_epochs not in (None, -1):
         raise Refused(
-            f"trainer.max_epochs is {trainer.max_epochs}, but training data are one endless stream without epochs.\n"
+            f"trainer.max_epochs is {trainer.max_epochs}, but training data are one endless stream.\n"
             "Give the budget in generator steps: trainer.max_steps."
         )
 
-    if trainer.overfit_batches:
+    if getattr(trainer, "overfit_batches", 0):
         raise Refused(
             "trainer.overfit_batches would replace the stream of positions by a plain sampler.\n"
             "For a tiny training set give the data a folder with few images."
@@ -73,7 +73,7 @@ def _shapes(turn: Turn, generator: str, discriminator: str) -> None:
     if made != wanted:
         raise Refused(
             f"The data's images have the shape {wanted}, but {generator} makes {made}.\n"
-            "Leave image_shape out of the networks' arguments (the data tell them), or correct the data's size."
+            "Leave image_shape out of the networks' arguments (the data tell them), or mend the data's size."
         )
     try:
         logits = turn.real_logits

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,7 +15,8 @@ def seed_for(*purpose: int | str) -> int:
 
 def reseed(seed: int, device: torch.device) -> None:
     """Seed what dropout, augmentation and noise of a picture's size draw from."""
-    # torch.manual_seed would also queue a seed, with a stack trace, for each device that was never used: a millisecond a call.
+    # torch.manual_seed would also queue a seed, with a stack trace, for each device that was never used: a
+    # millisecond a call.
     torch.default_generator.manual_seed(seed)
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(seed)
@@ -23,14 +25,15 @@ def reseed(seed: int, device: torch.device) -> None:
 class Draws:
     """Numbers drawn for `total` samples at once, of which `rows` are handed out.
 
-    A turn draws for its global batch and hands each process and each micro-batch its own rows, so neither the number of processes
-    nor that of micro-batches changes what a sample is played with. Asking again after `restart` repeats the sequence.
+    A turn draws for its global batch and hands each process and each micro-batch its own rows, so neither
+    the number of processes nor that of micro-batches changes what a sample is played with. Asking again
+    after `restart` repeats the sequence.
     """
 
     def __init__(self, seed: int, total: int, *, device: torch.device | str, dtype: torch.dtype) -> None:
         self.total = total
         self.rows = slice(0, total)
-        self._options = {"device": device, "dtype": dtype}
+        self._device, self._dtype = device, dtype
         self._source = torch.Generator(device).manual_seed(seed)
         self._drawn: list[Tensor] = []
         self._next = 0
@@ -40,22 +43,17 @@ class Draws:
         self._next = 0
 
     def normal(self, *shape: int) -> Tensor:
-        return self._hand_out(
-            lambda: torch.randn(self.total, *shape, generator=self._source, **self._options)
-        )
+        return self._hand_out(partial(torch.randn, (self.total, *shape), dtype=self._dtype))
 
     def uniform(self, *shape: int) -> Tensor:
         """Between 0 and 1."""
-        return self._hand_out(lambda: torch.rand(self.total, *shape, generator=self._source, **self._options))
+        return self._hand_out(partial(torch.rand, (self.total, *shape), dtype=self._dtype))
 
     def integers(self, below: int, *shape: int) -> Tensor:
-        device = self._options["device"]
-        return self._hand_out(
-            lambda: torch.randint(below, (self.total, *shape), generator=self._source, device=device)
-        )
+        return self._hand_out(partial(torch.randint, below, (self.total, *shape)))
 
-    def _hand_out(self, draw: Callable[[], Tensor]) -> Tensor:
+    def _hand_out(self, draw: Callable[..., Tensor]) -> Tensor:
         if self._next == len(self._drawn):
-            self._drawn.append(draw())
+            self._drawn.append(draw(generator=self._source, device=self._device))
         self._next += 1
         return self._drawn[self._next - 1][self.rows]

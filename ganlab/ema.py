@@ -30,9 +30,10 @@ class Average(nn.Module):
 
 
 def kept(images: int, seen: int, half_life: float, ramp: float | None) -> float:
-    """The share of the average that survives a step of `images` after `seen` images (Karras et al. 2020, arXiv:1912.04958).
+    """The share of the average that survives a step of `images` (Karras et al. 2020, arXiv:1912.04958).
 
-    With a ramp the half-life is at most that share of the images seen so far, so that a young average forgets its start.
+    With a ramp the half-life is at most that share of the images seen so far, so that a young average
+    forgets its start.
     """
     if ramp is not None:
         half_life = min(half_life, ramp * seen)

@@ -103,7 +103,7 @@ class GanCLI(LightningCLI):
         played_on, variant = (settings[part].class_path.rsplit(".", 1)[-1] for part in ("data", "model"))
         files = [Path(str(path)) for path in settings.get("config") or []]
         experiment = runs.experiment_name(files[-1] if files else None, variant)
-        if rank_zero_only.rank == 0:
+        if _leads():
             folder = runs.create(
                 Path(settings.runs), data=played_on, experiment=experiment, seed=settings.seed_everything
             )
@@ -117,7 +117,7 @@ class GanCLI(LightningCLI):
     def _build(
         self, game: type[GAN], *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any
     ) -> GAN:
-        """Give the game plain hyperparameters that rebuild it without data and configuration, in Lightning's own form."""
+        """Give the game plain hyperparameters, in Lightning's form: they rebuild it without data and config."""
         text = self._parser(self.subcommand).dump(self.settings, skip_link_targets=False, skip_none=False)
         model = yaml.safe_load(text)["model"]
         told = {target.rsplit(".", 1)[1]: value for target, value in applied_instantiation_links.items()}
@@ -146,12 +146,16 @@ class GanCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def before_fit(self) -> None:
-        if rank_zero_only.rank == 0 and RUN_FOLDER in os.environ:
+        if _leads() and RUN_FOLDER in os.environ:
             user_code.keep(self.folders, Path(os.environ[RUN_FOLDER]))
 
     def after_fit(self) -> None:
-        if rank_zero_only.rank == 0 and self.settings.trainer.default_root_dir:
+        if _leads() and self.settings.trainer.default_root_dir:
             print(f"run folder: {self.settings.trainer.default_root_dir}")
+
+
+def _leads() -> bool:
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def _plain(value: Any) -> Any:
@@ -177,7 +181,7 @@ def main(arguments: list[str]) -> int:
         )
     except Refused as error:
         # Nothing was trained: a folder opened for this run would only be in the way.
-        if rank_zero_only.rank == 0 and (folder := os.environ.get(RUN_FOLDER)):
+        if _leads() and (folder := os.environ.get(RUN_FOLDER)):
             shutil.rmtree(folder, ignore_errors=True)
         print(f"ganlab: {error}", file=sys.stderr)
         return 2

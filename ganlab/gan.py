@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.data import extract_batch_size
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_, get_total_norm
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from ganlab import checks, losses
 from ganlab.augment import Augmentation, augment
@@ -26,8 +27,8 @@ from ganlab.turn import Side, Turn, frozen, fused, raised, split
 class GAN(LightningModule):
     """The game without a loss. A variant overrides the smallest seam that says what is new:
 
-    `loss`, `penalties`, `discriminator_terms` and `generator_terms`, `judge`, `fake` / `real` / `latent` / `condition`,
-    `after_discriminator_step`. It never writes a loop.
+    `loss`, `penalties`, `discriminator_terms` and `generator_terms`, `judge`, `fake` / `real` / `latent` /
+    `condition`, `after_discriminator_step`. It never writes a loop.
 
     Args:
         generator: From latents (and conditions) to images.
@@ -41,7 +42,8 @@ class GAN(LightningModule):
         generator_clip: Largest norm of the generator's gradient.
         discriminator_clip: Largest norm of the discriminator's gradient.
         penalty_every: Penalise in each k-th generator step only, k times as hard.
-        penalty_precision: What the critic computes in during a turn with penalties; bf16 puts 3 % of error on their gradient.
+        penalty_precision: What the critic computes in during a turn with penalties; bf16 puts 3 % of error on
+            their gradient.
         ema_half_life: Images after which the generator's average has forgotten half.
         ema_ramp: The half-life is at most this share of the images seen so far.
         instance_noise: Standard deviation of the noise on every image that the discriminator sees.
@@ -85,7 +87,7 @@ class GAN(LightningModule):
         checks.positive(critic_steps=critic_steps, accumulation=accumulation, penalty_every=penalty_every)
         self.generator, self.discriminator = generator, discriminator
         if channels_last:
-            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.to(memory_format=torch.channels_last)
         self.ema = Average(generator)
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         self.generator_scheduler, self.discriminator_scheduler = generator_scheduler, discriminator_scheduler
@@ -107,9 +109,9 @@ class GAN(LightningModule):
         super().__init_subclass__(**kwargs)
         if cls.training_step is not GAN.training_step:
             raise TypeError(
-                f"{cls.__name__} overrides training_step, which ganlab owns. Override the smallest seam that says what is new:\n"
-                "loss, penalties, discriminator_terms, generator_terms, judge, fake, real, latent, condition,\n"
-                "after_discriminator_step."
+                f"{cls.__name__} overrides training_step, which ganlab owns. Override what is new instead:\n"
+                "loss, penalties, discriminator_terms, generator_terms, judge, fake, real, latent, condition\n"
+                "or after_discriminator_step."
             )
 
     # The seams
@@ -175,7 +177,9 @@ class GAN(LightningModule):
         """One turn: its micro-batches' gradients, then the optimizer's step."""
         step, size = self.global_step, extract_batch_size(batch) // self.accumulation
         penalised = side.penalised and step % self.penalty_every == 0
-        draws = self._draws(step, index, size * self.accumulation * self.trainer.world_size)
+        draws = self._draws(
+            seed_for(self.seed, step, index), size * self.accumulation * self.trainer.world_size
+        )
         logged: Terms = {}
         with frozen(side.opponent):
             for micro, samples in enumerate(split(batch, self.accumulation)):
@@ -194,11 +198,11 @@ class GAN(LightningModule):
         with self._penalty_autocast() if turn.penalised else nullcontext():
             terms = side.terms(turn)
         strategy = self.trainer.strategy
-        unsynchronised = isinstance(strategy, ParallelStrategy) and not last
-        # Backward leaves autocast, which would lower the products of a linear layer's (double) backward pass again.
-        with strategy.block_backward_sync() if unsynchronised else nullcontext():
+        waits = isinstance(strategy, ParallelStrategy) and not last
+        # Within autocast a linear layer's (double) backward pass would compute in half precision again.
+        with cast(Any, strategy).block_backward_sync() if waits else nullcontext():
             with torch.autocast(self.device.type, enabled=False):
-                self.manual_backward(sum(terms.values()) / self.accumulation)
+                self.manual_backward(torch.stack([*terms.values()]).sum() / self.accumulation)
         return terms
 
     def _optimise(self, side: Side, logged: Terms) -> None:
@@ -206,24 +210,23 @@ class GAN(LightningModule):
         if side.generating:
             self.optimizers()[1].step()  # type: ignore[index]
         else:
-            # Lightning counts every LightningOptimizer.step() in global_step; ours counts generator steps alone.
+            # Lightning counts every LightningOptimizer.step() in global_step, where only ours shall count.
             self.trainer.strategy.optimizer_step(side.optimizer, lambda: None)
         side.optimizer.zero_grad()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Gradients are unscaled here, and only here, when a scaler is at work."""
         side, logged = self._stepping
-        parameters = [p for p in side.player.parameters() if p.grad is not None]
-        gradients = [p.grad for p in parameters]
+        gradients = [p.grad for p in side.player.parameters() if p.grad is not None]
         if self._scaled:
             self.skipped_steps[side.generating] += ~get_total_norm(gradients, torch.inf).isfinite()
         if side.clip is not None:
-            logged[f"{side.name}_gradient_norm"] = clip_grad_norm_(parameters, side.clip)
+            logged[f"{side.name}_gradient_norm"] = clip_grad_norm_(side.player.parameters(), side.clip)
         elif self._logs(self.global_step + 1):
             logged[f"{side.name}_gradient_norm"] = get_total_norm(gradients)
 
-    def _draws(self, step: int, index: int, total: int) -> Draws:
-        return Draws(seed_for(self.seed, step, index), total, device=self.device, dtype=self.dtype)
+    def _draws(self, seed: int, total: int) -> Draws:
+        return Draws(seed, total, device=self.device, dtype=cast(torch.dtype, self.dtype))
 
     # What the step needs
 
@@ -254,7 +257,7 @@ class GAN(LightningModule):
         return isinstance(plugin, MixedPrecision) and plugin.scaler is not None
 
     def _logs(self, step: int) -> bool:
-        return step % self.trainer.log_every_n_steps == 0
+        return step % cast(Any, self.trainer).log_every_n_steps == 0
 
     def _log(self, logged: Terms) -> None:
         self._look()
@@ -278,12 +281,11 @@ class GAN(LightningModule):
 
     @torch.no_grad()
     def sample(self, count: int, *, seed: int, raw: bool = False) -> Tensor:
-        """Images of latents that follow from the seed alone, by the generator's average, or by the generator itself (`raw`)."""
+        """Images of latents that follow from the seed alone, by the average or, `raw`, the generator itself."""
         network = self.generator if raw else self.ema
         training = network.training
         network.eval()
-        draws = Draws(seed, count, device=self.device, dtype=self.dtype)
-        images = self.fake(network, self.latent(draws), None)
+        images = self.fake(network, self.latent(self._draws(seed, count)), None)
         network.train(training)
         return images
 
@@ -297,7 +299,7 @@ class GAN(LightningModule):
             self.generator.compile()
             self.discriminator.compile()
 
-    def configure_optimizers(self) -> list[Optimizer]:
+    def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         discriminator = fused(self.discriminator_optimizer(self.discriminator.parameters()))
         generator = fused(self.generator_optimizer(self.generator.parameters()))
         penalised = type(self).penalties is not GAN.penalties
@@ -328,7 +330,7 @@ class GAN(LightningModule):
         return [discriminator, generator], self._schedulers
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Log how reals that were never trained on are judged; the further below `real_logit`, the more is learned by heart."""
+        """Log how unseen reals are judged: far below `real_logit`, the discriminator learns by heart."""
         real = self.real(batch)
         if isinstance(real, Tensor) and len(real):
             logits = raised(self.judge(real, self.condition(batch)))
@@ -342,7 +344,7 @@ class GAN(LightningModule):
         """What only a batch can tell, before it is played."""
         what = f"critic_steps {self.critic_steps} x accumulation {self.accumulation}"
         checks.batch_size(extract_batch_size(batch), self.critic_steps * self.accumulation, what=what)
-        draws = self._draws(0, 0, 2)
+        draws = self._draws(self.seed, 2)
         checks.players(
             Turn(self, checks.few(batch), draws, generating=False, penalised=False),
             self.generator,

@@ -32,8 +32,9 @@ def _cpu(*fields: str) -> str:
 def keep_freed_memory() -> None:
     """Have glibc reuse the memory of large tensors instead of returning it to the kernel.
 
-    Else every step faults its activations in again, page by page: a third to a half of a step's time on CPUs. A process then
-    keeps its peak memory until it ends. GPU runs allocate elsewhere, so they are left alone.
+    Else every step faults its activations in again, page by page: a third to a half of a step's time on
+    CPUs. A process then keeps its peak memory until it ends. GPU runs allocate elsewhere, so they are left
+    alone.
     """
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc" or torch.cuda.is_available():
         return

@@ -40,7 +40,7 @@ def everything() -> dict[str, dict[str, str]]:
 
 
 def classes(package: str, root: str) -> dict[str, str]:
-    """The package's classes that descend from `root`, read as text: importing torch takes longer than a reader's patience."""
+    """The package's classes that descend from `root`, read as text: importing torch takes seconds."""
     files = sorted((Path(__file__).parent / package).glob("*.py"))
     found = [
         node for file in files for node in ast.parse(file.read_text()).body if isinstance(node, ast.ClassDef)
@@ -61,7 +61,7 @@ def _first_line(node: ast.ClassDef) -> str:
 
 
 def experiments() -> dict[str, str]:
-    """The files in the current folder's experiments, or in those of the checkout that ganlab is installed from."""
+    """The files in ./experiments, else in that of the checkout which ganlab is installed from."""
     beside = (Path.cwd() / "experiments", Path(__file__).resolve().parents[1] / "experiments")
     home = next((folder for folder in beside if folder.is_dir()), None)
     files = sorted(home.glob("*/*.yaml")) if home else []

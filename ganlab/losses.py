@@ -1,8 +1,8 @@
 """The adversarial losses: two equations each, on logits.
 
-`discriminator(real, fake)` is minimised in the discriminator's turn, `generator(fake, real)` in the generator's. There `real`
-is a function: only an equation that calls it makes the discriminator judge the reals once more. Real and fake logits are paired
-by their position in the batch.
+`discriminator(real, fake)` is minimised in the discriminator's turn, `generator(fake, real)` in the
+generator's. There `real` is a function: only an equation that calls it makes the discriminator judge the
+reals once more. Real and fake logits are paired by their position in the batch.
 """
 
 from collections.abc import Callable
@@ -36,8 +36,8 @@ class Minimax(Loss):
 class NonSaturating(Loss):
     """Goodfellow et al. 2014, arXiv:1406.2661, section 3: the generator maximises log D(G(z)).
 
-    `smoothing` moves the discriminator's target for reals from 1 to 1 - smoothing and leaves that for fakes at 0 (one-sided
-    label smoothing, Salimans et al. 2016, arXiv:1606.03498, section 3.4).
+    `smoothing` moves the discriminator's target for reals from 1 to 1 - smoothing and leaves that for fakes
+    at 0 (one-sided label smoothing, Salimans et al. 2016, arXiv:1606.03498, section 3.4).
     """
 
     def __init__(self, smoothing: float = 0.0) -> None:
@@ -56,7 +56,7 @@ class NonSaturating(Loss):
 
 
 class LeastSquares(Loss):
-    """Mao et al. 2017, arXiv:1611.04076, eq. 9: targets a = 0 for fakes, b = 1 for reals, c = 1 for the generator."""
+    """Mao et al. 2017, arXiv:1611.04076, eq. 9: a = 0 for fakes, b = 1 for reals, c = 1 to be reached."""
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return ((real - 1).square().mean() + fake.square().mean()) / 2
@@ -98,8 +98,8 @@ class RelativisticPaired(Loss):
 class RelativisticAverage(Loss):
     """Jolicoeur-Martineau 2018, arXiv:1807.00734, section 4.2 (RaSGAN).
 
-    Each logit is compared with the mean logit of the other kind, so samples are coupled: the means are those of one process's
-    micro-batch.
+    Each logit is compared with the mean logit of the other kind, so samples are coupled: the means are those
+    of one process's micro-batch.
     """
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:

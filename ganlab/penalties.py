@@ -14,7 +14,7 @@ def squared_norm(images: Tensor, logits: Tensor) -> Tensor:
 
 
 def zero_centred(images: Tensor, logits: Tensor) -> Tensor:
-    """Mescheder et al. 2018, arXiv:1801.04406, eqs. 9 (R1, at reals) and 10 (R2, at fakes), without the weight gamma / 2."""
+    """Mescheder et al. 2018, arXiv:1801.04406, eqs. 9 (R1, at reals) and 10 (R2, at fakes) over gamma / 2."""
     return squared_norm(images, logits).mean()
 
 
@@ -30,7 +30,7 @@ def interpolates(real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
 
 
 def perturbed(real: Tensor, strength: float) -> Tensor:
-    """Points around the reals: Kodali et al. 2017, arXiv:1705.07215, section 2.5, with noise as wide as the data.
+    """Points around the reals: Kodali et al. 2017, arXiv:1705.07215, section 2.5, with noise of their width.
 
     The width is taken from one process's micro-batch, so this couples samples.
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Recipe(dict[str, Any]):
-    """A class path with arguments. The command line reads it as a default whose parts can be changed one by one."""
+    """A class path with arguments; the command line lets each of them be changed alone."""
 
     # Without slots jsonargparse would copy the instance's __dict__ instead of the items.
     __slots__ = ()
@@ -29,7 +29,8 @@ def accepted(class_path: str) -> list[str]:
     names: list[str] = []
     for parent in inspect.getmro(named(class_path)):
         parameters = inspect.signature(parent.__init__).parameters.values()  # type: ignore[misc]
-        names += [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name != "self"]
+        named_ones = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        names += [name for name in named_ones if name != "self"]
         if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
             break
     return names

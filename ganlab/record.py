@@ -24,8 +24,8 @@ class Record:
     def look(self, earliest: Callable[[Tensor], Tensor], *, forgiving: bool) -> None:
         """Raise if a term was no number, and forget them all.
 
-        `earliest` is the minimum over processes: they all raise, or none. `forgiving`, for a gradient scaler that skips bad steps,
-        raises only if every step was bad.
+        `earliest` is the minimum over processes: they all raise, or none. `forgiving`, for a gradient scaler
+        that skips bad steps, raises only if every step was bad.
         """
         if not self._kept:
             return
@@ -39,9 +39,9 @@ class Record:
         if first < len(kept):
             name, step, value = kept[first]
             raise NonFiniteError(
-                f"The term '{name}' became {float(value)} at step {step}; no checkpoint has been written since.\n"
-                "Lower the learning rate or that term's weight, clip gradients (model.discriminator_clip), or compute in\n"
-                "float32 (trainer.precision 32); the newest checkpoint in the run's folder is from before that step."
+                f"The term '{name}' became {float(value)} at step {step}; no checkpoint was written since.\n"
+                "Lower the learning rate or that term's weight, clip gradients (discriminator_clip), or\n"
+                "compute in float32 (trainer.precision 32)."
             )
 
 
@@ -53,5 +53,5 @@ def refuse_non_finite(state: dict[str, Tensor]) -> None:
         name = list(floating)[int((~finite).nonzero()[0])]
         raise NonFiniteError(
             f"The tensor '{name}' holds values that are no numbers, so this checkpoint was not written.\n"
-            "Resume from the newest checkpoint in the run's folder with a lower learning rate or clipped gradients."
+            "Resume from the newest checkpoint with a lower learning rate or clipped gradients."
         )

@@ -1,2 +1,2 @@
 class Refused(ValueError):
-    """What cannot work, said before any work is lost: what was wrong, where, and what to do, in at most three lines."""
+    """What cannot work: at most three lines that say what was wrong, where, and what to do."""

@@ -42,7 +42,7 @@ def snake_case(name: str) -> str:
 
 
 def experiment_name(config: Path | None, variant: str) -> str:
-    """The experiment file's stem; of a run's own config.yaml, the experiment it was; without a file, the variant."""
+    """The file's stem; of a run's own config.yaml, the experiment it was; without a file, the variant."""
     if config is None:
         return snake_case(variant)
     return config.resolve().parent.parent.name if config.name == "config.yaml" else config.stem

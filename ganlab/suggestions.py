@@ -8,7 +8,8 @@ from ganlab.recipe import accepted
 
 # The parser's words around a cause that a user can mend.
 NOISE = re.compile(
-    r"Does not validate|Subtypes:|Errors:|Expected a <class 'NoneType'>|Given value|Expected a path but|^\s*(- )?Problem with"
+    r"Does not validate|Subtypes:|Errors:|Expected a <class 'NoneType'>|Given value|Expected a path but"
+    r"|^\s*(- )?Problem with"
 )
 
 
@@ -31,7 +32,8 @@ def explain(message: str, keys: Iterable[str]) -> str:
     owners = re.findall(r"class_path[ =]'([^']+)'", message)
     if option := re.search(r"Option '([^']+)' is not accepted", message):
         owner = owners[-1] if owners else ""
-        return _answer(f"{owner.rsplit('.', 1)[-1]} has no argument", option[1], accepted(owner) if owner else (), where)
+        known = accepted(owner) if owner else ()
+        return _answer(f"{owner.rsplit('.', 1)[-1]} has no argument", option[1], known, where)
     if option := re.search(r"unrecognized arguments: -*([^\s=]+)|does not accept option '([^']+)'", message):
         return _answer("There is no option", option[1] or option[2], keys, "")
     if name := re.search(r"Expected a dot import path string: (\S+)", message):
@@ -39,7 +41,7 @@ def explain(message: str, keys: Iterable[str]) -> str:
     if module := re.search(r"No module named '([^']+)'", message):
         return (
             f"ganlab: There is no module '{module[1]}', which {where or 'the configuration'} names.\n"
-            "It was looked for in the current folder, beside the configuration file, and among the installed packages."
+            "It was looked for in the current folder, beside the configuration file, and among packages."
         )
     causes = [line.strip(" -") for line in message.splitlines() if line.strip() and not NOISE.search(line)]
     causes = [

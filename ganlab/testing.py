@@ -1,6 +1,6 @@
 """Conformance: what every variant does, ours and yours. One line in a test file:
 
-    test_my_gan = conformance(MyGAN)
+test_my_gan = conformance(MyGAN)
 """
 
 import copy
@@ -75,11 +75,13 @@ def new(variant: type[GAN], **arguments: Any) -> GAN:
     return variant(**{**players, "latent_size": 8, **arguments})
 
 
-def play(game: GAN, data: LightningDataModule | None = None, *, steps: int, resume: Any = None, **trainer: Any) -> Trainer:
+def play(
+    game: GAN, data: LightningDataModule | None = None, *, steps: int, resume: Any = None, **trainer: Any
+) -> Trainer:
     """Train on the CPU without leaving anything behind but what callbacks write."""
-    quiet = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"), False)
-    settings = {"precision": "32", "accelerator": "cpu", "devices": 1, "log_every_n_steps": 5, **quiet, **trainer}
-    played = Trainer(max_steps=steps, **settings)
+    quiet = ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing")
+    settings = {"precision": "32", "accelerator": "cpu", "devices": 1, "log_every_n_steps": 5}
+    played = Trainer(max_steps=steps, **{**settings, **dict.fromkeys(quiet, False), **trainer})
     played.fit(game, datamodule=data or Specks(), ckpt_path=resume)
     return played
 
@@ -95,8 +97,10 @@ def state(game: GAN, trainer: Trainer | None = None) -> dict[str, Tensor]:
 def _tensors(name: str, tree: Any) -> dict[str, Tensor]:
     if isinstance(tree, Tensor):
         return {name: tree.clone()}
-    branches = tree.items() if isinstance(tree, dict) else ()
-    return {key: value for branch, below in branches for key, value in _tensors(f"{name} {branch}", below).items()}
+    found: dict[str, Tensor] = {}
+    for branch, below in tree.items() if isinstance(tree, dict) else ():
+        found |= _tensors(f"{name} {branch}", below)
+    return found
 
 
 def assert_same(one: dict[str, Tensor], other: dict[str, Tensor], *, what: str) -> None:
@@ -117,13 +121,14 @@ def trains(build: Game) -> None:
         trainer = play(game, steps=20, callbacks=[_Count(counts)])
         after = state(game)
         for player in ("generator", "discriminator", "ema"):
-            moved = [name for name in after if name.startswith(player) and not torch.equal(before[name], after[name])]
-            assert moved, f"the {player} never moved"
+            own = [name for name in after if name.startswith(player)]
+            assert any(not torch.equal(before[n], after[n]) for n in own), f"the {player} never moved"
         assert trainer.global_step == counts["generator"] == counts["batches"] == 20
         assert counts["discriminator"] == 20 * critic_steps
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         assert all(value - value == 0 for value in values.values()), values
-        assert {"real_logit", "fake_logit", "generator_gradient_norm", "discriminator_gradient_norm"} <= values.keys()
+        assert {"real_logit", "fake_logit"} <= values.keys()
+        assert {"generator_gradient_norm", "discriminator_gradient_norm"} <= values.keys()
         assert values["images"] == 20 * critic_steps * 8
 
 
@@ -185,7 +190,8 @@ def resumes_exactly(build: Game) -> None:
 def judges_in_float32(build: Game) -> None:
     """Under bf16-mixed every loss gets float32 logits; under float64 they stay float64."""
     for precision, wanted in (("bf16-mixed", torch.float32), ("64-true", torch.float64)):
-        game, seen = build(), []
+        game = build()
+        seen: list[torch.dtype] = []
         original = game.discriminator_terms
 
         def watched(turn: Any, original: Any = original, seen: Any = seen) -> Terms:
@@ -209,19 +215,19 @@ def reports_a_bad_number(build: Game) -> None:
 
     game.discriminator_terms = poisoned  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as folder:
+        report = ""
         try:
             play(game, steps=20, callbacks=[_SaveEach(folder)])
         except NonFiniteError as error:
-            assert "at step 7" in str(error), str(error)
-            assert any(f"'{name}'" in str(error) for name in ("discriminator", *_penalty_names(build))), str(error)
-        else:
-            raise AssertionError("a term that is no number went unnoticed")
+            report = str(error)
+        assert "at step 7" in report, report or "a term that is no number went unnoticed"
+        assert any(f"'{name}'" in report for name in _term_names(build)), report
         for path in Path(folder).glob("*.ckpt"):
             weights = torch.load(path, weights_only=True)["state_dict"]
             assert all(value.isfinite().all() for value in weights.values()), path.name
 
 
-def _penalty_names(build: Game) -> set[str]:
+def _term_names(build: Game) -> set[str]:
     return set(play(build(), steps=5).callback_metrics)
 
 
@@ -237,7 +243,9 @@ def is_not_touched_by_evaluation(build: Game) -> None:
     """Sampling and validation between steps change nothing in training."""
     plain, looked_at = build(), build()
     wanted = state(plain, play(plain, steps=6))
-    validation = {"val_check_interval": 2, "check_val_every_n_epoch": None, "num_sanity_val_steps": 1}
+    validation: dict[str, Any] = dict(
+        val_check_interval=2, check_val_every_n_epoch=None, num_sanity_val_steps=1
+    )
     found = state(looked_at, play(looked_at, steps=6, callbacks=[_Sampled()], **validation))
     assert_same(wanted, found, what="the run that was looked at")
 
@@ -261,7 +269,7 @@ CHECKS = (
 
 
 def conformance(variant: type[GAN], **arguments: Any) -> Any:
-    """A pytest function that runs every check. `arguments` are the variant's own, such as networks it needs."""
+    """A pytest function that runs every check; `arguments` are the variant's own, such as its networks."""
     import pytest
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)

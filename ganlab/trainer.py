@@ -1,9 +1,11 @@
 """Lightning's Trainer with the defaults that a game needs."""
 
 import inspect
+import os
 from typing import Any, Literal
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.strategies import DDPStrategy
 
 from ganlab.hardware import best_precision
@@ -43,13 +45,18 @@ class Trainer(pl.Trainer):
             use_distributed_sampler=use_distributed_sampler,
             **lightning,
         )
+        if not torch.cuda.is_available():
+            # Set by Lightning's import, it makes each optimizer step look for a driver that is not there.
+            os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
         if strategy == "auto" and isinstance(self.strategy, DDPStrategy):
             # The idle side's parameters get no gradient, at which plain DDP raises an error.
             self.strategy._ddp_kwargs["find_unused_parameters"] = True
 
 
 def _spell_out(own: Any, inherited: Any) -> None:
-    """Let the command line see the inherited arguments: Lightning's decorated constructor hides them behind **kwargs."""
+    """Let the command line see the inherited arguments: Lightning's decorated constructor hides them
+    behind **kwargs.
+    """
     mine = {n: p for n, p in inspect.signature(own).parameters.items() if p.kind is not p.VAR_KEYWORD}
     theirs = inspect.signature(inherited).parameters
     own.__signature__ = inspect.Signature([mine.get(name, parameter) for name, parameter in theirs.items()])

@@ -58,8 +58,9 @@ def fused(optimizer: Optimizer) -> Optimizer:
             )
             if not chosen and {p.device.type for p in group["params"]} <= {"cpu", "cuda"}:
                 group["fused"] = True
-        # Or else a gradient scaler would leave unscaling to the kernel, and clipping would see scaled gradients.
-        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+        # Or else a gradient scaler would leave unscaling to the kernel, and clipping would see scaled
+        # gradients.
+        optimizer._step_supports_amp_scaling = False
     return optimizer
 
 

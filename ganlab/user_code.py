@@ -19,7 +19,9 @@ def find(configs: Iterable[Path]) -> list[Path]:
 
 
 def keep(folders: Iterable[Path], run: Path) -> None:
-    """Copy every loaded module that lies in one of these folders, and is no installed package, into the run's."""
+    """Copy every loaded module that lies in one of these folders, and is no installed package, into the
+    run's.
+    """
     installed = {Path(path).resolve() for path in sysconfig.get_paths().values()} | {
         Path(__file__).resolve().parent
     }

@@ -20,9 +20,8 @@ def prepare(trainer: Any, *, name: str) -> None:
             arguments.save_dir = trainer.default_root_dir
         if "WANDB_MODE" not in os.environ and (reason := _unreachable()):
             os.environ["WANDB_MODE"] = "offline"
-            print(
-                f"Weights & Biases works offline: {reason}. Later: wandb sync {trainer.default_root_dir}/wandb/offline-run-*"
-            )
+            later = f"wandb sync {trainer.default_root_dir}/wandb/offline-run-*"
+            print(f"Weights & Biases works offline: {reason}. Later: {later}")
 
 
 def _unreachable() -> str | None:

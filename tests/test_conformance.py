@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-import ganlab.variants  # noqa: F401
+import ganlab.variants
 from ganlab.gan import GAN
 from ganlab.testing import CHECKS, new
 

@@ -23,8 +23,16 @@ COVER_THE_RING = ("hinge", "lsgan", "minimax", "ns", "r3gan")
 
 def samples(experiment: str, seed: int, folder: Path) -> torch.Tensor:
     """Train as a user would, then draw 20,000 samples of the average."""
-    command = [str(Path(sys.executable).parent / "ganlab"), "fit", "--config", str(HOME / f"{experiment}.yaml")]
-    command += ["--seed_everything", str(seed), "--runs", str(folder), "--trainer.accelerator", "cpu"]
+    command = [str(Path(sys.executable).parent / "ganlab"), "fit", "--config"]
+    command += [
+        str(HOME / f"{experiment}.yaml"),
+        "--seed_everything",
+        str(seed),
+        "--runs",
+        str(folder),
+        "--trainer.accelerator",
+        "cpu",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     (newest,) = folder.glob(f"gaussians/{experiment}/*-seed{seed}/checkpoints/step-*10000.ckpt")
     return ganlab.load(newest).sample(20_000, seed=0)

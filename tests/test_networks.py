@@ -317,7 +317,7 @@ class TestSpectralNorm:
     @pytest.mark.parametrize("table", [GENERATORS, DISCRIMINATORS], ids=["generator", "discriminator"])
     def test_the_largest_singular_value_is_one(self, table: dict[str, Build], name: str, kind: str) -> None:
         network = table[f"{name}-{kind}"](image_shape=(3, 16, 16)).double()
-        # Torch iterates 15 times when it wraps a weight. Had the weight changed since, this would be far from 1.
+        # Torch iterates 15 times when it wraps a weight. Had the weight changed since, 1 would be far off.
         assert self.largest(network) == pytest.approx(torch.ones(len(weighted_layers(network))), abs=0.3)
         awaken(network)
         inputs = latents if table is GENERATORS else partial(pictures, (3, 16, 16))

@@ -1,4 +1,4 @@
-"""Gradient penalties: answers known for linear and quadratic critics, and their weights' gradient in a real step."""
+"""Gradient penalties: known answers of simple critics, and the weights' gradient in a real step."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ganlab import penalties
 from ganlab.gan import GAN
-from ganlab.networks import DCGANDiscriminator, MLPDiscriminator, ModernDiscriminator
+from ganlab.networks import MLPDiscriminator
 from ganlab.penalties import interpolates, one_centred, perturbed, squared_norm, zero_centred
 from ganlab.record import Terms
 from ganlab.testing import SHAPE, Specks, new, play
@@ -110,18 +109,17 @@ class TestWeightGradients:
 
     @every_penalty
     @pytest.mark.parametrize(
-        ("critic", "shape"),
+        ("layers", "shape"),
         [
-            (lambda: nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 4), nn.Softplus(), nn.Linear(4, 1)), (3,)),
-            (lambda: nn.Sequential(nn.Conv2d(1, 2, 3, 2, 1), nn.SiLU(), nn.Flatten(), nn.Linear(8, 1)), (1, 4, 4)),
+            ((nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 4), nn.Softplus(), nn.Linear(4, 1)), (3,)),
+            ((nn.Conv2d(1, 2, 3, 2, 1), nn.SiLU(), nn.Flatten(), nn.Linear(8, 1)), (1, 4, 4)),
         ],
         ids=["linear", "convolutions"],
-    )  # fmt: skip
+    )
     def test_of_a_small_critic(
-        self, penalty: Penalty, critic: Callable[[], nn.Module], shape: tuple[int, ...]
+        self, penalty: Penalty, layers: tuple[nn.Module, ...], shape: tuple[int, ...]
     ) -> None:
-        discriminator = critic().double()
-        # A bias of the last layer has no part in the penalty.
+        discriminator = nn.Sequential(*layers).double()
         weights = {name: w.detach() for name, w in discriminator.named_parameters()}
         images = torch.randn(4, *shape, dtype=torch.float64)
 
@@ -132,6 +130,7 @@ class TestWeightGradients:
         inputs = [weight.clone().requires_grad_() for weight in weights.values()]
         slopes = torch.autograd.grad(value(*inputs), inputs, allow_unused=True)
         assert max(float(slope.abs().max()) for slope in slopes if slope is not None) > 1e-3
+        # The last bias has no part in a penalty, all others have.
         moving = [slope is not None for slope in slopes]
         assert moving == [True] * (len(moving) - 1) + [False]
         fixed = inputs.pop().detach()
@@ -143,7 +142,7 @@ class TestWeightGradients:
         images = points(4, 3, dtype=dtype)
         weight = torch.zeros(3, dtype=dtype, requires_grad=True)
         value = one_centred(images, images @ weight)
-        assert float(value) == pytest.approx(1, abs=1e-5)
+        assert float(value.detach()) == pytest.approx(1, abs=1e-5)
         assert torch.equal(torch.autograd.grad(value, weight)[0], torch.zeros(3, dtype=dtype))
 
     def test_of_dead_units_are_finite(self) -> None:
@@ -227,11 +226,17 @@ class Fixed(nn.Module):
         return self.layer(latent).unflatten(1, SHAPE)
 
 
+# Smooth, because float32 and float64 may take different sides of a kink.
 DISCRIMINATORS: dict[str, Callable[[], nn.Module]] = {
     "linear": lambda: MLPDiscriminator(image_shape=SHAPE, hidden=(32, 32), activation="silu"),
-    "convolutions": lambda: DCGANDiscriminator(image_shape=SHAPE, width=8, normalization="none"),
-    "grouped_convolutions": lambda: ModernDiscriminator(
-        image_shape=SHAPE, width=8, max_width=16, group_size=4, blocks=1
+    "convolutions": lambda: nn.Sequential(
+        nn.Conv2d(SHAPE[0], 8, 3, 2, 1),
+        nn.SiLU(),
+        nn.Conv2d(8, 16, 3, 2, 1, groups=2),
+        nn.SiLU(),
+        nn.Flatten(),
+        nn.Linear(SHAPE[1] * SHAPE[2], 1),
+        nn.Flatten(0),
     ),
 }
 GAMMA = 3.0
@@ -264,15 +269,22 @@ class Played(NamedTuple):
     gradient: Tensor
 
 
-def penalised(known: Known, critic: Callable[[], nn.Module], precision: str, **arguments: Any) -> Played:
-    """One step in which the penalties are the discriminator's only terms."""
+def penalised(
+    known: Known,
+    critic: Callable[[], nn.Module],
+    precision: str,
+    *,
+    alone: bool = True,
+    **arguments: Any,
+) -> Played:
+    """One step in which the penalties are `alone`, or not, in the discriminator's gradient."""
     judged: list[Tensor] = []
     gradients: list[Tensor] = []
 
-    class Alone(known.variant):  # type: ignore[name-defined]
+    class Watched(known.variant):  # type: ignore[name-defined]
         def discriminator_terms(self, turn: Any) -> Terms:
             judged.clear()
-            return self.penalties(turn)
+            return self.penalties(turn) if alone else super().discriminator_terms(turn)
 
         def judge(self, images: Tensor, condition: Any) -> Tensor:
             if not gradients:
@@ -287,7 +299,7 @@ def penalised(known: Known, critic: Callable[[], nn.Module], precision: str, **a
 
     torch.manual_seed(1)
     players = {"generator": Fixed(), "discriminator": critic()}
-    game = new(Alone, gamma=GAMMA, **{"critic_steps": 1, **players, **arguments})
+    game = new(Watched, gamma=GAMMA, **{"critic_steps": 1, **players, **arguments})
     before = deepcopy(game.discriminator)
     play(game, Specks(batch_size=8), steps=1, precision=precision)
     return Played(before, judged, gradients[0])
@@ -329,6 +341,16 @@ class TestPrecision:
 
     @every_variant
     @every_critic
+    def test_the_loss_of_the_same_turn_shares_it(self, known: Known, critic: Callable[[], nn.Module]) -> None:
+        """Each point is judged once, in float32, for loss and penalty."""
+        whole, mixed = (
+            penalised(known, critic, precision, alone=False) for precision in ("32", "bf16-mixed")
+        )
+        assert len(mixed.judged) == {WGANGP: 3, DRAGAN: 3, R1GAN: 2, R3GAN: 2}[known.variant]
+        assert distance(mixed.gradient, whole.gradient) <= 1e-5
+
+    @every_variant
+    @every_critic
     @pytest.mark.parametrize("precision", ["bf16-mixed", "32"])
     def test_only_by_choice_it_is_lower(
         self, known: Known, critic: Callable[[], nn.Module], precision: str
@@ -344,7 +366,7 @@ class TestPrecision:
     def test_float64_is_not_lowered(self, known: Known, critic: Callable[[], nn.Module]) -> None:
         played = penalised(known, critic, "64-true")
         assert {images.dtype for images in played.judged} == {torch.float64}
-        assert distance(played.gradient, by_definition(known, played)) <= 1e-12
+        assert distance(played.gradient, by_definition(known, played)) <= 1e-9
 
     def test_every_penalty_is_played_here(self) -> None:
         """A new penalty needs a variant in the table above."""
@@ -354,8 +376,6 @@ class TestPrecision:
             if variant.__module__.startswith("ganlab.") and variant.penalties is not GAN.penalties
         }
         assert found == {known.variant for known in KNOWN.values()}
-        functions = {name for name, value in vars(penalties).items() if callable(value)}
-        assert functions >= {"squared_norm", *PENALTIES, "interpolates", "perturbed"}
 
 
 class TestPoints:

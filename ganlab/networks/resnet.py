@@ -96,7 +96,7 @@ class ResNetGenerator(nn.Module):
 
 
 class ResNetDiscriminator(nn.Module):
-    """The discriminator of Miyato et al. 2018, arXiv:1802.05957, after Gulrajani et al. 2017, 1704.00028.
+    """The discriminator of Miyato et al. 2018, arXiv:1802.05957 (blocks: Gulrajani et al., arXiv:1704.00028).
 
     Its first block, without an activation before it, is the papers' optimised one; a block that keeps the
     size and a sum over all positions precede the logit. `width` is the channels after the first halving; they

@@ -7,7 +7,9 @@ from ganlab.gan import GAN
 
 
 class MinimaxGAN(GAN):
-    """Goodfellow et al. 2014, arXiv:1406.2661: the two-player game itself, whose generator stalls when it loses."""
+    """Goodfellow et al. 2014, arXiv:1406.2661: the two-player game itself, whose generator stalls when it
+    loses.
+    """
 
     loss = losses.minimax
 
@@ -37,6 +39,9 @@ class HingeGAN(GAN):
 
 
 class RelativisticGAN(GAN):
-    """Jolicoeur-Martineau 2018, arXiv:1807.00734: real against the average fake, and the reverse. Couples samples."""
+    """Jolicoeur-Martineau 2018, arXiv:1807.00734: real against the average fake, and the reverse.
+
+    Couples samples: the averages are those of one process's micro-batch.
+    """
 
     loss = losses.relativistic_average

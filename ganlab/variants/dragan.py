@@ -8,7 +8,9 @@ from ganlab.turn import Turn
 
 
 class DRAGAN(GAN):
-    """Kodali et al. 2017, arXiv:1705.07215: slope 1 around the reals, against sharp local equilibria. Couples samples.
+    """Kodali et al. 2017, arXiv:1705.07215: slope 1 around the reals, against sharp local equilibria.
+
+    Couples samples: the noise is as wide as one process's micro-batch of reals.
 
     Args:
         gamma: Weight of the gradient penalty, the paper's lambda.

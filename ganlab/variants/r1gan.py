@@ -8,7 +8,8 @@ from ganlab.turn import Turn
 
 
 class R1GAN(GAN):
-    """Mescheder et al. 2018, arXiv:1801.04406: the non-saturating game, flat at the reals, which makes it converge.
+    """Mescheder et al. 2018, arXiv:1801.04406: the non-saturating game, flat at the reals, which makes it
+    converge.
 
     Args:
         gamma: Weight of the gradient penalty.

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Lint, types and tests, in .venv. Arguments go to pytest: scripts/test.sh -m slow
+set -euo pipefail
+source "$(dirname "$0")/environment.sh"
+install test
+if [ $# -eq 0 ]; then
+  .venv/bin/ruff check .
+  .venv/bin/ruff format --check .
+  .venv/bin/mypy
+fi
+# A test process a core, a thread a process: their nets are too small to share.
+export OMP_NUM_THREADS=1
+exec .venv/bin/python -m pytest --quiet --numprocesses "$(.venv/bin/python -c 'import os; print(len(os.sched_getaffinity(0)))')" "$@"
