@@ -117,7 +117,7 @@ class GanCLI(LightningCLI):
     def _build(
         self, game: type[GAN], *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any
     ) -> GAN:
-        """Give the game plain hyperparameters, in Lightning's form: they rebuild it without data and config."""
+        """Give the game plain hyperparameters, in Lightning's form, that rebuild it without data."""
         text = self._parser(self.subcommand).dump(self.settings, skip_link_targets=False, skip_none=False)
         model = yaml.safe_load(text)["model"]
         told = {target.rsplit(".", 1)[1]: value for target, value in applied_instantiation_links.items()}

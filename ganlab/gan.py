@@ -109,8 +109,8 @@ class GAN(LightningModule):
         super().__init_subclass__(**kwargs)
         if cls.training_step is not GAN.training_step:
             raise TypeError(
-                f"{cls.__name__} overrides training_step, which ganlab owns. Override what is new instead:\n"
-                "loss, penalties, discriminator_terms, generator_terms, judge, fake, real, latent, condition\n"
+                f"{cls.__name__} overrides training_step, which ganlab owns. Override what is new: loss,\n"
+                "penalties, discriminator_terms, generator_terms, judge, fake, real, latent, condition\n"
                 "or after_discriminator_step."
             )
 
@@ -281,7 +281,7 @@ class GAN(LightningModule):
 
     @torch.no_grad()
     def sample(self, count: int, *, seed: int, raw: bool = False) -> Tensor:
-        """Images of latents that follow from the seed alone, by the average or, `raw`, the generator itself."""
+        """Images of latents that follow from the seed alone, by the average or, `raw`, by the generator."""
         network = self.generator if raw else self.ema
         training = network.training
         network.eval()

@@ -259,7 +259,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.play:
         if not arguments.play.startswith("ganlab"):
-            # Importing Lightning sets it, which makes torch.optim slower where there is no GPU: ganlab's cost alone.
+            # Importing Lightning sets it, which slows every optimizer where there is no GPU.
             os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
         return CONTESTANTS[arguments.play]()
     cpuinfo = Path("/proc/cpuinfo")
