@@ -53,6 +53,7 @@ class GanCLI(LightningCLI):
     """Joins the four choices: nobody types twice what one of them knows."""
 
     folders: ClassVar[list[Path]] = []
+    opened: ClassVar[Path | None] = None
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         parser = Parser(**kwargs)
@@ -111,6 +112,7 @@ class GanCLI(LightningCLI):
             runs.write_environment(folder)
             # The other processes of this machine are started later and inherit it.
             os.environ[RUN_FOLDER] = str(folder)
+            GanCLI.opened = folder
         settings.trainer.default_root_dir = os.environ.get(RUN_FOLDER, settings.runs)
         wandb_logger.prepare(settings.trainer, name=f"{experiment}-seed{settings.seed_everything}")
 
@@ -146,12 +148,12 @@ class GanCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def before_fit(self) -> None:
-        if _leads() and RUN_FOLDER in os.environ:
-            user_code.keep(self.folders, Path(os.environ[RUN_FOLDER]))
+        if self.opened:
+            user_code.keep(self.folders, self.opened)
 
     def after_fit(self) -> None:
-        if _leads() and self.settings.trainer.default_root_dir:
-            print(f"run folder: {self.settings.trainer.default_root_dir}")
+        if self.opened:
+            print(f"run folder: {self.opened}")
 
 
 def _leads() -> bool:
@@ -165,6 +167,7 @@ def _plain(value: Any) -> Any:
 def main(arguments: list[str]) -> int:
     keep_freed_memory()
     _quieten()
+    GanCLI.opened = None
     GanCLI.folders = user_code.find(Path(path) for path in config_files(arguments))
     try:
         GanCLI(
@@ -181,8 +184,8 @@ def main(arguments: list[str]) -> int:
         )
     except Refused as error:
         # Nothing was trained: a folder opened for this run would only be in the way.
-        if _leads() and (folder := os.environ.get(RUN_FOLDER)):
-            shutil.rmtree(folder, ignore_errors=True)
+        if GanCLI.opened:
+            shutil.rmtree(GanCLI.opened, ignore_errors=True)
         print(f"ganlab: {error}", file=sys.stderr)
         return 2
     except NonFiniteError as error:

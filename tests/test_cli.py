@@ -33,6 +33,7 @@ from ganlab.testing import CHECKS, assert_same
 from ganlab.variants import R3GAN
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
 COMMAND = str(Path(sys.executable).parent / "ganlab")
 
 SMALL = """\
@@ -86,13 +87,14 @@ def alone(*arguments: str | Path, folder: Path) -> Answer:
 
 
 def process(*command: str | Path, folder: Path) -> Answer:
-    where = {"cwd": folder, "env": bare(folder), "stdin": subprocess.DEVNULL}
+    where = {"cwd": folder, "env": bare(folder.with_name(f"{folder.name}-home")), "stdin": subprocess.DEVNULL}
     done = subprocess.run([*map(str, command)], **where, capture_output=True, text=True, timeout=300)
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
 def bare(home: Path) -> dict[str, str]:
     """An environment without accounts and other runs' settings, where this ganlab is the one found."""
+    home.mkdir(exist_ok=True)
     foreign = ("GANLAB_", "WANDB_", "PL_", "PYTEST_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     found = str(Path(ganlab.__file__).resolve().parents[1])
@@ -268,7 +270,10 @@ def test_a_misspelt_name_in_a_file_is_answered_with_the_nearest(case: str, tmp_p
         ("--trainer.logger WandLogger", "WandLogger", "WandbLogger"),
         ("--checkpoints.kep 3", "checkpoints.kep", "checkpoints.keep"),
         ("--sed_everything 3", "sed_everything", "seed_everything"),
-        ("--run elsewhere --modle R3GAN", "modle", "model"),
+        ("--trainer.max_step 3", "trainer.max_step", "trainer.max_steps"),
+        ("--samples.every 3", "samples.every", "samples.every_n_steps"),
+        ("--run elsewhere", "run", "runs"),
+        ("--modle R3GAN", "modle", "model"),
     ],
 )
 def test_a_misspelt_option_too(arguments: str, told: str, near: str, tmp_path: Path) -> None:
@@ -759,7 +764,8 @@ def test_weights_and_biases_by_one_line_without_an_account(tmp_path: Path) -> No
     told = tmp_path / "told"
     with told.open("w") as file:
         streams = {"stdin": ours, "stdout": file, "stderr": file}
-        done = subprocess.run(command, cwd=tmp_path, env=bare(tmp_path), **streams, timeout=150)
+        environment = bare(tmp_path / "home")
+        done = subprocess.run(command, cwd=tmp_path, env=environment, **streams, timeout=300)
     os.close(theirs)
     os.close(ours)
     assert done.returncode == 0, told.read_text()

@@ -14,7 +14,7 @@ class DRAGAN(GAN):
 
     Args:
         gamma: Weight of the gradient penalty, the paper's lambda.
-        strength: Size of the noise around the reals, in standard deviations of the data.
+        strength: The noise added to a real is uniform up to this many standard deviations of the reals.
     """
 
     loss = losses.non_saturating
