@@ -36,7 +36,7 @@ from lightning.pytorch.loggers import CSVLogger
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 from torchvision import transforms
 
 from ganlab import Trainer, data, hardware, networks, variants
@@ -102,21 +102,15 @@ def laps() -> Iterator[None]:
         print(json.dumps([steps, time.perf_counter() - began]), flush=True)
 
 
-class Pictures(Dataset[Tensor]):
-    def __init__(self) -> None:
-        self.images = ManyDigits(size=28).load()[0].tensors[0][:, 0].numpy()
-        normalise = transforms.Normalize([0.5], [0.5])
-        self.transform = transforms.Compose([transforms.Resize(32), transforms.ToTensor(), normalise])
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return self.transform(Image.fromarray(self.images[index]))
-
-
 def tutorial(game: Game) -> None:
-    loader = DataLoader(Pictures(), batch_size=game.batch, shuffle=True, drop_last=True)
+    normalise = transforms.Normalize([0.5], [0.5])
+    transform = transforms.Compose([transforms.Resize(32), transforms.ToTensor(), normalise])
+    pictures: Any = [Image.fromarray(image[0].numpy()) for image, _ in ManyDigits(size=28).load()[0]]
+
+    def collate(batch: list[Image.Image]) -> Tensor:
+        return torch.stack([transform(picture) for picture in batch])
+
+    loader = DataLoader(pictures, game.batch, shuffle=True, drop_last=True, collate_fn=collate)
     generator, discriminator = (player.to(DEVICE) for player in game.players())
     optimizer_g, optimizer_d = ADAM(generator.parameters()), ADAM(discriminator.parameters())
     valid, fake = torch.ones(game.batch, device=DEVICE), torch.zeros(game.batch, device=DEVICE)
@@ -228,26 +222,27 @@ def race(rounds: int, seconds: float, logs: Path) -> dict[str, list[float]]:
 
 
 def report(times: dict[str, list[float]]) -> dict[str, list[float]]:
-    """Print, and return, rates, speed-ups and costs; a value for each round."""
+    """Print rates, speed-ups and own costs; return them for each round."""
     found: dict[str, list[float]] = {}
 
     def show(what: str, values: list[float], form: str, note: str = "") -> None:
         found[what] = values
-        print(f"{what:52}{median(values):>7{form}}   {min(values):{form}} - {max(values):{form}}   {note}")
+        print(f"{what:50}{median(values):>7{form}}   {min(values):{form}} - {max(values):{form}}   {note}")
+
+    def ratios(slow: str, fast: str) -> list[float]:
+        return [a / b for a, b in zip(times[slow], times[fast], strict=True)]
 
     for name, values in times.items():
-        batch = IMAGES.batch if "points" not in name else POINTS.batch
+        batch = (POINTS if "points" in name else IMAGES).batch
         rates = [1000 * batch / ms for ms in values]
         show(f"{name}: images/s", rates, ".0f", f"{median(values):.4g} ms a step")
     for precision in PRECISIONS:
-        pairs = zip(times["tutorial"], times[f"ganlab, images, {precision}"], strict=True)
-        wanted = "(on a CPU with AMX: at least 5)" if precision == AUTO else ""
-        show(f"ganlab, images, {precision}: times the tutorial", [a / b for a, b in pairs], ".2f", wanted)
+        name, note = f"ganlab, images, {precision}", "the defaults: at least 5 on a CPU with AMX"
+        show(f"{name}: times the tutorial", ratios("tutorial", name), ".2f", note * (precision == AUTO))
     for what in PAIRS:
-        bare_times = times[f"bare loop, {what}"]
-        costs = [100 * (a / b - 1) for a, b in zip(times[f"ganlab, {what}"], bare_times, strict=True)]
-        spent = f"{median(costs) / 100 * median(bare_times):.2f} ms a step"
-        show(f"ganlab, {what}: own cost, %", costs, ".1f", spent + " (at most 10 %)" * ("images" in what))
+        costs = [100 * (ratio - 1) for ratio in ratios(f"ganlab, {what}", f"bare loop, {what}")]
+        note = f"{median(costs) / 100 * median(times[f'bare loop, {what}']):.2f} ms a step"
+        show(f"ganlab, {what}: own cost, %", costs, ".1f", note + "; at most 10 %" * ("images" in what))
     return found
 
 
