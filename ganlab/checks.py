@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from lightning.pytorch import Trainer
@@ -27,7 +27,8 @@ def trainer_settings(trainer: Trainer) -> None:
             f"trainer.precision {trainer.precision} keeps weights in half precision, which small updates do\n"
             "not change. Use bf16-mixed or 16-mixed (half-precision products, float32 weights), or 32."
         )
-    if trainer.max_epochs not in (None, -1):
+    # A trial run of a few batches sets one epoch by itself.
+    if trainer.max_epochs not in (None, -1) and not cast(Any, trainer).fast_dev_run:
         raise Refused(
             f"trainer.max_epochs is {trainer.max_epochs}, but training data are one endless stream.\n"
             "Give the budget in generator steps: trainer.max_steps."

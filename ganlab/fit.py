@@ -36,7 +36,7 @@ class Parser(LightningArgumentParser):
     made: ClassVar[list["Parser"]] = []
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, allow_abbrev=False, **kwargs)
         if self.exit_on_error:
             self.made.append(self)
 
@@ -89,6 +89,8 @@ class GanCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         settings = self.settings
+        if settings.ckpt_path and not Path(settings.ckpt_path).exists():
+            raise Refused(f"There is no checkpoint {settings.ckpt_path} (ckpt_path).")
         if settings.trainer.precision == "auto":
             settings.trainer.precision = best_precision(settings.trainer.accelerator)
         self._parser(self.subcommand).add_instantiator(self._build, GAN, prepend=True)
@@ -182,16 +184,25 @@ def main(arguments: list[str]) -> int:
             auto_configure_optimizers=False,
             args=None if arguments == sys.argv[1:] else arguments,
         )
-    except Refused as error:
-        # Nothing was trained: a folder opened for this run would only be in the way.
-        if GanCLI.opened:
-            shutil.rmtree(GanCLI.opened, ignore_errors=True)
-        print(f"ganlab: {error}", file=sys.stderr)
-        return 2
     except NonFiniteError as error:
         print(f"ganlab: {error}", file=sys.stderr)
         return 1
+    except Exception as error:
+        if not (refused := _refusal(error)):
+            raise
+        # Nothing was trained: a folder opened for this run would only be in the way.
+        if GanCLI.opened:
+            shutil.rmtree(GanCLI.opened, ignore_errors=True)
+        print(f"ganlab: {refused}", file=sys.stderr)
+        return 2
     return 0
+
+
+def _refusal(error: BaseException | None) -> Refused | None:
+    """The parser wraps what a constructor raises."""
+    while error and not isinstance(error, Refused):
+        error = error.__cause__ or error.__context__
+    return error if isinstance(error, Refused) else None
 
 
 def _quieten() -> None:

@@ -50,9 +50,9 @@ def classes(package: str, root: str) -> dict[str, str]:
     def descends(name: str) -> bool:
         return name == root or any(descends(parent) for parent in parents.get(name, ()))
 
-    listed = [
-        node for node in found if descends(node.name) and node.name != root and not node.name.startswith("_")
-    ]
+    public = (Path(__file__).parent / package / "__init__.py").read_text().partition("__all__")[2]
+    listed = [node for node in found if descends(node.name) and f'"{node.name}"' in public]
+    listed = [node for node in listed if node.name != root]
     return {node.name: _first_line(node) for node in sorted(listed, key=lambda node: node.name)}
 
 

@@ -35,9 +35,9 @@ def explain(message: str, keys: Iterable[str]) -> str:
         known = accepted(owner) if owner else ()
         return _answer(f"{owner.rsplit('.', 1)[-1]} has no argument", option[1], known, where)
     if option := re.search(r"unrecognized arguments: -*([^\s=]+)|does not accept option '([^']+)'", message):
-        return _answer("There is no option", option[1] or option[2], keys, "")
-    if name := re.search(r"Expected a dot import path string: (\S+)", message):
-        return _answer("There is no class", name[1], _classes(), where)
+        return _option(option[1] or option[2], keys)
+    if name := re.search(r"dot import path string: (\S+)|module '[^']+' has no attribute '([^']+)'", message):
+        return _answer("There is no class", name[1] or name[2], _classes(where), where)
     if module := re.search(r"No module named '([^']+)'", message):
         return (
             f"ganlab: There is no module '{module[1]}', which {where or 'the configuration'} names.\n"
@@ -50,6 +50,15 @@ def explain(message: str, keys: Iterable[str]) -> str:
         if not cause.startswith("Parser key") or cause.count(":") > 1 or len(causes) == 1
     ]
     return f"ganlab: {where + ': ' if where and where not in causes[0] else ''}" + "\n".join(causes[:3])
+
+
+def _option(name: str, keys: Iterable[str]) -> str:
+    """A key whose first part is unknown is misspelt there."""
+    known, first = set(keys), name.partition(".")[0]
+    roots = {key.partition(".")[0] for key in known}
+    return _answer(
+        "There is no option", name if first in roots else first, known if first in roots else roots, ""
+    )
 
 
 def _answer(problem: str, name: str, known: Iterable[str], where: str) -> str:
@@ -65,13 +74,23 @@ def _answer(problem: str, name: str, known: Iterable[str], where: str) -> str:
     return f"{first}\n{told}\nAll of them: ganlab list, ganlab fit --help, ganlab fit --model.help NAME."
 
 
-def _classes() -> list[str]:
+def _classes(where: str) -> list[str]:
+    """The classes that are known by their bare name at this key."""
+    from lightning.pytorch import loggers
+    from torch import optim
+
     from ganlab import data, networks, variants
     from ganlab.gan import GAN
 
-    return [
-        *variants.__all__,
-        *networks.__all__,
-        *data.__all__,
-        *(found.__name__ for found in GAN.__subclasses__()),
-    ]
+    known = {
+        "model": [*variants.__all__, *(found.__name__ for found in GAN.__subclasses__())],
+        "generator": networks.__all__,
+        "discriminator": networks.__all__,
+        "generator_optimizer": dir(optim),
+        "discriminator_optimizer": dir(optim),
+        "generator_scheduler": dir(optim.lr_scheduler),
+        "discriminator_scheduler": dir(optim.lr_scheduler),
+        "data": data.__all__,
+        "logger": loggers.__all__,
+    }
+    return known.get(where.rpartition(".")[2], [])

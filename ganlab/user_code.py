@@ -27,7 +27,10 @@ def keep(folders: Iterable[Path], run: Path) -> None:
     }
     for module in list(sys.modules.values()):
         file = Path(getattr(module, "__file__", None) or "").resolve()
-        if file.suffix != ".py" or not file.is_file() or any(path in file.parents for path in installed):
+        foreign = any(path in file.parents for path in installed) or {"site-packages", "dist-packages"} & {
+            *file.parts
+        }
+        if file.suffix != ".py" or not file.is_file() or foreign:
             continue
         # The nearest folder, because one may lie in another.
         home = max((f for f in folders if f in file.parents), key=lambda f: len(f.parts), default=None)

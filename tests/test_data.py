@@ -203,7 +203,7 @@ def test_a_distributed_sampler_cannot_take_the_streams_place():
 
 @pytest.mark.parametrize(("size", "n", "word"), [(0, 10, "batch_size"), (4, 0, "empty")])
 def test_impossible_streams_are_refused(size, n, word):
-    with pytest.raises(ValueError, match=word):
+    with pytest.raises(Refused, match=word):
         Numbers(n=n, batch_size=size).setup("fit")
 
 
@@ -337,7 +337,7 @@ def sentence(error: pytest.ExceptionInfo) -> str:
 def test_a_damaged_file_is_named(idx, damage):
     path = idx / "MNIST/raw/train-images-idx3-ubyte.gz"
     damage(path)
-    with pytest.raises(ValueError, match="damaged") as error:
+    with pytest.raises(Refused, match="damaged") as error:
         MNIST(root=str(idx)).setup("fit")
     assert str(path) in sentence(error)
     assert "--data.download" in sentence(error)
@@ -345,7 +345,7 @@ def test_a_damaged_file_is_named(idx, damage):
 
 def test_files_that_do_not_belong_together_are_named(idx):
     write_idx(idx / "MNIST/raw", "train-labels-idx1-ubyte", np.zeros(11))
-    with pytest.raises(ValueError, match="do not belong together") as error:
+    with pytest.raises(Refused, match="do not belong together") as error:
         MNIST(root=str(idx)).setup("fit")
     assert "(12, 28, 28)" in sentence(error)
     assert "(11,)" in sentence(error)
@@ -458,11 +458,11 @@ def test_layouts_can_be_changed_within_reason():
     assert Gaussians(layout="grid", modes=9, sigma=0.1).sigma == 0.1
     wide = Gaussians(layout="ring", sigma=0.2).load()[0][torch.arange(20_000)]
     assert (wide[0] - Gaussians().centres[wide[1]]).std().item() == pytest.approx(0.2, rel=0.03)
-    with pytest.raises(ValueError, match="16 or 25, but not 24"):
+    with pytest.raises(Refused, match="16 or 25, but not 24"):
         Gaussians(layout="grid", modes=24)
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(Refused, match="at least 1"):
         Gaussians(layout="grid", modes=-4)
-    with pytest.raises(ValueError, match="1 mode, not 3"):
+    with pytest.raises(Refused, match="1 mode, not 3"):
         Gaussians(layout="normal", modes=3)
 
 

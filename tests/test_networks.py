@@ -26,6 +26,7 @@ from ganlab.networks import (
 from ganlab.networks.dcgan import INITIAL_STD
 from ganlab.networks.layers import NORMALIZATIONS, NormalizationKind, Pyramid, Residual, widths
 from ganlab.networks.mlp import ACTIVATIONS, ActivationKind
+from ganlab.refused import Refused
 
 LATENT = 12
 BATCH = 4
@@ -419,7 +420,7 @@ def test_widths_double_up_to_the_cap() -> None:
     "shape", [(1, 30, 30), (1, 7, 7), (32, 32, 3), (1, 4, 4), (3, 8, 21), (2,), (0, 32, 32)], ids=str
 )
 def test_a_size_that_cannot_work_is_refused(network: Build, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"image_shape|channels is 0") as refusal:
+    with pytest.raises(Refused, match=r"image_shape|channels is 0") as refusal:
         network(image_shape=shape)
     message = str(refusal.value)
     assert len(message.splitlines()) <= 3
@@ -445,7 +446,7 @@ def test_a_size_that_cannot_work_is_refused(network: Build, shape: tuple[int, ..
     ],
 )
 def test_arguments_that_cannot_work_are_refused(build: Build, arguments: dict, words: str) -> None:
-    with pytest.raises(ValueError, match=words) as refusal:
+    with pytest.raises(Refused, match=words) as refusal:
         build(**({"image_shape": (1, 32, 32)} | arguments))
     assert len(str(refusal.value).splitlines()) <= 3
 

@@ -1,6 +1,6 @@
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
@@ -31,6 +31,8 @@ class Checkpoints(Checkpoint):
             self._save(trainer)
 
     def _save(self, trainer: Trainer) -> None:
+        if cast(Any, trainer).fast_dev_run:
+            return
         folder = Path(trainer.default_root_dir) / "checkpoints"
         path = folder / f"step-{trainer.global_step:09d}.ckpt"
         unfinished = path.with_suffix(".unfinished")

@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -34,10 +34,12 @@ class Samples(Callback):
 
     def _draw(self, trainer: Trainer, model: LightningModule) -> None:
         self._drawn_at = trainer.global_step
-        if not trainer.is_global_zero or not isinstance(model, GAN):
+        if not trainer.is_global_zero or not isinstance(model, GAN) or cast(Any, trainer).fast_dev_run:
             return
         samples = model.sample(self.count, seed=seed_for("samples", self.seed)).cpu()
         data = trainer.datamodule  # type: ignore[attr-defined]
+        if samples.ndim != 4 and getattr(type(data), "picture", StreamData.picture) is StreamData.picture:
+            return
         picture = data.picture(samples) if isinstance(data, StreamData) else grid(samples)
         folder = Path(trainer.default_root_dir) / "samples"
         folder.mkdir(exist_ok=True)
