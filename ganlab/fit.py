@@ -89,8 +89,14 @@ class GanCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         settings = self.settings
-        if settings.ckpt_path and not Path(settings.ckpt_path).exists():
-            raise Refused(f"There is no checkpoint {settings.ckpt_path} (ckpt_path).")
+        # Lightning knows other words (last, best) and addresses elsewhere.
+        if (
+            (path := settings.ckpt_path)
+            and path.endswith(".ckpt")
+            and "://" not in path
+            and not Path(path).exists()
+        ):
+            raise Refused(f"There is no checkpoint {path} (ckpt_path).")
         if settings.trainer.precision == "auto":
             settings.trainer.precision = best_precision(settings.trainer.accelerator)
         self._parser(self.subcommand).add_instantiator(self._build, GAN, prepend=True)
@@ -190,8 +196,8 @@ def main(arguments: list[str]) -> int:
     except Exception as error:
         if not (refused := _refusal(error)):
             raise
-        # Nothing was trained: a folder opened for this run would only be in the way.
-        if GanCLI.opened:
+        # Where nothing was trained, a folder opened for this run would only be in the way.
+        if GanCLI.opened and not (GanCLI.opened / "checkpoints").exists():
             shutil.rmtree(GanCLI.opened, ignore_errors=True)
         print(f"ganlab: {refused}", file=sys.stderr)
         return 2

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable
 
 from ganlab.recipe import accepted
@@ -36,8 +37,11 @@ def explain(message: str, keys: Iterable[str]) -> str:
         return _answer(f"{owner.rsplit('.', 1)[-1]} has no argument", option[1], known, where)
     if option := re.search(r"unrecognized arguments: -*([^\s=]+)|does not accept option '([^']+)'", message):
         return _option(option[1] or option[2], keys)
-    if name := re.search(r"dot import path string: (\S+)|module '[^']+' has no attribute '([^']+)'", message):
-        return _answer("There is no class", name[1] or name[2], _classes(where), where)
+    if name := re.search(r"dot import path string: (\S+)", message):
+        return _answer("There is no class", name[1], _classes(where), where)
+    if name := re.search(r"module '(\S+)' has no attribute '([^']+)'", message):
+        known = [key for key, value in vars(sys.modules[name[1]]).items() if isinstance(value, type)]
+        return _answer(f"The module '{name[1]}' has no", name[2], known, where)
     if module := re.search(r"No module named '([^']+)'", message):
         return (
             f"ganlab: There is no module '{module[1]}', which {where or 'the configuration'} names.\n"
@@ -76,7 +80,7 @@ def _answer(problem: str, name: str, known: Iterable[str], where: str) -> str:
 
 def _classes(where: str) -> list[str]:
     """The classes that are known by their bare name at this key."""
-    from lightning.pytorch import loggers
+    from lightning.pytorch import callbacks, loggers
     from torch import optim
 
     from ganlab import data, networks, variants
@@ -92,5 +96,6 @@ def _classes(where: str) -> list[str]:
         "discriminator_scheduler": dir(optim.lr_scheduler),
         "data": data.__all__,
         "logger": loggers.__all__,
+        "callbacks": callbacks.__all__,
     }
     return known.get(where.rpartition(".")[2], [])

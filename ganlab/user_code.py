@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 KEPT = "code"
+INSTALLED = {"site-packages", "dist-packages"}
 
 
 def find(configs: Iterable[Path]) -> list[Path]:
@@ -26,11 +27,12 @@ def keep(folders: Iterable[Path], run: Path) -> None:
         Path(__file__).resolve().parent
     }
     for module in list(sys.modules.values()):
-        file = Path(getattr(module, "__file__", None) or "").resolve()
-        foreign = any(path in file.parents for path in installed) or {"site-packages", "dist-packages"} & {
-            *file.parts
-        }
-        if file.suffix != ".py" or not file.is_file() or foreign:
+        file = Path(getattr(module, "__file__", None) or "")
+        # Before the path is resolved: there are thousands, half a second's worth.
+        if INSTALLED & {*file.parts}:
+            continue
+        file = file.resolve()
+        if file.suffix != ".py" or not file.is_file() or any(path in file.parents for path in installed):
             continue
         # The nearest folder, because one may lie in another.
         home = max((f for f in folders if f in file.parents), key=lambda f: len(f.parts), default=None)

@@ -38,7 +38,8 @@ class Samples(Callback):
             return
         samples = model.sample(self.count, seed=seed_for("samples", self.seed)).cpu()
         data = trainer.datamodule  # type: ignore[attr-defined]
-        if samples.ndim != 4 and getattr(type(data), "picture", StreamData.picture) is StreamData.picture:
+        drawable = samples.ndim == 4 and samples.shape[1] in (1, 3)
+        if not drawable and getattr(type(data), "picture", StreamData.picture) is StreamData.picture:
             return
         picture = data.picture(samples) if isinstance(data, StreamData) else grid(samples)
         folder = Path(trainer.default_root_dir) / "samples"
