@@ -355,7 +355,6 @@ def test_non_finite_weights_are_never_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="known failure: compile with a gradient penalty raises an error; not yet mended")
 def test_compiled_players_play_the_same_game() -> None:
     games = [plain(WGANGP, compile=compiled, critic_steps=2) for compiled in (False, True)]
     eager, compiled = (state(game, play(game, steps=3)) for game in games)
