@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ganlab.refused import Refused
 
 if TYPE_CHECKING:
+    from ganlab.gan import GAN
     from ganlab.turn import Turn
 
 
@@ -19,6 +20,16 @@ def positive(**counts: int) -> None:
     for name, value in counts.items():
         if value < 1:
             raise Refused(f"{name} is {value}; it counts something, so it is at least 1.")
+
+
+def a_loss(game: GAN, base: type[GAN]) -> None:
+    variant = type(game)
+    for terms in ("discriminator_terms", "generator_terms"):
+        if getattr(variant, terms) is getattr(base, terms) and not hasattr(variant, "loss"):
+            raise Refused(
+                f"{variant.__name__} says no loss. A variant has one (loss = ganlab.losses.hinge) or\n"
+                "its own discriminator_terms and generator_terms. Those there are: ganlab list."
+            )
 
 
 def trainer_settings(trainer: Trainer) -> None:

@@ -2,8 +2,8 @@
 
 import logging
 import os
-import shutil
 import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,6 +30,7 @@ from ganlab.trainer import Trainer
 PLAYERS = ("generator", "discriminator")
 TOLD_BY_DATA = ("image_shape", "classes")
 RUN_FOLDER = "GANLAB_RUN_FOLDER"
+DECLINING = ("lightning.pytorch.trainer.connectors", "torch.optim")
 
 
 class Parser(LightningArgumentParser):
@@ -198,17 +199,23 @@ def main(arguments: list[str]) -> int:
             raise
         # Where nothing was trained, a folder opened for this run would only be in the way.
         if GanCLI.opened and not (GanCLI.opened / "checkpoints").exists():
-            shutil.rmtree(GanCLI.opened, ignore_errors=True)
+            runs.discard(GanCLI.opened)
         print(f"ganlab: {refused}", file=sys.stderr)
         return 2
     return 0
 
 
-def _refusal(error: BaseException | None) -> Refused | None:
+def _refusal(error: BaseException | None) -> BaseException | None:
     """The parser wraps what a constructor raises."""
-    while error and not isinstance(error, Refused):
+    while error and not isinstance(error, Refused) and not _declined(error):
         error = error.__cause__ or error.__context__
-    return error if isinstance(error, Refused) else None
+    return error
+
+
+def _declined(error: BaseException) -> bool:
+    """Whether Lightning's Trainer or an optimizer of torch did not take an argument's value."""
+    last = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)][-1:]
+    return isinstance(error, ValueError) and last[0].startswith(DECLINING)
 
 
 def _quieten() -> None:

@@ -292,6 +292,7 @@ class GAN(LightningModule):
     # Lightning's hooks
 
     def setup(self, stage: str) -> None:
+        checks.a_loss(self, GAN)
         checks.trainer_settings(self.trainer)
 
     def configure_model(self) -> None:

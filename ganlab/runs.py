@@ -4,19 +4,23 @@ runs/<data>/<experiment>/<time>-seed<k>/
     config.yaml        repeats the run, given the data
     environment.json   versions, hardware, commit
     metrics.csv        every term over time
+    hparams.yaml       what the checkpoint rebuilds the game from, to read
     code/              the user's own modules
     checkpoints/  samples/
 """
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
 from ganlab import hardware
+from ganlab.refused import Refused
 
 PACKAGES = ("ganlab", "torch", "lightning", "torchvision", "torchmetrics", "numpy", "jsonargparse")
 
@@ -24,7 +28,10 @@ PACKAGES = ("ganlab", "torch", "lightning", "torchvision", "torchmetrics", "nump
 def create(root: Path, *, data: str, experiment: str, seed: int) -> Path:
     """Make a new folder, never one that exists."""
     parent = root / snake_case(data) / experiment
-    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(f"No run folder can be made in {parent}: {error.strerror} (runs).") from error
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-seed{seed}"
     for attempt in range(1, 1000):
         folder = parent / (name if attempt == 1 else f"{name}-{attempt}")
@@ -34,6 +41,14 @@ def create(root: Path, *, data: str, experiment: str, seed: int) -> Path:
             continue
         return folder
     raise FileExistsError(f"{parent / name} and 998 folders beside it exist")
+
+
+def discard(folder: Path) -> None:
+    """Take back a run folder that was made for nothing, and what was made for it alone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for parent in (folder.parent, folder.parent.parent):
+        with suppress(OSError):
+            parent.rmdir()
 
 
 def snake_case(name: str) -> str:

@@ -6,7 +6,7 @@ install
 for experiment in hinge_sn r3gan; do
   echo
   echo "== $experiment =="
-  .venv/bin/ganlab fit --config "experiments/digits/$experiment.yaml" --trainer.max_steps "${STEPS:-1000}"
+  .venv/bin/ganlab fit --config "experiments/digits/$experiment.yaml" --trainer.max_steps "${STEPS:-2000}"
 done
 echo
 echo "Samples, from the same latents:"

@@ -309,6 +309,10 @@ def test_a_class_of_another_kind_is_not_told_to_be_nearest_to_itself(tmp_path: P
         ("--model.accumulation 3", ("accumulation 3", "multiple")),
         ("--trainer.max_epochs 3", ("trainer.max_epochs", "trainer.max_steps")),
         ("--trainer.precision bf16-true", ("bf16-true", "bf16-mixed")),
+        ("--trainer.accelerator cppu", ("accelerator", "cppu")),
+        ("--model.generator_optimizer.lr -0.1", ("learning rate", "-0.1")),
+        ("--runs small.yaml", ("small.yaml", "runs")),
+        ("--model GAN", ("GAN", "loss", "ganlab list")),
     ],
 )
 def test_what_cannot_work_is_refused(arguments: str, words: tuple[str, ...], tmp_path: Path) -> None:
