@@ -10,6 +10,10 @@ COMMANDS = {
         "ganlab.fit",
         "run the validation of a checkpoint: --config RUN/config.yaml --ckpt_path FILE",
     ),
+    "data": (
+        "ganlab.data_check",
+        "look at a data set: ganlab data check CatsVsDogs --root FOLDER",
+    ),
     "list": ("ganlab.listing", "the variants, networks, data and experiments there are [--json]"),
 }
 

@@ -175,7 +175,7 @@ def _plain(value: Any) -> Any:
 
 def main(arguments: list[str]) -> int:
     keep_freed_memory()
-    _quieten()
+    quieten()
     GanCLI.opened = None
     GanCLI.folders = user_code.find(Path(path) for path in config_files(arguments))
     try:
@@ -195,7 +195,7 @@ def main(arguments: list[str]) -> int:
         print(f"ganlab: {error}", file=sys.stderr)
         return 1
     except Exception as error:
-        if not (refused := _refusal(error)):
+        if not (refused := refusal(error)):
             raise
         # Where nothing was trained, a folder opened for this run would only be in the way.
         if GanCLI.opened and not (GanCLI.opened / "checkpoints").exists():
@@ -205,7 +205,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _refusal(error: BaseException | None) -> BaseException | None:
+def refusal(error: BaseException | None) -> BaseException | None:
     """The parser wraps what a constructor raises."""
     while error and not isinstance(error, Refused) and not _declined(error):
         error = error.__cause__ or error.__context__
@@ -218,7 +218,7 @@ def _declined(error: BaseException) -> bool:
     return isinstance(error, ValueError) and last[0].startswith(DECLINING)
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """Lightning's advertisements, and warnings of what is meant here."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)

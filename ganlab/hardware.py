@@ -44,6 +44,17 @@ def keep_freed_memory() -> None:
         mallopt(option, value)
 
 
+def free_memory(device: torch.device) -> int:
+    """Bytes; of what cannot be asked, none."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "cpu" and sys.platform == "linux":
+        path = Path("/proc/meminfo")
+        lines = dict(line.split(":", 1) for line in path.read_text().splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    return 0
+
+
 def describe() -> dict[str, object]:
     cuda = range(torch.cuda.device_count())
     return {

@@ -13,6 +13,7 @@ from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.distributed import DistributedSamplerWrapper
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from sets import write_idx
 from sklearn.datasets import load_digits
 from torch.utils.data import TensorDataset
 
@@ -252,15 +253,6 @@ def test_bytes_survive_normalising_and_quantising(dtype):
     assert data.on_after_batch_transfer((points,), 0)[0].tolist() == [[3, -7]]
 
 
-def write_idx(folder: Path, name: str, array: np.ndarray, *, packed: bool = True) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
-    content = header + array.astype(np.uint8).tobytes()
-    path = folder / (f"{name}.gz" if packed else name)
-    path.write_bytes(gzip.compress(content) if packed else content)
-    return path
-
-
 @pytest.fixture
 def idx(tmp_path):
     """A root with 12 training and 5 test images; the pixels of image i are i + 1, but for the corner, 255."""
@@ -403,9 +395,9 @@ def test_digits_are_the_originals_enlarged():
     kept = [index for index in range(1797) if index % 6]
     pixels = torch.from_numpy(originals.images[kept]) / 16 * 255
     small, large = Digits(size=8).load()[0], Digits(size=32).load()[0]
-    assert (small.tensors[0][:, 0] - pixels).abs().max() <= 0.5
-    assert small.tensors[1].tolist() == large.tensors[1].tolist() == originals.target[kept].tolist()
-    shrunk = torch.nn.functional.avg_pool2d(large.tensors[0].float(), 4)[:, 0]
+    assert (small.images[..., 0] - pixels).abs().max() <= 0.5
+    assert small.labels.tolist() == large.labels.tolist() == originals.target[kept].tolist()
+    shrunk = torch.nn.functional.avg_pool2d(large.images.movedim(-1, 1).float(), 4)[:, 0]
     assert (shrunk - pixels).abs().mean() < 20 < (shrunk.mT - pixels).abs().mean()
 
 

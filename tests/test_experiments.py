@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+import sets
 import torch
 import yaml
 
@@ -14,7 +15,6 @@ from ganlab import data, fit, runs, variants
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = sorted((REPOSITORY / "experiments").rglob("*.yaml"))
-SETS_IN_IDX_FILES = ("MNIST", "FashionMNIST")
 
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
 
@@ -87,34 +87,21 @@ def test_at_least_six_variants_play_on_the_gaussians(layout: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def idx_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty images in the place and format of each set that cannot be had without a download."""
-    root = tmp_path_factory.mktemp("data")
-    source = torch.Generator().manual_seed(0)
-    for name in SETS_IN_IDX_FILES:
-        folder = root / name / "raw"
-        folder.mkdir(parents=True)
-        for part in ("train", "t10k"):
-            write_idx(
-                folder / f"{part}-images-idx3-ubyte", torch.randint(256, (20, 28, 28), generator=source)
-            )
-            write_idx(folder / f"{part}-labels-idx1-ubyte", torch.arange(20) % 10)
-    return root
-
-
-def write_idx(path: Path, values: torch.Tensor) -> None:
-    lengths = b"".join(length.to_bytes(4, "big") for length in values.shape)
-    path.write_bytes(bytes([0, 0, 8, values.ndim]) + lengths + bytes(values.flatten().tolist()))
+def sets_on_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few images in the layout of each set that cannot be had without a download."""
+    root = sets.cifar10(sets.digits(tmp_path_factory.mktemp("data")))
+    sets.folder(root / "dogs-vs-cats", sets.pets("kaggle"))
+    return sets.folder(root / "celeba", sets.faces()).parent
 
 
 @each_file
-def test_it_trains(file: Path, idx_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_trains(file: Path, sets_on_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two steps of its own networks with a small batch, as the command would."""
     monkeypatch.setattr(sys, "path", sys.path[:])
     monkeypatch.chdir(tmp_path)
     few = ("--data.batch_size", "8", "--trainer.max_steps", "2", "--samples.count", "4")
     here = ("--trainer.accelerator", "cpu", "--trainer.log_every_n_steps", "1", "--runs", str(tmp_path))
-    with patch.dict(os.environ, GANLAB_DATA=str(idx_files)):
+    with patch.dict(os.environ, GANLAB_DATA=str(sets_on_disk), GANLAB_CACHE=str(sets_on_disk / "cache")):
         assert fit.main(["fit", "--config", str(file), *few, *here]) == 0
     (run,) = (tmp_path / file.parent.name / file.stem).iterdir()
     rows = (run / "metrics.csv").read_text().splitlines()

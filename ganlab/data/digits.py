@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from sklearn.datasets import load_digits
 from torch.nn.functional import interpolate
-from torch.utils.data import TensorDataset
 
-from ganlab.data.stream import FiniteItems, StreamData
+from ganlab.data.images import Images
+from ganlab.data.rows import Rows
 
 
-class Digits(StreamData):
+class Digits(Images):
     """1797 digits of 8 x 8 pixels (Alpaydin & Kaynak 1998), enlarged; each sixth is held out.
 
     Args:
@@ -25,12 +25,12 @@ class Digits(StreamData):
         super().__init__(**base)
         self.image_shape = (1, size, size)
 
-    def load(self) -> tuple[FiniteItems, FiniteItems]:
+    def load(self) -> tuple[Rows, Rows]:
         digits = load_digits()
         images = torch.from_numpy(digits.images)[:, None].float() * (255 / 16)
         images = interpolate(images, self.image_shape[1:], mode="bicubic", antialias=True)
         images = images.round().clamp(0, 255).to(torch.uint8)
         labels = torch.from_numpy(digits.target).long()
         held_out = torch.arange(len(images)) % 6 == 0
-        train, rest = (TensorDataset(images[part], labels[part]) for part in (~held_out, held_out))
+        train, rest = (Rows(images.movedim(1, -1)[part], labels[part]) for part in (~held_out, held_out))
         return train, rest

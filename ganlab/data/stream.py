@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sized
 from functools import cached_property
 from itertools import count
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -19,6 +20,7 @@ from ganlab.draws import seed_for
 from ganlab.refused import Refused
 
 Batch = tuple[Tensor, ...]
+DIGESTED = 4096  # items at once
 
 
 class Items(Protocol):
@@ -96,8 +98,6 @@ class Shuffled:
     """A finite set without end: position p is item p mod n of permutation f(seed, p div n)."""
 
     def __init__(self, items: FiniteItems, seed: int) -> None:
-        if len(items) == 0:
-            raise Refused("The training set is empty.")
         self.items, self.seed = items, seed
         self._order = Blocks(len(items), self._permutation)
 
@@ -111,6 +111,9 @@ class Shuffled:
     def _permutation(self, number: int) -> Batch:
         source = torch.Generator().manual_seed(seed_for("permutation", self.seed, number))
         return (torch.randperm(len(self.items), generator=source),)
+
+
+Split = Literal["train", "held_out"]
 
 
 class Splits(NamedTuple):
@@ -138,6 +141,7 @@ class StreamData(LightningDataModule, ABC):
         if batch_size < 1:
             raise Refused(f"batch_size is {batch_size}; it counts images, so it is at least 1.")
         self.batch_size, self.seed, self.workers = batch_size, seed, workers
+        self._fingerprints: dict[str, str] = {}
 
     @abstractmethod
     def load(self) -> tuple[Items, FiniteItems | None]:
@@ -149,16 +153,41 @@ class StreamData(LightningDataModule, ABC):
     @cached_property
     def splits(self) -> Splits:
         train, held_out = self.load()
-        if isinstance(train, Sized):
-            train = Shuffled(cast(FiniteItems, train), self.seed)
+        if isinstance(train, Sized) and not len(train):
+            raise Refused("The training set is empty.")
         return Splits(train, held_out)
+
+    @property
+    def fingerprint(self) -> str:
+        """What the images are that are trained on: the same wherever they lie, another if any differs."""
+        return self.fingerprint_of("train")
+
+    def fingerprint_of(self, split: Split) -> str:
+        if split not in self._fingerprints:
+            identity = [type(self).__name__, split, self.image_shape, *self.identity(split)]
+            self._fingerprints[split] = hashlib.sha256(repr(identity).encode()).hexdigest()
+        return self._fingerprints[split]
+
+    def identity(self, split: Split) -> tuple[Any, ...]:
+        """What besides class and shape tells a split from any other; never a path or a date."""
+        items: Any = getattr(self.splits, split)
+        digest = hashlib.sha256()
+        # Of an endless stream the beginning tells enough.
+        total = len(items) if isinstance(items, Sized) else DIGESTED
+        for positions in torch.arange(total).split(DIGESTED):
+            for column in items[positions]:
+                digest.update(column.cpu().contiguous().numpy().tobytes())
+        return total, digest.hexdigest()
 
     def setup(self, stage: str) -> None:
         """Load now, so that missing files are found before step 0."""
         _ = self.splits
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        return self._loader(self.splits.train, self._stream())
+        train = self.splits.train
+        if isinstance(train, Sized):
+            train = Shuffled(cast(FiniteItems, train), self.seed)
+        return self._loader(train, self._stream())
 
     def val_dataloader(self) -> DataLoader[Batch]:
         held_out = self.splits.held_out
@@ -194,6 +223,11 @@ class StreamData(LightningDataModule, ABC):
             start=lambda: trainer.global_step,
         )
 
+    @property
+    def _pinned(self) -> bool:
+        """Whether batches lie where an accelerator fetches them fastest."""
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+
     def _loader(self, items: Items, batches: Iterable[Tensor]) -> DataLoader[Batch]:
         return DataLoader(
             cast(Any, items),
@@ -201,7 +235,7 @@ class StreamData(LightningDataModule, ABC):
             batch_size=None,
             num_workers=self.workers,
             collate_fn=tuple,
-            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
+            pin_memory=self._pinned,
             # Each iter() draws a seed for workers; the default generator is the one that training draws from.
             generator=torch.Generator(),
         )
