@@ -99,7 +99,9 @@ def test_it_trains(file: Path, sets_on_disk: Path, tmp_path: Path, monkeypatch: 
     """Two steps of its own networks with a small batch, as the command would."""
     monkeypatch.setattr(sys, "path", sys.path[:])
     monkeypatch.chdir(tmp_path)
-    few = ("--data.batch_size", "8", "--trainer.max_steps", "2", "--samples.count", "4")
+    init = choices(file)["data"]
+    large = isinstance(init, dict) and init["init_args"].get("size", 0) > 64
+    few = ("--data.batch_size", "2" if large else "8", "--trainer.max_steps", "2", "--samples.count", "4")
     here = ("--trainer.accelerator", "cpu", "--trainer.log_every_n_steps", "1", "--runs", str(tmp_path))
     with patch.dict(os.environ, GANLAB_DATA=str(sets_on_disk), GANLAB_CACHE=str(sets_on_disk / "cache")):
         assert fit.main(["fit", "--config", str(file), *few, *here]) == 0

@@ -69,8 +69,7 @@ class Pictures:
         parts = _in_parallel(self._digests, len(self.names), f"{title}: reading")
         for key, own in zip(self.keys, chain.from_iterable(parts), strict=True):
             digest.update(f"{key}\0{own}\n".encode())
-        with _writing(known.parent):
-            _replace(known, digest.hexdigest().encode())
+        write(known, digest.hexdigest().encode())
         return digest.hexdigest()
 
     def _digests(self, part: range) -> list[str]:
@@ -141,8 +140,7 @@ def kept(images: Tensor, key: str) -> Path:
     """A file of these bytes."""
     path = home() / "arrays" / f"{key[:16]}.bin"
     if not path.exists() or path.stat().st_size != images.nbytes:
-        with _writing(path.parent):
-            _replace(path, images.contiguous().numpy().tobytes())
+        write(path, images.contiguous().numpy().tobytes())
     return path
 
 
@@ -277,6 +275,12 @@ def _durable(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def write(path: Path, content: bytes) -> None:
+    """At once, or not at all."""
+    with _writing(path.parent):
+        _replace(path, content)
 
 
 def _replace(path: Path, content: bytes) -> None:
