@@ -25,7 +25,7 @@ def positive(**counts: int) -> None:
 def a_loss(game: GAN, base: type[GAN]) -> None:
     variant = type(game)
     for terms in ("discriminator_terms", "generator_terms"):
-        if getattr(variant, terms) is getattr(base, terms) and not hasattr(variant, "loss"):
+        if getattr(variant, terms) is getattr(base, terms) and not getattr(game, "loss", None):
             raise Refused(
                 f"{variant.__name__} says no loss. A variant has one (loss = ganlab.losses.hinge) or\n"
                 "its own discriminator_terms and generator_terms. Those there are: ganlab list."

@@ -10,6 +10,7 @@ COMMANDS = {
         "ganlab.fit",
         "run the validation of a checkpoint: --config RUN/config.yaml --ckpt_path FILE",
     ),
+    "evaluate": ("ganlab.evaluate", "the scores of a run, a checkpoint or a folder of images [--json]"),
     "data": (
         "ganlab.data_check",
         "look at a data set: ganlab data check CatsVsDogs --root FOLDER",

@@ -28,13 +28,24 @@ class Draws:
     A turn draws for its global batch and hands each process and each micro-batch its own rows, so neither
     the number of processes nor that of micro-batches changes what a sample is played with. Asking again
     after `restart` repeats the sequence.
+
+    Args:
+        drawn_on: Where the generator of numbers is, if they shall be the same on all kinds of devices.
     """
 
-    def __init__(self, seed: int, total: int, *, device: torch.device | str, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        seed: int,
+        total: int,
+        *,
+        device: torch.device | str,
+        dtype: torch.dtype,
+        drawn_on: torch.device | str | None = None,
+    ) -> None:
         self.total = total
         self.rows = slice(0, total)
         self._device, self._dtype = device, dtype
-        self._source = torch.Generator(device).manual_seed(seed)
+        self._source = torch.Generator(drawn_on or device).manual_seed(seed)
         self._drawn: list[Tensor] = []
         self._next = 0
 
@@ -54,6 +65,7 @@ class Draws:
 
     def _hand_out(self, draw: Callable[..., Tensor]) -> Tensor:
         if self._next == len(self._drawn):
-            self._drawn.append(draw(generator=self._source, device=self._device))
+            drawn = draw(generator=self._source, device=self._source.device)
+            self._drawn.append(drawn.to(self._device))
         self._next += 1
         return self._drawn[self._next - 1][self.rows]

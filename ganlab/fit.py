@@ -17,8 +17,8 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 # Imported, a class is known by its bare name.
-from ganlab import data, networks, runs, user_code, variants, wandb_logger  # noqa: F401
-from ganlab.callbacks import Checkpoints, Progress, Samples
+from ganlab import data, metrics, networks, runs, user_code, variants, wandb_logger  # noqa: F401
+from ganlab.callbacks import Checkpoints, Evaluation, Progress, Samples
 from ganlab.gan import GAN
 from ganlab.hardware import best_precision, keep_freed_memory
 from ganlab.recipe import accepted
@@ -78,6 +78,7 @@ class GanCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--runs", type=str, default="runs", help="The folder that collects all runs.")
         parser.add_lightning_class_args(Samples, "samples")
+        parser.add_lightning_class_args(Evaluation, "evaluation")
         parser.add_lightning_class_args(Checkpoints, "checkpoints")
         for player in PLAYERS:
             for fact in TOLD_BY_DATA:

@@ -285,7 +285,8 @@ class GAN(LightningModule):
         network = self.generator if raw else self.ema
         training = network.training
         network.eval()
-        images = self.fake(network, self.latent(self._draws(seed, count)), None)
+        draws = Draws(seed, count, device=self.device, dtype=cast(torch.dtype, self.dtype), drawn_on="cpu")
+        images = self.fake(network, self.latent(draws), None)
         network.train(training)
         return images
 

@@ -50,7 +50,7 @@ def test_it_is_short_and_holds_only_what_differs(file: Path) -> None:
     assert len(content) <= 25
     assert max(map(len, content)) <= 110
     found = choices(file)
-    assert {"model", "data"} <= found.keys() <= {"model", "data", "trainer", "samples", "checkpoints"}
+    assert {"model", "data"} <= found.keys() <= {"model", "data", "trainer", "samples", "evaluation", "checkpoints"}
     assert found["trainer"]["max_steps"] > 0, "a budget"
 
 

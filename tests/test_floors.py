@@ -22,7 +22,7 @@ FLOORS = {
     "variants": {"variants"},
     "instruments": {"callbacks", "checkpoint", "sample", "strategy", "testing", "trainer"},
     "runs": {"compare", "launch", "listing", "runs", "suggestions", "user_code", "wandb_logger"},
-    "doors": {"cli", "data_check", "fit"},
+    "doors": {"cli", "data_check", "evaluate", "fit"},
 }
 LEVELS = {f"ganlab.{name}": level for level, names in enumerate(FLOORS.values()) for name in names}
 

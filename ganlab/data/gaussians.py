@@ -15,6 +15,7 @@ from torch import Tensor
 from ganlab.data.pictures import scatter
 from ganlab.data.stream import Batch, Blocks, StreamData
 from ganlab.draws import seed_for
+from ganlab.metrics.scores import modes
 from ganlab.refused import Refused
 
 BLOCK = 4096
@@ -94,6 +95,9 @@ class Gaussians(StreamData):
 
     def load(self) -> tuple[Blocks, None]:
         return Blocks(BLOCK, partial(draw, self.centres, self.sigma * self.mixing, self.seed)), None
+
+    def modes(self, features: Tensor, logits: Tensor | None) -> dict[str, float]:
+        return modes(features, self.centres, self.sigma, self.mixing)._asdict()
 
     def picture(self, samples: Tensor) -> Image:
         return scatter(samples, self.splits.train[torch.arange(BLOCK // 2)][0])

@@ -8,9 +8,12 @@ from torch import Tensor
 from ganlab.data.mnist import MNIST
 from ganlab.data.rows import Rows
 from ganlab.draws import seed_for
+from ganlab.metrics.scores import stacked_modes
+from ganlab.refused import Refused
 
 HELD_OUT = 26_000
 DIGITS = 10
+POWERS = torch.tensor([DIGITS**2, DIGITS, 1])
 
 
 class Stacked(Rows):
@@ -22,8 +25,7 @@ class Stacked(Rows):
 
     def __init__(self, digits: Rows, stacks: Tensor) -> None:
         assert digits.labels is not None
-        powers = torch.tensor([DIGITS**2, DIGITS, 1])
-        super().__init__(digits.images, (digits.labels[stacks] * powers).sum(1))
+        super().__init__(digits.images, (digits.labels[stacks] * POWERS).sum(1))
         self.stacks = stacks
 
     def __len__(self) -> int:
@@ -55,6 +57,13 @@ class StackedMNIST(MNIST):
     def load(self) -> tuple[Rows, Rows]:
         train, held_out = super().load()
         return self._stacked(train, "train", self.count), self._stacked(held_out, "held_out", HELD_OUT)
+
+    def modes(self, features: Tensor, logits: Tensor | None) -> dict[str, float]:
+        """Of three digits as a classifier names them, beside one another in `logits`."""
+        if logits is None or logits.shape[1] != 3 * DIGITS:
+            raise Refused("The modes of StackedMNIST are named by the extractor StackedClassifier.")
+        digits = logits.unflatten(1, (3, DIGITS)).argmax(2)
+        return stacked_modes((digits * POWERS).sum(1))._asdict()
 
     def _stacked(self, digits: Rows, split: str, count: int) -> Stacked:
         source = torch.Generator().manual_seed(seed_for("stacked", split, self.stacking_seed))

@@ -54,14 +54,14 @@ class Stream(Sampler[Tensor]):
         start: Callable[[], int] = lambda: 0,
     ) -> None:
         self.batch_size, self.turns, self.world, self.rank, self.start = batch_size, turns, world, rank, start
+        turn = torch.arange(turns)[:, None] * (world * batch_size)
+        self._first = (turn + rank * batch_size + torch.arange(batch_size)).flatten()
 
     def __iter__(self) -> Iterator[Tensor]:
         return map(self.positions, count(self.start()))
 
     def positions(self, step: int) -> Tensor:
-        turn = step * self.turns + torch.arange(self.turns)
-        slot = self.rank * self.batch_size + torch.arange(self.batch_size)
-        return (turn[:, None] * self.world * self.batch_size + slot).flatten()
+        return self._first + step * self.turns * self.world * self.batch_size
 
 
 class Blocks:
@@ -77,6 +77,10 @@ class Blocks:
 
     def __getitem__(self, positions: Tensor, /) -> Batch:
         numbers = positions // self.size
+        first, last = (int(number) for number in numbers.aminmax()) if len(numbers) else (0, 0)
+        if first == last:
+            within = positions - first * self.size
+            return tuple(column[within] for column in self._block(first))
         places, pieces = [], []
         for number in numbers.unique().tolist():
             place = (numbers == number).nonzero().squeeze(1)
@@ -210,6 +214,12 @@ class StreamData(LightningDataModule, ABC):
     def picture(self, samples: Tensor) -> Image:
         """Draw samples the way these data want to be seen."""
         return grid(samples)
+
+    def modes(self, features: Tensor, logits: Tensor | None) -> dict[str, float]:
+        """How many of the modes samples cover, where the modes are known."""
+        raise Refused(
+            f"Nobody knows the modes of {type(self).__name__}: the score is for Gaussians and StackedMNIST."
+        )
 
     def _stream(self) -> Stream:
         trainer = self.trainer

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from math import nan
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from ganlab.data.pictures import quantise
+from ganlab.data.stream import Split, StreamData
+from ganlab.draws import seed_for
+from ganlab.gan import GAN
+from ganlab.metrics.extractors import Extractor
+from ganlab.metrics.panel import Batches, Panel, Reals, described, shares
+from ganlab.metrics.reals import agreed, contracted, place, prepared
+from ganlab.refused import Refused
+
+BLOCK = 250  # samples that follow from one seed
+
+
+class Evaluation(Callback):
+    """Score samples of the generator's average every so many generator steps and at the end.
+
+    A sample is a function of the evaluation's seed and its own number alone, so that neither the number of
+    processes nor the run's seed changes what is scored. Training is left as it was, to the last bit.
+
+    Args:
+        extractor: What sees the images: Inception, Classifier, Pixels, Module, Points; none: no evaluation.
+        scores: fid, is, kid, precision_recall, density_coverage, fid_infinity, classes, modes.
+        samples: How many.
+        every_n_steps: Generator steps between two evaluations; none: at the end only.
+        split: The reals that are compared with.
+        seed: The samples follow from it alone, and never from the run's.
+        raw: The generator's own weights instead of their average.
+    """
+
+    def __init__(
+        self,
+        extractor: Extractor | None = None,
+        scores: Sequence[str] = ("fid",),
+        samples: int = 10_000,
+        every_n_steps: int | None = None,
+        split: Split = "train",
+        seed: int = 0,
+        raw: bool = False,
+    ) -> None:
+        self.panel = Panel(extractor, tuple(scores), samples) if extractor else None
+        self.every_n_steps, self.split, self.seed, self.raw = every_n_steps, split, seed, raw
+        self.best: float | None = None
+        self._reals: Reals | None = None
+        self._scored_at = -1
+
+    def setup(self, trainer: Trainer, model: LightningModule, stage: str) -> None:
+        if self.panel and not isinstance(_data(trainer), StreamData):
+            raise Refused(
+                "An evaluation needs data of ganlab (StreamData), whose fingerprint its scores carry."
+            )
+
+    def on_train_batch_end(
+        self, trainer: Trainer, model: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if step == trainer.max_steps or (self.every_n_steps and step % self.every_n_steps == 0):
+            self._evaluate(trainer, model)
+
+    def on_train_end(self, trainer: Trainer, model: LightningModule) -> None:
+        """Where training was ended before its budget."""
+        if trainer.global_step != self._scored_at:
+            self._evaluate(trainer, model, logs=False)
+
+    def on_validation_epoch_end(self, trainer: Trainer, model: LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            self._evaluate(trainer, model)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "scored_at": self._scored_at}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best, self._scored_at = state_dict["best"], state_dict["scored_at"]
+
+    def _evaluate(self, trainer: Trainer, model: LightningModule, *, logs: bool = True) -> None:
+        if not self.panel or cast(Any, trainer).fast_dev_run or not isinstance(model, GAN):
+            return
+        self._scored_at = trainer.global_step
+        data = _data(trainer)
+        self.panel.extractor.to(model.device)
+        reals = self._reals or self._prepare(trainer, data)
+        fakes = self.panel.observe(
+            fake_batches(model, self.panel.samples, self.seed, raw=self.raw), self.panel.samples
+        )
+        values, reasons = agreed(self.panel.score(reals, fakes))
+        if logs:
+            # For whoever monitors a score; the loggers get it below, whatever their cadence is.
+            told = {name: nan if value is None else value for name, value in values.items()}
+            model.log_dict(told, logger=trainer.state.fn == "validate")
+        contract = contracted(
+            self.panel, data, self.split, fakes="raw" if self.raw else "ema", seed=self.seed
+        )
+        if trainer.is_global_zero:
+            print(f"step {trainer.global_step:,}  {described(values)}  ({contract})")
+        if trainer.state.fn != "validate":
+            self._record(trainer, model, {"scores": values, "reasons": reasons, "contract": contract.plain()})
+            self._keep_best(trainer, values)
+
+    def _prepare(self, trainer: Trainer, data: StreamData) -> Reals:
+        """The reals' statistics, and beside them what reals that were never trained on would score."""
+        assert self.panel
+        self._reals, floor = prepared(self.panel, data, self.split)
+        if trainer.is_global_zero and floor:
+            print(f"real floor ({floor.pop('samples'):,} held-out images)  {described(floor)}")
+        return self._reals
+
+    def _record(self, trainer: Trainer, model: GAN, found: dict[str, Any]) -> None:
+        place = {"step": trainer.global_step, "images": model.images_seen}
+        known = {name: value for name, value in found["scores"].items() if value is not None}
+        for logger in trainer.loggers:
+            logger.log_metrics({**known, "images": float(model.images_seen)}, step=trainer.global_step)
+        if trainer.is_global_zero:
+            with (Path(trainer.default_root_dir) / "scores.jsonl").open("a") as file:
+                file.write(json.dumps(place | found, allow_nan=False) + "\n")
+
+    def _keep_best(self, trainer: Trainer, values: dict[str, float | None]) -> None:
+        assert self.panel
+        name, better = next(iter(self.panel.directions.items()))
+        if (value := values[name]) is None:
+            return
+        if self.best is not None and (value >= self.best if better == "min" else value <= self.best):
+            return
+        self.best = value
+        folder = Path(trainer.default_root_dir) / "checkpoints"
+        unfinished = folder / "best.unfinished"
+        trainer.save_checkpoint(unfinished)
+        if trainer.is_global_zero:
+            os.replace(unfinished, folder / "best.ckpt")
+
+
+def _data(trainer: Trainer) -> Any:
+    return trainer.datamodule  # type: ignore[attr-defined]
+
+
+def fake_batches(model: GAN, samples: int, seed: int, *, raw: bool = False) -> Batches:
+    """This process's share of the samples, as bytes or, on a plane, as points."""
+    rank, world = place()
+    for block in shares(-(-samples // BLOCK), 1, rank=rank, world=world):
+        start = int(block) * BLOCK
+        count = min(BLOCK, samples - start)
+        made = model.sample(BLOCK, seed=seed_for("evaluation", seed, int(block)), raw=raw)[:count]
+        yield start + torch.arange(count), quantise(made) if made.ndim == 4 else made.float()

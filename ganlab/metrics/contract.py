@@ -1,0 +1,54 @@
+"""The protocol that a score was taken under, which it carries wherever it goes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+VERSION = 1  # counts changes of what a score computes from features
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Scores may be compared if, and only if, their contracts have one hash.
+
+    Attributes:
+        extractor: Its identity: name, hash of weights, resize, precision, layer.
+        data: The reals' class, split and fingerprint.
+        reals: How many of them.
+        samples: How many fakes.
+        fakes: ema or raw for a generator's, given for images from elsewhere.
+        seed: That the fakes follow from; none for images from elsewhere.
+    """
+
+    extractor: dict[str, Any]
+    data: dict[str, Any]
+    reals: int
+    samples: int
+    fakes: str
+    seed: int | None
+    quantiser: str = "round((x + 1) * 127.5), 8 bits"
+    version: int = VERSION
+
+    @property
+    def hash(self) -> str:
+        return digest(asdict(self))
+
+    def plain(self) -> dict[str, Any]:
+        return {"hash": self.hash, **asdict(self)}
+
+    def __str__(self) -> str:
+        name, resize = self.extractor["name"], self.extractor.get("resize", "")
+        protocol = f"{name}-{resize}" if resize in ("tf1", "clean") else name
+        return f"{short(self.samples)} · {protocol} · {self.data['split']} {self.reals:,} · {self.fakes}"
+
+
+def digest(plain: Any) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def short(count: int) -> str:
+    """10,000: 10k."""
+    return f"{count // 1000}k" if count >= 1000 and count % 1000 == 0 else str(count)

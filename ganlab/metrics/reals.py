@@ -1,0 +1,134 @@
+"""Statistics of real images, kept for as long as nothing that they depend on changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sized
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+from torch import distributed as dist
+
+from ganlab.data import cache
+from ganlab.data.pictures import quantise
+from ganlab.data.stream import Split, StreamData
+from ganlab.metrics.contract import VERSION, Contract, digest
+from ganlab.metrics.panel import Batches, Panel, Reals, shares
+from ganlab.metrics.statistics import Gaussian, Rows
+from ganlab.refused import Refused
+
+BATCH = 250
+
+
+def place() -> tuple[int, int]:
+    """This process's number, and how many there are."""
+    together = dist.is_available() and dist.is_initialized()
+    return (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
+
+
+def agreed(value: Any) -> Any:
+    """What the first process has."""
+    if place()[1] == 1:
+        return value
+    told = [value]
+    dist.broadcast_object_list(told, src=0)
+    return told[0]
+
+
+def kept_of(total: int, samples: int) -> Tensor | None:
+    """As many reals as fakes keep their features."""
+    return None if total <= samples else torch.arange(samples) * total // samples
+
+
+def statistics(panel: Panel, batches: Callable[[], Batches], total: int, identity: dict[str, Any]) -> Reals:
+    """From the cache, or of one pass over all reals, shared by all processes.
+
+    Args:
+        identity: What tells these reals from all others.
+    """
+    kept = kept_of(total, panel.samples) if panel.keeps else None
+    key = digest([panel.extractor.identity(), identity, panel.keeps and panel.samples, VERSION])
+    path = cache.home() / "statistics" / f"{key}.safetensors"
+    found = agreed(_read(path, key) if place()[0] == 0 else None)
+    if found:
+        return found
+    reals = Reals.of(panel.observe(batches(), total, kept=kept))
+    if place()[0] == 0:
+        cache.write(path, _bytes(reals, key))
+    return reals
+
+
+def _bytes(reals: Reals, key: str) -> bytes:
+    parts = {"mean": reals.moments.mean, "covariance": reals.moments.covariance, "half": reals.half}
+    if reals.rows:
+        parts["features"] = reals.rows.features
+        if reals.rows.logits is not None:
+            parts["logits"] = reals.rows.logits
+    plain = {name: part.contiguous() for name, part in parts.items()}
+    return save(plain, metadata={"key": key, "count": str(reals.moments.count)})
+
+
+def _read(path: Path, key: str) -> Reals | None:
+    """None, if there is no such file, or it is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            told = file.metadata() or {}
+            parts = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, json.JSONDecodeError):
+        return None
+    if told.get("key") != key or not {"mean", "covariance", "half"} <= parts.keys():
+        return None
+    rows = Rows(parts["features"], parts.get("logits")) if "features" in parts else None
+    moments = Gaussian(parts["mean"], parts["covariance"], int(told["count"]))
+    return Reals(moments, rows, parts["half"])
+
+
+def identity_of(data: Any, split: str) -> dict[str, Any]:
+    return {"class": type(data).__name__, "split": split, "fingerprint": data.fingerprint_of(split)}
+
+
+def prepared(panel: Panel, data: StreamData, split: Split) -> tuple[Reals, dict[str, Any]]:
+    """The statistics of a split's images, and the scores of the other split against them."""
+    items: Any = getattr(data.splits, split)
+    if items is None:
+        raise Refused(f"{type(data).__name__} holds out no images; compare with split train.")
+    total = _count(items, panel.samples)
+    reals = statistics(panel, lambda: _batches(items, total), total, identity_of(data, split))
+    reals.modes = data.modes
+    other: Any = data.splits.held_out if split == "train" else data.splits.train
+    if other is None:
+        return reals, {}
+    count = min(_count(other, panel.samples), panel.samples)
+    like = Panel(panel.extractor, panel.chosen, count)
+    values, _ = like.score(reals, like.observe(_batches(other, count), count))
+    return reals, {"samples": count, **agreed(values)}
+
+
+def _count(items: Any, samples: int) -> int:
+    """Of an endless stream as many reals as fakes."""
+    return len(items) if isinstance(items, Sized) else samples
+
+
+def _batches(items: Any, total: int) -> Batches:
+    """This process's share of them, evenly spaced, for sets are often sorted by class."""
+    rank, world = place()
+    length = _count(items, total)
+    for index in shares(total, BATCH, rank=rank, world=world):
+        images = items[index * length // total][0]
+        yield index, images if images.dtype == torch.uint8 or images.ndim != 4 else quantise(images)
+
+
+def contracted(panel: Panel, data: StreamData, split: Split, *, fakes: str, seed: int | None) -> Contract:
+    items: Any = getattr(data.splits, split)
+    return Contract(
+        extractor=panel.extractor.identity(),
+        data=identity_of(data, split),
+        reals=_count(items, panel.samples),
+        samples=panel.samples,
+        fakes=fakes,
+        seed=seed,
+    )

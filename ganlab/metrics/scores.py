@@ -1,0 +1,299 @@
+"""Scores as functions of features: reals first, fakes second, rows in the samples' own order.
+
+A score that is not defined is nan, and `flaw` says why: features that are no numbers, or too few samples.
+Nothing here draws from, or seeds, the global generators.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import combinations_with_replacement, product
+from math import nan
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganlab.draws import seed_for
+from ganlab.metrics.statistics import BLOCK, Gaussian, frechet, gaussian
+from ganlab.refused import Refused
+
+
+class Spread(NamedTuple):
+    """Mean and standard deviation (ddof=0) over splits or subsets."""
+
+    mean: float
+    std: float
+
+
+def flaw(features: Tensor, least: int = 2) -> str | None:
+    """Why features have no score: too few of them, or no numbers."""
+    if len(features) < least:
+        return f"{len(features)} samples, but at least {least} are needed"
+    bad = sum(int((~block.isfinite().all(1)).sum()) for block in features.split(BLOCK))
+    return f"{bad} of {len(features)} samples have features that are no numbers" if bad else None
+
+
+def blocks(length: int) -> list[slice]:
+    return [slice(start, min(start + BLOCK, length)) for start in range(0, length, BLOCK)]
+
+
+def triangle(length: int) -> Iterator[tuple[slice, slice]]:
+    """Each pair of blocks once."""
+    return combinations_with_replacement(blocks(length), 2)
+
+
+def inception_score(logits: Tensor, splits: int = 10, seed: int = 2020) -> Spread:
+    """Salimans et al. 2016, arXiv:1606.03498, section 4: exp E KL(p(y|x) ‖ p(y)), the mean over splits.
+
+    Order and splits are torch-fidelity's: the permutation of RandomState(2020), p(y) of each split its own.
+    """
+    if flaw(logits, splits):
+        return Spread(nan, nan)
+    order = torch.from_numpy(np.random.RandomState(seed).permutation(len(logits)))
+    scores = []
+    for i in range(splits):
+        split = logits[order[i * len(logits) // splits : (i + 1) * len(logits) // splits]].double()
+        p, log_p = split.softmax(1), split.log_softmax(1)
+        divergence = p * (log_p - p.mean(0, keepdim=True).log())
+        # 0 log 0 = 0, also where a class has no share in the whole split.
+        scores.append(torch.where(p > 0, divergence, 0).sum(1).mean().exp().item())
+    return Spread(float(np.mean(scores)), float(np.std(scores)))
+
+
+def kernel(x: Tensor, y: Tensor) -> Tensor:
+    """Bińkowski et al. 2018, arXiv:1801.01401, section 4: (xᵀy / width + 1)³."""
+    return (x.double() @ y.double().T).div_(x.shape[1]).add_(1).pow_(3)
+
+
+def kid_subsets(real: Tensor, fake: Tensor, subsets: int = 100, size: int = 1000, seed: int = 2020) -> Spread:
+    """Bińkowski et al. 2018, arXiv:1801.01401, section 4: `kid_full` of subsets of both sides.
+
+    torch-fidelity's subsets, the fakes being its first input: RandomState(2020) chooses fakes, then reals.
+    """
+    if flaw(real, size) or flaw(fake, size):
+        return Spread(nan, nan)
+    source = np.random.RandomState(seed)
+    estimates = []
+    for _ in range(subsets):
+        of_fake, of_real = (
+            torch.from_numpy(source.choice(len(s), size, replace=False)) for s in (fake, real)
+        )
+        estimates.append(kid_full(real[of_real], fake[of_fake]))
+    return Spread(float(np.mean(estimates)), float(np.std(estimates)))
+
+
+def kid_full(real: Tensor, fake: Tensor) -> float:
+    """Gretton et al. 2012, JMLR 13, eq. 3: the unbiased estimate of MMD², over all samples."""
+    if flaw(real) or flaw(fake):
+        return nan
+
+    def among(x: Tensor) -> float:
+        total = -sum(
+            float(((row.double() ** 2).sum(1) / x.shape[1] + 1).pow(3).sum()) for row in x.split(BLOCK)
+        )
+        for rows, columns in triangle(len(x)):
+            total += (1 if rows == columns else 2) * float(kernel(x[rows], x[columns]).sum())
+        return total / (len(x) * (len(x) - 1))
+
+    pairs = product(blocks(len(real)), blocks(len(fake)))
+    between = sum(float(kernel(real[rows], fake[columns]).sum()) for rows, columns in pairs)
+    return among(real) + among(fake) - 2 * between / (len(real) * len(fake))
+
+
+def squared(x: Tensor, y: Tensor) -> Tensor:
+    """Squared distances. In float64, whose rounding is far below any distance: float32's is not."""
+    x, y = x.double(), y.double()
+    products = torch.addmm(y.square().sum(1), x, y.T, alpha=-2)
+    return products.add_(x.square().sum(1, keepdim=True)).clamp_min_(0)
+
+
+def radii(features: Tensor, k: int) -> Tensor:
+    """Squared distances from each sample to its k nearest others, nearest first."""
+    nearest = features.new_full((len(features), k), torch.inf, dtype=torch.float64)
+
+    def merge(rows: slice, distances: Tensor) -> None:
+        found = distances.topk(min(k, distances.shape[1]), largest=False).values
+        nearest[rows] = torch.cat([nearest[rows], found], 1).topk(k, largest=False).values
+
+    for rows, columns in triangle(len(features)):
+        distances = squared(features[rows], features[columns])
+        if rows == columns:
+            distances.fill_diagonal_(torch.inf)
+        else:
+            merge(columns, distances.T)
+        merge(rows, distances)
+    return nearest
+
+
+def compare(real: Tensor, fake: Tensor, *looks: Callable[[slice, slice, Tensor], None]) -> None:
+    """Show each block of squared distances between reals (rows) and fakes (columns)."""
+    for rows, columns in product(blocks(len(real)), blocks(len(fake))):
+        distances = squared(real[rows], fake[columns])
+        for look in looks:
+            look(rows, columns, distances)
+
+
+class Balls:
+    """In closed balls (≤): which fakes lie in a real's, which reals in a fake's."""
+
+    def __init__(self, real_radius: Tensor, fake_radius: Tensor) -> None:
+        self.real_radius, self.fake_radius = real_radius[:, None], fake_radius
+        self.real_inside = torch.zeros_like(real_radius, dtype=torch.bool)
+        self.fake_inside = torch.zeros_like(fake_radius, dtype=torch.bool)
+
+    def look(self, rows: slice, columns: slice, distances: Tensor) -> None:
+        self.fake_inside[columns] |= (distances <= self.real_radius[rows]).any(0)
+        self.real_inside[rows] |= (distances <= self.fake_radius[columns]).any(1)
+
+    def scores(self) -> tuple[float, float]:
+        return float(self.fake_inside.double().mean()), float(self.real_inside.double().mean())
+
+
+class OpenBalls:
+    """In the reals' open balls (<): how many fakes lie in each."""
+
+    def __init__(self, real_radius: Tensor, k: int, fakes: int) -> None:
+        self.real_radius, self.expected = real_radius[:, None], k * fakes
+        self.inside = torch.zeros_like(real_radius, dtype=torch.int64)
+
+    def look(self, rows: slice, columns: slice, distances: Tensor) -> None:
+        self.inside[rows] += (distances < self.real_radius[rows]).sum(1)
+
+    def scores(self) -> tuple[float, float]:
+        return int(self.inside.sum()) / self.expected, float((self.inside > 0).double().mean())
+
+
+class Overlap(NamedTuple):
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[float, float]:
+    """Kynkäänniemi et al. 2019, arXiv:1904.06991, eqs. 1 and 2: k-th nearest others, closed balls."""
+    if flaw(real, k + 1) or flaw(fake, k + 1):
+        return nan, nan
+    balls = Balls(radii(real, k)[:, -1], radii(fake, k)[:, -1])
+    compare(real, fake, balls.look)
+    return balls.scores()
+
+
+def density_coverage(real: Tensor, fake: Tensor, k: int = 5) -> tuple[float, float]:
+    """Naeem et al. 2020, arXiv:2002.09797, section 3, and its code: k-th nearest others, open balls."""
+    if flaw(real, k + 1) or flaw(fake, 1):
+        return nan, nan
+    balls = OpenBalls(radii(real, k)[:, -1], k, len(fake))
+    compare(real, fake, balls.look)
+    return balls.scores()
+
+
+def overlap(real: Tensor, fake: Tensor, closed_k: int = 3, open_k: int = 5) -> Overlap:
+    """`precision_recall` and `density_coverage` at the former's price."""
+    k = max(closed_k, open_k)
+    if flaw(real, k + 1) or flaw(fake, closed_k + 1):
+        return Overlap(nan, nan, nan, nan)
+    of_real = radii(real, k)
+    closed = Balls(of_real[:, closed_k - 1], radii(fake, closed_k)[:, -1])
+    opened = OpenBalls(of_real[:, open_k - 1], open_k, len(fake))
+    compare(real, fake, closed.look, opened.look)
+    return Overlap(*closed.scores(), *opened.scores())
+
+
+def fid_infinity(
+    real: Gaussian,
+    fake: Tensor,
+    real_half: Tensor | None = None,
+    *,
+    points: int = 15,
+    least: int = 5000,
+    seed: int = 0,
+) -> float:
+    """Chong & Forsyth 2020, arXiv:1911.07023, section 3: the FID of infinitely many fakes.
+
+    FIDs of `points` random subsets, of sizes evenly spaced from `least` to all, are a line in 1 / size; its
+    value at 0.
+    """
+    if flaw(fake, least + 1):
+        return nan
+    sizes = np.linspace(least, len(fake), points).astype(int)
+    fids = []
+    for size in sizes.tolist():
+        source = torch.Generator().manual_seed(seed_for("fid_infinity", seed, size))
+        chosen = torch.randperm(len(fake), generator=source)[:size]
+        fids.append(frechet(real, gaussian(fake, chosen), real_half))
+    return float(np.polyfit(1 / sizes, fids, 1)[1]) if np.isfinite(fids).all() else nan
+
+
+def nearest(training: Tensor, generated: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
+    """Distances and indices, (samples, k or all), of the training samples nearest to each generated one."""
+    k = min(k, len(training))
+    distance = generated.new_full((len(generated), k), torch.inf, dtype=torch.float64)
+    index = torch.zeros_like(distance, dtype=torch.int64)
+    for rows, columns in product(blocks(len(generated)), blocks(len(training))):
+        near = squared(generated[rows], training[columns])
+        near, place = near.topk(min(k, near.shape[1]), largest=False)
+        distance[rows], chosen = torch.cat([distance[rows], near], 1).topk(k, largest=False)
+        index[rows] = torch.cat([index[rows], place + columns.start], 1).gather(1, chosen)
+    return distance.sqrt(), index
+
+
+def class_histogram(labels: Tensor, classes: int) -> Tensor:
+    """How many samples bear each label."""
+    counts = labels.flatten().bincount(minlength=classes)
+    if len(counts) > classes:
+        raise Refused(f"The label {len(counts) - 1} is none of {classes} classes, which are numbered from 0.")
+    return counts
+
+
+def total_variation(counts: Tensor, others: Tensor) -> float:
+    """Half the sum of |p - q| over the classes: the share of samples that bear the wrong label."""
+    return float((counts.double() / counts.sum() - others.double() / others.sum()).abs().sum() / 2)
+
+
+class Modes(NamedTuple):
+    """Modes with a sample, modes with `enough`, share of samples near a mode, KL(p ‖ uniform)."""
+
+    covered: int
+    well_covered: int
+    high_quality: float
+    kl: float
+
+
+def modes(
+    points: Tensor, centres: Tensor, sigma: float, mixing: Tensor | None = None, enough: int = 20
+) -> Modes:
+    """Srivastava et al. 2017, arXiv:1705.07761, section 4: near means within 3 sigma of a mode's centre.
+
+    A mode is covered by samples near it; in the KL each sample counts for its nearest mode (Lin et al. 2018,
+    arXiv:1712.04086). A mode is centre + sigma * noise @ mixing, as in `data.Gaussians`. Points that are no
+    numbers are near no mode.
+    """
+    to_noise = torch.eye(centres.shape[1]).double() if mixing is None else mixing.double().inverse()
+    found = points[points.isfinite().all(1)].double() @ to_noise
+    distance, mode = torch.cdist(found, centres.double() @ to_noise).min(1)
+    near = class_histogram(mode[distance <= 3 * sigma], len(centres))
+    high_quality = int(near.sum()) / len(points) if len(points) else nan
+    kl = kl_to_uniform(class_histogram(mode, len(centres)))
+    return Modes(int((near > 0).sum()), int((near >= enough).sum()), high_quality, kl)
+
+
+def kl_to_uniform(counts: Tensor) -> float:
+    """nan without a sample."""
+    p = counts.double() / counts.sum()
+    return float(torch.xlogy(p, p * len(p)).sum())
+
+
+class StackedModes(NamedTuple):
+    covered: int
+    well_covered: int
+    kl: float
+
+
+def stacked_modes(labels: Tensor, classes: int = 1000, enough: int = 10) -> StackedModes:
+    """Srivastava et al. 2017, arXiv:1705.07761, section 4: labels hit, of 1000 on Stacked MNIST, and the KL.
+
+    A classifier's errors hit labels that were never drawn, a few times each: `enough` leaves them out.
+    """
+    counts = class_histogram(labels, classes)
+    return StackedModes(int((counts > 0).sum()), int((counts >= enough).sum()), kl_to_uniform(counts))

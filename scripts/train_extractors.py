@@ -1,0 +1,181 @@
+"""Train the classifiers that ship with ganlab: python scripts/train_extractors.py --root FOLDER [NAME ...]
+
+Each takes a few minutes on one core, and comes out the same bit for bit on the same hardware and versions.
+Then the known answers are printed: Fréchet distances from the training set to held-out images, to the same
+images spoiled in several ways, and to what are no such images at all. `--check` prints those of the
+classifiers as shipped and trains none.
+"""
+
+import argparse
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn.functional import affine_grid, avg_pool2d, cross_entropy, grid_sample
+from torch_fidelity.metric_fid import (  # type: ignore[import-untyped]
+    KEY_METRIC_FID,
+    fid_features_to_statistics,
+    fid_statistics_to_metric,
+)
+
+from ganlab.data import MNIST, Digits, FashionMNIST, StreamData
+from ganlab.metrics.classifiers import Classifier, LeNet, framed
+from ganlab.metrics.extractors import FOLDER
+
+BATCH, RATE, SEED = 128, 3e-3, 0
+NOISE = 20 / 255  # the largest standard deviation of the noise that is trained with
+BLOCK = 2000
+
+Pair = tuple[Tensor, Tensor]
+
+
+class Row(NamedTuple):
+    data: Callable[[str | None], StreamData]
+    native: int
+    epochs: int
+
+
+ROWS = {
+    "digits": Row(lambda root: Digits(), 32, 100),
+    "mnist": Row(lambda root: MNIST(root=root), 28, 5),
+    "fashion_mnist": Row(lambda root: FashionMNIST(root=root), 28, 6),
+}
+
+
+def parts(row: Row, root: str | None) -> tuple[Pair, Pair]:
+    def pair(items: Any) -> Pair:
+        images, labels = items[torch.arange(len(items))]
+        return images, labels
+
+    train, held_out = row.data(root).load()
+    return pair(train), pair(held_out)
+
+
+def varied(images: Tensor) -> Tensor:
+    """Turned, scaled and moved a little, and with noise of random strength."""
+    n = len(images)
+    angle, scale = 0.2 * torch.rand(n) - 0.1, 1 + 0.2 * torch.rand(n) - 0.1
+    along, across, shift = angle.cos() * scale, angle.sin() * scale, 0.2 * torch.rand(n, 2) - 0.1
+    rows = torch.stack([along, -across, shift[:, 0], across, along, shift[:, 1]], 1)
+    grid = affine_grid(rows.unflatten(1, (2, 3)), list(images.shape), align_corners=False)
+    moved = grid_sample(images, grid, align_corners=False)
+    return moved + NOISE * torch.rand(n, 1, 1, 1) * torch.randn_like(moved)
+
+
+def trained(images: Tensor, labels: Tensor, row: Row) -> LeNet:
+    torch.manual_seed(SEED)
+    network = LeNet(classes=int(labels.max()) + 1)
+    steps = math.ceil(len(images) / BATCH)
+    optimizer = torch.optim.AdamW(network.parameters(), RATE, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=row.epochs * steps)
+    for _ in range(row.epochs):
+        for chosen in torch.randperm(len(images)).split(BATCH):
+            _, logits = network(varied(framed(images[chosen], row.native)))
+            cross_entropy(logits, labels[chosen]).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
+    return network.requires_grad_(False)
+
+
+def standardise(network: LeNet, images: Tensor, row: Row) -> None:
+    """Give each feature mean 0 and deviation 1 over the images, and leave the logits what they are."""
+    features = torch.cat([network(framed(block, row.native))[0] for block in images.split(BLOCK)])
+    mean, deviation = features.mean(0), features.std(0)
+    network.classes.bias.add_(network.classes.weight @ mean)
+    network.classes.weight.mul_(deviation)
+    network.features.bias.sub_(mean).div_(deviation)
+    network.features.weight.div_(deviation[:, None])
+
+
+def content(tensors: dict[str, Tensor]) -> str:
+    found = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode() + tensor.numpy().tobytes())
+    return found.hexdigest()
+
+
+def accuracy(network: LeNet, images: Tensor, labels: Tensor, row: Row) -> float:
+    guesses = torch.cat([network(framed(block, row.native))[1].argmax(1) for block in images.split(BLOCK)])
+    return (guesses == labels).double().mean().item()
+
+
+def ship(name: str, row: Row, root: str | None, folder: Path) -> None:
+    began = time.perf_counter()
+    (images, labels), held_out = parts(row, root)
+    network = trained(images, labels, row)
+    standardise(network, images, row)
+    state = network.state_dict()
+    record = {
+        "dataset": name,
+        "native": str(row.native),
+        "accuracy": f"{accuracy(network, *held_out, row):.4f}",
+        "held_out": str(len(held_out[0])),
+        "trained_on": str(len(images)),
+        "epochs": str(row.epochs),
+        "seed": str(SEED),
+        "sha256": content(state),
+        "torch": torch.__version__,
+        "command": f"python scripts/train_extractors.py {name}",
+    }
+    path = folder / f"{name}.safetensors"
+    save_file(state, path, metadata=record)
+    path.chmod(0o644)  # safetensors would let only its owner read it
+    print(f"{name}: accuracy {record['accuracy']} on {record['held_out']} held-out images, ", end="")
+    print(f"sha256 of the tensors {record['sha256']}, {time.perf_counter() - began:.0f} s", flush=True)
+
+
+def spoiled(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    noise = 25 * torch.randn(images.shape, generator=torch.Generator().manual_seed(SEED))
+    uniform = torch.randint(
+        0, 256, images.shape, generator=torch.Generator().manual_seed(SEED), dtype=torch.uint8
+    )
+    blurred = avg_pool2d(images.float(), 3, stride=1, padding=1)
+    return {
+        "held-out images": images,
+        "with noise of deviation 25": (images + noise).round().clamp(0, 255).byte(),
+        "blurred 3 x 3": blurred.round().byte(),
+        "the first half of the classes": images[labels < 5],
+        "inverted": 255 - images,
+        "uniform noise": uniform,
+        "one image": images[:1].expand_as(images),
+    }
+
+
+def known_answers(name: str, row: Row, root: str | None) -> None:
+    extractor = Classifier(name)
+    (images, _), held_out = parts(row, root)
+
+    def statistics(images: Tensor) -> dict[str, object]:
+        seen = torch.cat([extractor(block).features for block in images.split(BLOCK)])
+        return fid_features_to_statistics(seen.double())
+
+    real = statistics(images)
+    print(f"{name} (accuracy {extractor.record['accuracy']}, {len(images)} reals): Fréchet distance to")
+    for what, others in spoiled(*held_out).items():
+        distance = fid_statistics_to_metric(real, statistics(others), False)[KEY_METRIC_FID]
+        print(f"  {what:32}{distance:10.3f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("names", nargs="*", default=list(ROWS), help=f"of {', '.join(ROWS)}; else all")
+    parser.add_argument("--root", help="folder that holds MNIST/raw and FashionMNIST/raw")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the weights are written")
+    parser.add_argument("--check", action="store_true", help="train none")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in arguments.names:
+        if not arguments.check:
+            ship(name, ROWS[name], arguments.root, arguments.folder)
+        known_answers(name, ROWS[name], arguments.root)
+
+
+if __name__ == "__main__":
+    main()
