@@ -33,8 +33,8 @@ from ganlab.gan import GAN
 from ganlab.hardware import keep_freed_memory
 from ganlab.metrics.contract import Contract
 from ganlab.metrics.extractors import Extractor
-from ganlab.metrics.panel import TABLE, Batches, Panel, Reals, shares
-from ganlab.metrics.reals import contracted, place, prepared, statistics
+from ganlab.metrics.panel import TABLE, Batches, Panel, Reals, place, shares
+from ganlab.metrics.reals import contracted, prepared, statistics
 from ganlab.recipe import named
 from ganlab.refused import Refused
 

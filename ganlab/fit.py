@@ -228,6 +228,7 @@ def quieten() -> None:
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # within Lightning
         r"Found \d+ module\(s\) in eval mode",  # the generator's average
         "The '.*_dataloader' does not have many workers",  # batches are slices of one tensor
+        "You called .* but have no logger configured",  # `ganlab validate` prints its table
         "Checkpoint directory .* exists and is not empty",
     ):
         warnings.filterwarnings("ignore", message=f".*{meant}")

@@ -15,8 +15,8 @@ from ganlab.data.stream import Split, StreamData
 from ganlab.draws import seed_for
 from ganlab.gan import GAN
 from ganlab.metrics.extractors import Extractor
-from ganlab.metrics.panel import Batches, Panel, Reals, described, shares
-from ganlab.metrics.reals import agreed, contracted, place, prepared
+from ganlab.metrics.panel import Batches, Panel, Reals, described, place, shares
+from ganlab.metrics.reals import contracted, once, prepared
 from ganlab.refused import Refused
 
 BLOCK = 250  # samples that follow from one seed
@@ -92,17 +92,20 @@ class Evaluation(Callback):
         fakes = self.panel.observe(
             fake_batches(model, self.panel.samples, self.seed, raw=self.raw), self.panel.samples
         )
-        values, reasons = agreed(self.panel.score(reals, fakes))
+        panel = self.panel
+        values, reasons = once(lambda: panel.score(reals, fakes))
+        validating = trainer.state.fn == "validate"  # Its own table shows the values.
         if logs:
             # For whoever monitors a score; the loggers get it below, whatever their cadence is.
             told = {name: nan if value is None else value for name, value in values.items()}
-            model.log_dict(told, logger=trainer.state.fn == "validate")
+            model.log_dict(told, logger=validating)
         contract = contracted(
             self.panel, data, self.split, fakes="raw" if self.raw else "ema", seed=self.seed
         )
         if trainer.is_global_zero:
-            print(f"step {trainer.global_step:,}  {described(values)}  ({contract})")
-        if trainer.state.fn != "validate":
+            shown = "" if validating else f"step {trainer.global_step:,}  {described(values)}  "
+            print(f"{shown}({contract})")
+        if not validating:
             self._record(trainer, model, {"scores": values, "reasons": reasons, "contract": contract.plain()})
             self._keep_best(trainer, values)
 
@@ -115,13 +118,13 @@ class Evaluation(Callback):
         return self._reals
 
     def _record(self, trainer: Trainer, model: GAN, found: dict[str, Any]) -> None:
-        place = {"step": trainer.global_step, "images": model.images_seen}
+        at = {"step": trainer.global_step, "images": model.images_seen}
         known = {name: value for name, value in found["scores"].items() if value is not None}
         for logger in trainer.loggers:
             logger.log_metrics({**known, "images": float(model.images_seen)}, step=trainer.global_step)
         if trainer.is_global_zero:
             with (Path(trainer.default_root_dir) / "scores.jsonl").open("a") as file:
-                file.write(json.dumps(place | found, allow_nan=False) + "\n")
+                file.write(json.dumps(at | found, allow_nan=False) + "\n")
 
     def _keep_best(self, trainer: Trainer, values: dict[str, float | None]) -> None:
         assert self.panel

@@ -8,13 +8,18 @@ from math import isfinite, nan
 from typing import Any, Literal, NamedTuple
 
 import torch
+from rich.console import Console
+from rich.progress import Progress
 from torch import Tensor
+from torch import distributed as dist
 
 from ganlab.metrics import scores
 from ganlab.metrics.contract import short
 from ganlab.metrics.extractors import Extractor
 from ganlab.metrics.statistics import Features, Gaussian, Moments, Rows, frechet, half
 from ganlab.refused import Refused
+
+LONG = 5000  # samples
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 Modes = Callable[[Tensor, Tensor | None], Mapping[str, float]]
@@ -156,7 +161,7 @@ class Panel:
         moments: Moments | None = None
         features: Features | None = None
         places = _places(kept, total)
-        for index, images in batches:
+        for index, images in watched(batches, total):
             seen = self.extractor(images)
             if moments is None:
                 moments = Moments(seen.features.shape[1]).to(seen.features.device)
@@ -178,6 +183,12 @@ class Panel:
         """Values by name, and for each that is no number the reason."""
         values: dict[str, float | None] = {}
         reasons: dict[str, str] = {}
+        widths = len(real.moments.mean), len(fake.moments.mean)
+        if widths[0] != widths[1]:
+            raise Refused(
+                f"The reals have {widths[0]:,} features and the fakes {widths[1]:,}: their images differ in\n"
+                "channels or size, which this extractor keeps apart. Bring both to one form first."
+            )
         flaw = self._flaw(fake)
         for score in self.chosen:
             row = TABLE[score]
@@ -196,6 +207,25 @@ class Panel:
         if not fake.moments.mean.isfinite().all():
             return "some samples are not finite"
         return None
+
+
+def watched(batches: Batches, total: int) -> Batches:
+    """With a bar on a terminal, where the first process sits, if it takes more than a moment."""
+    console = Console(stderr=True)
+    if not console.is_terminal or place()[0] or total < LONG:
+        yield from batches
+        return
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("scoring", total=-(-total // place()[1]))
+        for index, images in batches:
+            yield index, images
+            progress.advance(task, len(index))
+
+
+def place() -> tuple[int, int]:
+    """This process's number, and how many there are."""
+    together = dist.is_available() and dist.is_initialized()
+    return (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
 
 
 def _places(kept: Tensor | None, total: int) -> Tensor:

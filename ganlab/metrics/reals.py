@@ -17,17 +17,11 @@ from ganlab.data import cache
 from ganlab.data.pictures import quantise
 from ganlab.data.stream import Split, StreamData
 from ganlab.metrics.contract import VERSION, Contract, digest
-from ganlab.metrics.panel import Batches, Panel, Reals, shares
+from ganlab.metrics.panel import Batches, Panel, Reals, place, shares
 from ganlab.metrics.statistics import Gaussian, Rows
 from ganlab.refused import Refused
 
 BATCH = 250
-
-
-def place() -> tuple[int, int]:
-    """This process's number, and how many there are."""
-    together = dist.is_available() and dist.is_initialized()
-    return (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
 
 
 def agreed(value: Any) -> Any:
@@ -37,6 +31,20 @@ def agreed(value: Any) -> Any:
     told = [value]
     dist.broadcast_object_list(told, src=0)
     return told[0]
+
+
+def once(compute: Callable[[], Any]) -> Any:
+    """Computed by the first process, for all; what it raises all raise, so that none waits for ever."""
+    outcome: tuple[Any, Exception | None] = None, None
+    if place()[0] == 0:
+        try:
+            outcome = compute(), None
+        except Exception as raised:
+            outcome = None, raised
+    value, error = agreed(outcome)
+    if error:
+        raise error
+    return value
 
 
 def kept_of(total: int, samples: int) -> Tensor | None:
@@ -100,12 +108,13 @@ def prepared(panel: Panel, data: StreamData, split: Split) -> tuple[Reals, dict[
     reals = statistics(panel, lambda: _batches(items, total), total, identity_of(data, split))
     reals.modes = data.modes
     other: Any = data.splits.held_out if split == "train" else data.splits.train
-    if other is None:
+    count = 0 if other is None else min(_count(other, panel.samples), panel.samples)
+    if count < 2:
         return reals, {}
-    count = min(_count(other, panel.samples), panel.samples)
     like = Panel(panel.extractor, panel.chosen, count)
-    values, _ = like.score(reals, like.observe(_batches(other, count), count))
-    return reals, {"samples": count, **agreed(values)}
+    seen = like.observe(_batches(other, count), count)
+    values, _ = once(lambda: like.score(reals, seen))
+    return reals, {"samples": count, **values}
 
 
 def _count(items: Any, samples: int) -> int:
