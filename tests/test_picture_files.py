@@ -439,6 +439,34 @@ def test_missing_folders_and_pictures_are_told_with_the_right_layout(tmp_path):
             assert "--data.root" in message
 
 
+def test_a_download_is_asked_for_only_when_wanted_and_needed(tmp_path, monkeypatch):
+    asked = []
+
+    def fetch(self):
+        asked.append(self.root)
+        folder(self.root / "dogs-vs-cats", pets("kaggle"))
+
+    monkeypatch.setattr(CatsVsDogs, "fetch", fetch)
+    assert "no pictures" in refused(CatsVsDogs(root=str(folder(tmp_path / "a", {"x.txt": b""}))))
+    assert asked == []
+    for _ in range(2):
+        everything(CatsVsDogs(root=str(tmp_path / "new"), size=8, download=True))
+    assert asked == [tmp_path / "new"]
+
+
+def test_a_download_that_fails_says_what_else_to_do(tmp_path, monkeypatch):
+    def unreachable(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr("ganlab.data.cats_vs_dogs.download_url", unreachable)
+    monkeypatch.setattr("ganlab.data.celeba.datasets.CelebA", unreachable)
+    for kind in (CatsVsDogs, CelebA):
+        message = refused(kind(root=str(tmp_path), download=True))
+        assert "no network" in message
+        assert str(tmp_path) in message
+    assert "nothing to download" in refused(ImageFolder(root=str(tmp_path), download=True))
+
+
 def test_twice_the_same_set_is_not_guessed_at(tmp_path):
     packed(tmp_path / "cats_vs_dogs_a.zip", pets("kaggle"))
     packed(tmp_path / "cats_vs_dogs_b.zip", pets("kaggle"))

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from torchvision import datasets
+
 from ganlab.data.archive import Archive, is_picture
 from ganlab.data.files import Found, PictureFiles
 from ganlab.refused import Refused
@@ -37,6 +39,9 @@ class CelebA(PictureFiles):
         self.transform = replace(self.transform, crop=crop / WIDTH)
         self.attributes = tuple(attributes)
         self.classes = 2 if len(attributes) == 1 else None
+
+    def fetch(self) -> None:
+        datasets.CelebA(str(self.root), split="all", download=True)
 
     def found(self, archive: Archive) -> list[Found]:
         names = [name for name in archive.names if is_picture(name)]

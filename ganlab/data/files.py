@@ -41,6 +41,7 @@ class PictureFiles(Images):
         channels: 1: grey; 3: colour; 4: with transparency.
         held_out: Share that is not trained on, by a hash of names, unless the set itself holds some out.
         most_broken: Share of pictures that may be skipped because they are broken.
+        download: Fetch the set if it is missing.
     """
 
     places: ClassVar[tuple[str, ...]] = ()
@@ -55,13 +56,14 @@ class PictureFiles(Images):
         channels: Literal[1, 3, 4] = 3,
         held_out: float = 0.1,
         most_broken: float = 0.01,
+        download: bool = False,
         **base: Any,
     ) -> None:
         super().__init__(**base)
         if size < 1:
             raise Refused(f"size is {size}; it counts pixels, so it is at least 1.")
         self.root = data_folder(root)
-        self.held_out, self.most_broken = held_out, most_broken
+        self.held_out, self.most_broken, self.download = held_out, most_broken, download
         self.transform = Transform(size, channels)
         self.image_shape = (channels, size, size)
         self._caches: dict[Split, tuple[Cache, str]] = {}
@@ -71,13 +73,35 @@ class PictureFiles(Images):
         """The pictures of this kind in an archive, if there are any."""
 
     def prepare_data(self) -> None:
-        """Decode before the other processes of this machine ask."""
+        """Fetch and decode before the other processes of this machine ask."""
+        if self.download and not self._is_there():
+            self._fetched()
         for split, pictures in self.pictures.items():
             cache = self.cached(split)[0]
             if cache.skipped:
                 names = ", ".join(cache.skipped.values())
                 count = f"{len(cache.skipped):,} of {len(pictures):,}"
                 print(f"{type(self).__name__}, {split}: {count} pictures are broken and skipped: {names}")
+
+    def fetch(self) -> None:
+        """Bring the set to its root, as its owners hand it out."""
+        raise Refused(f"{type(self).__name__} is of your own pictures: there is nothing to download.")
+
+    def _fetched(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            self.fetch()
+        except (OSError, RuntimeError) as error:
+            raise Refused(
+                f"{type(self).__name__} could not be downloaded: {' '.join(str(error).split())[:200]}\n"
+                f"{self.wanted}\n{self.origin}; by other means bring it to {self.root.resolve()}."
+            ) from error
+
+    def _is_there(self) -> bool:
+        try:
+            return bool(self.source)
+        except Refused:
+            return False
 
     def load(self) -> tuple[FiniteItems, FiniteItems | None]:
         rows = {split: self._rows(split) for split in self.pictures}
