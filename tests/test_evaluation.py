@@ -332,6 +332,26 @@ def test_damaged_statistics_are_made_again(damage, cache_home):
     assert path.stat().st_size > 1000
 
 
+RACE = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_evaluation import Panel, Pixels, digits, prepared
+reals, _ = prepared(Panel(Pixels(), ("fid", "kid"), 50), digits(), "train")
+print(float(reals.moments.covariance.sum()), float(reals.rows.features.sum()))
+"""
+
+
+def test_two_processes_that_race_leave_one_valid_file(cache_home):
+    command = [sys.executable, "-c", RACE.format(tests=str(Path(__file__).parent))]
+    racers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    answers = [racer.communicate(timeout=200)[0] for racer in racers]
+    assert answers[0] == answers[1] != ""
+    assert len(list((cache_home / "statistics").iterdir())) == 1
+    extractor = Counted()
+    prepared(Panel(extractor, ("fid", "kid"), 50), digits(), "train")
+    assert extractor.looked == 50, "the floor's alone"
+
+
 # Bad generators
 
 

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.functional import interpolate, pad
 from torch.utils.data import Dataset
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 from torchmetrics.image.fid import FrechetInceptionDistance, NoTrainInceptionV3
 
 from ganlab.data import Digits
@@ -146,6 +147,14 @@ def test_all_bytes_survive_the_way_through_floats():
     levels = torch.arange(256, dtype=torch.uint8)
     assert torch.equal(quantise(levels / 127.5 - 1), levels)
     assert quantise(torch.tensor([-1.5, 1.5])).tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("height", [1, 24, 32, 299, 400])
+@pytest.mark.parametrize("width", [28, 64, 512])
+def test_tf1_resizes_to_the_last_bit_as_torch_fidelity(height, width):
+    images = noise(2, 3, height, width)
+    wanted = interpolate_bilinear_2d_like_tensorflow1x(images.float(), size=(299, 299), align_corners=False)
+    assert torch.equal(inception.tf1(images), wanted)
 
 
 @pytest.mark.parametrize("size", [24, 32, 400])
