@@ -27,6 +27,7 @@ from ganlab.suggestions import config_files
 SHOWN = 64
 LOOKED_AT = 1000
 SECONDS = 2.0
+NOT_DATA = ("model", "trainer", "samples", "evaluation", "checkpoints", "seed_everything", "runs", "ckpt_path")
 SPLITS: tuple[Split, ...] = ("train", "held_out")
 
 
@@ -56,7 +57,7 @@ def _parse(arguments: list[str]) -> Any:
     parser.add_argument("-c", "--config", action=ActionConfigFile, help="An experiment file, for its data.")
     parser.add_argument("--out", type=str, default=None, help="Where to write the picture; else ./CLASS.png.")
     parser.add_subclass_arguments(LightningDataModule, "data", required=True)
-    for section in ("model", "trainer", "samples", "checkpoints", "seed_everything"):
+    for section in NOT_DATA:
         parser.add_argument(f"--{section}", type=Any, help="Of an experiment file; not looked at.")
     if arguments and not arguments[0].startswith("-"):
         arguments = ["--data", *arguments]
