@@ -27,7 +27,16 @@ from ganlab.suggestions import config_files
 SHOWN = 64
 LOOKED_AT = 1000
 SECONDS = 2.0
-NOT_DATA = ("model", "trainer", "samples", "evaluation", "checkpoints", "seed_everything", "runs", "ckpt_path")
+NOT_DATA = (
+    "model",
+    "trainer",
+    "samples",
+    "evaluation",
+    "checkpoints",
+    "seed_everything",
+    "runs",
+    "ckpt_path",
+)
 SPLITS: tuple[Split, ...] = ("train", "held_out")
 
 
