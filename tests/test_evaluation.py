@@ -546,6 +546,29 @@ REFUSALS = {
 }
 
 
+def test_a_run_on_two_processes_is_scored_as_its_checkpoint_is(tmp_path, capsys, monkeypatch):
+    """Though each process has seen other images, and so has other running means in its normalisations."""
+    (tmp_path / "two.yaml").write_text(
+        "model:\n  class_path: NonSaturatingGAN\n  init_args:\n"
+        "    generator: {class_path: DCGANGenerator, init_args: {width: 4}}\n"
+        "    discriminator: {class_path: DCGANDiscriminator, init_args: {width: 4}}\n"
+        "data: {class_path: Digits, init_args: {size: 16, batch_size: 4}}\n"
+        'trainer: {max_steps: 6, accelerator: cpu, devices: 2, precision: "32"}\n'
+        "evaluation: {extractor: Pixels, samples: 503, scores: [fid, kid], every_n_steps: 3}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    command = [str(Path(sys.executable).parent / "ganlab"), "fit", "--config", "two.yaml"]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    (run,) = tmp_path.glob("runs/*/*/*")
+    code, out, _ = asked(capsys, run, "--samples", 503, "--scores", "fid,kid", "--json")
+    assert code == 0
+    again = {name: found["value"] for name, found in json.loads(out)["scores"].items()}
+    trained = lines(run)
+    assert [line["step"] for line in trained[:2]] == [3, 6]
+    for name, value in trained[1]["scores"].items():
+        assert again[name] == pytest.approx(value, rel=1e-6, abs=1e-9), name
+
+
 @pytest.mark.parametrize("how", REFUSALS)
 def test_what_cannot_be_scored_is_refused(how, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import nan
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ganlab.data.pictures import quantise
@@ -89,9 +91,10 @@ class Evaluation(Callback):
         data = _data(trainer)
         self.panel.extractor.to(model.device)
         reals = self._reals or self._prepare(trainer, data)
-        fakes = self.panel.observe(
-            fake_batches(model, self.panel.samples, self.seed, raw=self.raw), self.panel.samples
-        )
+        with one_set_of_buffers(model):
+            fakes = self.panel.observe(
+                fake_batches(model, self.panel.samples, self.seed, raw=self.raw), self.panel.samples
+            )
         panel = self.panel
         values, reasons = once(lambda: panel.score(reals, fakes))
         validating = trainer.state.fn == "validate"  # Its own table shows the values.
@@ -143,6 +146,21 @@ class Evaluation(Callback):
 
 def _data(trainer: Trainer) -> Any:
     return trainer.datamodule  # type: ignore[attr-defined]
+
+
+@contextmanager
+def one_set_of_buffers(model: GAN) -> Iterator[None]:
+    """The first process's, whose checkpoints are written: normalisation counts on each process alone."""
+    if place()[1] == 1:
+        yield
+        return
+    buffers = [*model.generator.buffers(), *model.ema.buffers()]
+    own = [buffer.clone() for buffer in buffers]
+    for buffer in buffers:
+        dist.broadcast(buffer, 0)
+    yield
+    for buffer, kept in zip(buffers, own, strict=True):
+        buffer.copy_(kept)
 
 
 def fake_batches(model: GAN, samples: int, seed: int, *, raw: bool = False) -> Batches:
