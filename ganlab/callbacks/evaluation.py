@@ -124,6 +124,7 @@ class Evaluation(Callback):
         at = {"step": trainer.global_step, "images": model.images_seen}
         known = {name: value for name, value in found["scores"].items() if value is not None}
         for logger in trainer.loggers:
+            logger.log_hyperparams({"contract": found["contract"]})  # type: ignore[call-arg]
             logger.log_metrics({**known, "images": float(model.images_seen)}, step=trainer.global_step)
         if trainer.is_global_zero:
             with (Path(trainer.default_root_dir) / "scores.jsonl").open("a") as file:
