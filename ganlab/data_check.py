@@ -20,7 +20,7 @@ from ganlab import data, user_code  # noqa: F401
 from ganlab.data.files import PictureFiles
 from ganlab.data.rows import Rows
 from ganlab.data.stream import Split, StreamData
-from ganlab.fit import Parser, quieten, refusal
+from ganlab.fit import Parser, answered, quieten
 from ganlab.hardware import keep_freed_memory
 from ganlab.suggestions import config_files
 
@@ -41,22 +41,14 @@ SPLITS: tuple[Split, ...] = ("train", "held_out")
 
 
 def main(arguments: list[str]) -> int:
-    verb, *rest = [*arguments[1:], ""][:1] + arguments[2:]
-    if verb != "check":
+    rest = arguments[2:]
+    if arguments[1:2] != ["check"]:
         print("ganlab: ganlab data knows one verb: ganlab data check CLASS --root FOLDER.", file=sys.stderr)
         return 2
     keep_freed_memory()
     quieten()
     user_code.find(Path(path) for path in config_files(rest))
-    try:
-        chosen = _parse(rest)
-        check(chosen.data, chosen.out and Path(chosen.out))
-    except Exception as error:
-        if not (refused := refusal(error)):
-            raise
-        print(f"ganlab: {refused}", file=sys.stderr)
-        return 2
-    return 0
+    return answered(lambda: check(_parse(rest)))
 
 
 def _parse(arguments: list[str]) -> Any:
@@ -80,7 +72,8 @@ def _parse(arguments: list[str]) -> Any:
     return parser.instantiate_classes(parser.parse_args(spelt))
 
 
-def check(found: StreamData, out: Path | None) -> None:
+def check(chosen: Any) -> None:
+    found: StreamData = chosen.data
     name = type(found).__name__
     began = time.perf_counter()
     found.prepare_data()
@@ -92,7 +85,7 @@ def check(found: StreamData, out: Path | None) -> None:
         print(f"  {label:12}{told}")
     print(f"  loaded in   {took:.1f} s")
     print(f"  throughput  {_throughput(found):,.0f} images/s, in batches of {found.batch_size}")
-    out = out or Path(f"{name.lower()}.png")
+    out = Path(chosen.out or f"{name.lower()}.png")
     batches = islice(found.train_dataloader(), -(-SHOWN // found.batch_size))
     images = torch.cat([images for images, *_ in batches])
     found.picture(found.normalise(images[:SHOWN])).save(out)

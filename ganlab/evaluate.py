@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -28,12 +27,13 @@ from ganlab.data.archive import is_picture, opened
 from ganlab.data.cache import Pictures
 from ganlab.data.decode import converted
 from ganlab.data.stream import Split, StreamData
-from ganlab.fit import Parser, quieten, refusal
+from ganlab.fit import Parser, answered, quieten
 from ganlab.gan import GAN
 from ganlab.hardware import keep_freed_memory
 from ganlab.metrics.contract import Contract
 from ganlab.metrics.extractors import Extractor
-from ganlab.metrics.panel import TABLE, Batches, Panel, Reals, place, shares
+from ganlab.metrics.panel import TABLE, Batches, Panel, Reals
+from ganlab.metrics.processes import shares
 from ganlab.metrics.reals import contracted, prepared, statistics
 from ganlab.recipe import named
 from ganlab.refused import Refused
@@ -45,16 +45,11 @@ def main(arguments: list[str]) -> int:
     keep_freed_memory()
     quieten()
     user_code.find([])
-    try:
-        chosen = _parse(arguments[1:])
-        evaluated = evaluate(chosen)
-    except Exception as error:
-        if not (refused := refusal(error)):
-            raise
-        print(f"ganlab: {refused}", file=sys.stderr)
-        return 2
-    _show(evaluated, as_json=chosen.json)
-    return 0
+    return answered(lambda: _evaluate(_parse(arguments[1:])))
+
+
+def _evaluate(chosen: Any) -> None:
+    _show(evaluate(chosen), as_json=chosen.json)
 
 
 def _parse(arguments: list[str]) -> Any:
@@ -196,8 +191,7 @@ class Given:
         self.identity = {"class": "images", "split": "all", "fingerprint": contents}
 
     def batches(self) -> Batches:
-        rank, world = place()
-        for index in shares(self.total, BATCH, rank=rank, world=world):
+        for index in shares(self.total, BATCH):
             if self.array is not None:
                 yield index, torch.from_numpy(self.array[index.numpy()]).movedim(-1, 1)
                 continue

@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -180,6 +181,14 @@ def main(arguments: list[str]) -> int:
     GanCLI.opened = None
     GanCLI.folders = user_code.find(Path(path) for path in config_files(arguments))
     try:
+        return answered(lambda: _play(arguments))
+    except NonFiniteError as error:
+        print(f"ganlab: {error}", file=sys.stderr)
+        return 1
+
+
+def _play(arguments: list[str]) -> None:
+    try:
         GanCLI(
             GAN,
             LightningDataModule,
@@ -192,15 +201,20 @@ def main(arguments: list[str]) -> int:
             auto_configure_optimizers=False,
             args=None if arguments == sys.argv[1:] else arguments,
         )
-    except NonFiniteError as error:
-        print(f"ganlab: {error}", file=sys.stderr)
-        return 1
+    except Exception as error:
+        # Where nothing was trained, a folder opened for this run would only be in the way.
+        if refusal(error) and GanCLI.opened and not (GanCLI.opened / "checkpoints").exists():
+            runs.discard(GanCLI.opened)
+        raise
+
+
+def answered(work: Callable[[], None]) -> int:
+    """Do a command's work; what cannot work is told in a sentence, with the exit code 2."""
+    try:
+        work()
     except Exception as error:
         if not (refused := refusal(error)):
             raise
-        # Where nothing was trained, a folder opened for this run would only be in the way.
-        if GanCLI.opened and not (GanCLI.opened / "checkpoints").exists():
-            runs.discard(GanCLI.opened)
         print(f"ganlab: {refused}", file=sys.stderr)
         return 2
     return 0

@@ -17,8 +17,9 @@ from ganlab.data.stream import Split, StreamData
 from ganlab.draws import seed_for
 from ganlab.gan import GAN
 from ganlab.metrics.extractors import Extractor
-from ganlab.metrics.panel import Batches, Panel, Reals, described, place, shares
-from ganlab.metrics.reals import contracted, once, prepared
+from ganlab.metrics.panel import Batches, Panel, Reals, described
+from ganlab.metrics.processes import once, place, shares
+from ganlab.metrics.reals import contracted, prepared
 from ganlab.refused import Refused
 
 BLOCK = 250  # samples that follow from one seed
@@ -159,15 +160,16 @@ def one_set_of_buffers(model: GAN) -> Iterator[None]:
     own = [buffer.clone() for buffer in buffers]
     for buffer in buffers:
         dist.broadcast(buffer, 0)
-    yield
-    for buffer, kept in zip(buffers, own, strict=True):
-        buffer.copy_(kept)
+    try:
+        yield
+    finally:
+        for buffer, kept in zip(buffers, own, strict=True):
+            buffer.copy_(kept)
 
 
 def fake_batches(model: GAN, samples: int, seed: int, *, raw: bool = False) -> Batches:
     """This process's share of the samples, as bytes or, on a plane, as points."""
-    rank, world = place()
-    for block in shares(-(-samples // BLOCK), 1, rank=rank, world=world):
+    for block in shares(-(-samples // BLOCK), 1):
         start = int(block) * BLOCK
         count = min(BLOCK, samples - start)
         made = model.sample(BLOCK, seed=seed_for("evaluation", seed, int(block)), raw=raw)[:count]

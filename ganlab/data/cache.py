@@ -152,28 +152,11 @@ def _build(folder: Path, pictures: Pictures, transform: Transform, most_broken: 
             f"{title}: the cache of {total:,} pictures takes {total * row / 1e9:.2f} GB, but\n"
             f"{folder.parent} has {free / 1e9:.2f} GB left. Name a folder with more room by $GANLAB_CACHE."
         )
-    making = folder.with_name(f".{folder.name}.{socket.gethostname()}.{os.getpid()}")
+    making = _beside(folder)
     making.mkdir()
     try:
-        skipped: Skipped = {}
-        with (making / "images.bin").open("wb") as file:
-
-            def decode(part: range) -> None:
-                for index in part:
-                    try:
-                        content = transform(pictures.read(pictures.names[index])).tobytes()
-                    except Broken as error:
-                        skipped[index] = f"{pictures.keys[index]} ({str(error)[:REASON]})"
-                        _judge(skipped, total, most_broken, title)
-                        continue
-                    if os.pwrite(file.fileno(), content, index * row) < row:
-                        raise OSError(ENOSPC, os.strerror(ENOSPC))
-
-            _in_parallel(decode, total, f"{title}: decoding")
-            kept = [index for index in range(total) if index not in skipped]
-        if skipped:
-            _close_gaps(making / "images.bin", kept, row)
-        info = {"shape": [len(kept), *transform.shape], "skipped": sorted(skipped.items())}
+        skipped = _decode(making / "images.bin", pictures, transform, most_broken, title)
+        info = {"shape": [total - len(skipped), *transform.shape], "skipped": sorted(skipped.items())}
         _durable(making / "images.bin")
         (making / "info.json").write_text(json.dumps(info))
         _durable(making / "info.json")
@@ -187,6 +170,29 @@ def _build(folder: Path, pictures: Pictures, transform: Transform, most_broken: 
     if not (cache := Cache.at(folder)):
         raise Refused(f"{folder} could not be written. Name another folder by $GANLAB_CACHE.")
     return cache
+
+
+def _decode(path: Path, pictures: Pictures, transform: Transform, most_broken: float, title: str) -> Skipped:
+    """Write all whole pictures into a file, one after the other."""
+    total, row = len(pictures.names), prod(transform.shape)
+    skipped: Skipped = {}
+    with path.open("wb") as file:
+
+        def decode(part: range) -> None:
+            for index in part:
+                try:
+                    content = transform(pictures.read(pictures.names[index])).tobytes()
+                except Broken as error:
+                    skipped[index] = f"{pictures.keys[index]} ({str(error)[:REASON]})"
+                    _judge(skipped, total, most_broken, title)
+                    continue
+                if os.pwrite(file.fileno(), content, index * row) < row:
+                    raise OSError(ENOSPC, os.strerror(ENOSPC))
+
+        _in_parallel(decode, total, f"{title}: decoding")
+    if skipped:
+        _close_gaps(path, [index for index in range(total) if index not in skipped], row)
+    return skipped
 
 
 def _judge(skipped: Skipped, total: int, most: float, title: str) -> None:
@@ -280,11 +286,12 @@ def _durable(path: Path) -> None:
 def write(path: Path, content: bytes) -> None:
     """At once, or not at all."""
     with _writing(path.parent):
-        _replace(path, content)
+        beside = _beside(path)
+        beside.write_bytes(content)
+        _durable(beside)
+        beside.replace(path)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")
-    beside.write_bytes(content)
-    _durable(beside)
-    beside.replace(path)
+def _beside(path: Path) -> Path:
+    """Where this process makes what shall be there."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torchvision import datasets
 
-from ganlab.data.images import Images, data_folder
+from ganlab.data.images import Images, data_folder, fetching
 from ganlab.data.rows import Rows
 from ganlab.refused import Refused
 
@@ -52,13 +52,8 @@ class CIFAR10(Images):
     def prepare_data(self) -> None:
         if not self.download or (self.root / FOLDER).is_dir() or (self.root / PACKED).is_file():
             return
-        try:
+        with fetching("CIFAR10", f"By other means put {PACKED} into {self.root.resolve()}."):
             datasets.CIFAR10(self.root, download=True)
-        except (OSError, RuntimeError) as error:
-            raise Refused(
-                f"CIFAR10 could not be downloaded: {' '.join(str(error).split())}\n"
-                f"By other means put {PACKED} into {self.root.resolve()}."
-            ) from error
 
     def load(self) -> tuple[Rows, Rows]:
         files = self._files()

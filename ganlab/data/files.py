@@ -16,7 +16,7 @@ import torch
 from ganlab.data.archive import Archive, opened
 from ganlab.data.cache import Cache, Pictures, cached
 from ganlab.data.decode import Transform
-from ganlab.data.images import Images, data_folder
+from ganlab.data.images import Images, data_folder, fetching
 from ganlab.data.rows import Rows, mapped
 from ganlab.data.stream import FiniteItems, Split
 from ganlab.refused import Refused
@@ -75,7 +75,10 @@ class PictureFiles(Images):
     def prepare_data(self) -> None:
         """Fetch and decode before the other processes of this machine ask."""
         if self.download and not self._is_there():
-            self._fetched()
+            self.root.mkdir(parents=True, exist_ok=True)
+            by_hand = f"{self.wanted}\n{self.origin}; by other means bring it to {self.root.resolve()}."
+            with fetching(type(self).__name__, by_hand):
+                self.fetch()
         for split, pictures in self.pictures.items():
             cache = self.cached(split)[0]
             if cache.skipped:
@@ -86,16 +89,6 @@ class PictureFiles(Images):
     def fetch(self) -> None:
         """Bring the set to its root, as its owners hand it out."""
         raise Refused(f"{type(self).__name__} is of your own pictures: there is nothing to download.")
-
-    def _fetched(self) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
-        try:
-            self.fetch()
-        except (OSError, RuntimeError) as error:
-            raise Refused(
-                f"{type(self).__name__} could not be downloaded: {' '.join(str(error).split())[:200]}\n"
-                f"{self.wanted}\n{self.origin}; by other means bring it to {self.root.resolve()}."
-            ) from error
 
     def _is_there(self) -> bool:
         try:
@@ -144,8 +137,11 @@ class PictureFiles(Images):
 
     def _keys(self, pictures: list[Found]) -> list[str]:
         """What tells pictures apart, however their archive was packed."""
-        common = common_folder([picture.name for picture in self.source[1]])
-        return [picture.name.removeprefix(common) for picture in pictures]
+        return [picture.name.removeprefix(self._common) for picture in pictures]
+
+    @cached_property
+    def _common(self) -> str:
+        return common_folder([picture.name for picture in self.source[1]])
 
     @cached_property
     def source(self) -> tuple[Archive, list[Found]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +23,15 @@ Placement = Literal["auto", "device", "memory", "disk"]
 
 def data_folder(root: str | None) -> Path:
     return Path(root or os.environ.get("GANLAB_DATA") or "data").expanduser()
+
+
+@contextmanager
+def fetching(name: str, otherwise: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise Refused(f"{name} could not be downloaded: {reason}\n{otherwise}") from error
 
 
 class Images(StreamData):

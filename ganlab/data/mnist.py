@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torchvision import datasets
 
-from ganlab.data.images import Images, data_folder
+from ganlab.data.images import Images, data_folder, fetching
 from ganlab.data.rows import Rows
 from ganlab.data.stream import Split
 from ganlab.refused import Refused
@@ -59,13 +59,9 @@ class MNIST(Images):
         names = [name for part in self.parts for name in self._names(part)]
         if not self.download or all(self._found(name) for name in names):
             return
-        try:
+        by_hand = f"By other means put {', '.join(names)} (.gz)\ninto {self._folder.resolve()}."
+        with fetching(self.source.__name__, by_hand):
             self.source(self.root, **self.choice, download=True)
-        except (OSError, RuntimeError) as error:
-            raise Refused(
-                f"{self.source.__name__} could not be downloaded: {' '.join(str(error).split())}\n"
-                f"By other means put {', '.join(names)} (.gz)\ninto {self._folder.resolve()}."
-            ) from error
 
     def load(self) -> tuple[Rows, Rows]:
         train, held_out = map(self._read, self.parts)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import isfinite, nan
 from typing import Any, Literal, NamedTuple
 
@@ -11,11 +12,11 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
-from torch import distributed as dist
 
 from ganlab.metrics import scores
 from ganlab.metrics.contract import short
 from ganlab.metrics.extractors import Extractor
+from ganlab.metrics.processes import place
 from ganlab.metrics.statistics import Features, Gaussian, Moments, Rows, frechet, half
 from ganlab.refused import Refused
 
@@ -46,6 +47,22 @@ class Reals:
         return cls(seen.moments, seen.rows, half(seen.moments.covariance))
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Both sides, with what two scores share."""
+
+    real: Reals
+    fake: Observed
+
+    @cached_property
+    def features(self) -> tuple[Tensor, Tensor]:
+        return _kept(self.real).features, _kept(self.fake).features
+
+    @cached_property
+    def overlap(self) -> scores.Overlap:
+        return scores.overlap(*self.features)
+
+
 class Score(NamedTuple):
     """A row of the table: which numbers it gives, what it needs, and where better lies.
 
@@ -57,58 +74,58 @@ class Score(NamedTuple):
     names: tuple[str, ...]
     needs: Literal["moments", "features", "logits"]
     better: Literal["min", "max"]
-    compute: Callable[[Reals, Observed], Sequence[float]]
+    compute: Callable[[Pair], Sequence[float]]
 
 
-def _rows(seen: Observed | Reals) -> Tensor:
+def _kept(seen: Observed | Reals) -> Rows:
     assert seen.rows is not None
-    return seen.rows.features
+    return seen.rows
 
 
 def _logits(seen: Observed | Reals) -> Tensor:
-    assert seen.rows is not None
-    assert seen.rows.logits is not None
-    return seen.rows.logits
+    logits = _kept(seen).logits
+    assert logits is not None
+    return logits
 
 
-def _fid(real: Reals, fake: Observed) -> Sequence[float]:
-    return [frechet(real.moments, fake.moments, real.half)]
+def _fid(pair: Pair) -> Sequence[float]:
+    return [frechet(pair.real.moments, pair.fake.moments, pair.real.half)]
 
 
-def _inception_score(real: Reals, fake: Observed) -> Sequence[float]:
-    return scores.inception_score(_logits(fake))
+def _inception_score(pair: Pair) -> Sequence[float]:
+    return scores.inception_score(_logits(pair.fake))
 
 
-def _kid(real: Reals, fake: Observed) -> Sequence[float]:
-    size = min(1000, len(_rows(real)), len(_rows(fake)))
-    subsets = scores.kid_subsets(_rows(real), _rows(fake), size=size)
-    return [*subsets, scores.kid_full(_rows(real), _rows(fake))]
+def _kid(pair: Pair) -> Sequence[float]:
+    size = min(1000, *map(len, pair.features))
+    return [*scores.kid_subsets(*pair.features, size=size), scores.kid_full(*pair.features)]
 
 
-def _precision_recall(real: Reals, fake: Observed) -> Sequence[float]:
-    return scores.precision_recall(_rows(real), _rows(fake))
+def _precision_recall(pair: Pair) -> Sequence[float]:
+    return pair.overlap.precision, pair.overlap.recall
 
 
-def _density_coverage(real: Reals, fake: Observed) -> Sequence[float]:
-    return scores.density_coverage(_rows(real), _rows(fake))
+def _density_coverage(pair: Pair) -> Sequence[float]:
+    return pair.overlap.density, pair.overlap.coverage
 
 
-def _fid_infinity(real: Reals, fake: Observed) -> Sequence[float]:
-    least = min(5000, len(_rows(fake)) // 2)
-    return [scores.fid_infinity(real.moments, _rows(fake), real.half, least=least)]
+def _fid_infinity(pair: Pair) -> Sequence[float]:
+    _, fakes = pair.features
+    least = min(5000, len(fakes) // 2)
+    return [scores.fid_infinity(pair.real.moments, fakes, pair.real.half, least=least)]
 
 
-def _classes(real: Reals, fake: Observed) -> Sequence[float]:
-    classes = _logits(real).shape[1]
-    counts = (scores.class_histogram(_logits(seen).argmax(1), classes) for seen in (fake, real))
+def _classes(pair: Pair) -> Sequence[float]:
+    classes = _logits(pair.real).shape[1]
+    counts = (scores.class_histogram(_logits(seen).argmax(1), classes) for seen in (pair.fake, pair.real))
     return [scores.total_variation(*counts)]
 
 
-def _modes(real: Reals, fake: Observed) -> Sequence[float]:
-    if real.modes is None:
+def _modes(pair: Pair) -> Sequence[float]:
+    if pair.real.modes is None:
         raise Refused("The score modes is known of data whose modes are: Gaussians and StackedMNIST.")
-    assert fake.rows is not None
-    found = real.modes(fake.rows.features, fake.rows.logits)
+    kept = _kept(pair.fake)
+    found = pair.real.modes(kept.features, kept.logits)
     return [found["covered"], found["well_covered"], found.get("high_quality", nan), found["kl"]]
 
 
@@ -189,24 +206,20 @@ class Panel:
                 f"The reals have {widths[0]:,} features and the fakes {widths[1]:,}: their images differ in\n"
                 "channels or size, which this extractor keeps apart. Bring both to one form first."
             )
-        flaw = self._flaw(fake)
+        flaw = None if fake.moments.mean.isfinite().all() else "some samples are not finite"
+        pair = Pair(real, fake)
         for score in self.chosen:
             row = TABLE[score]
             if row.needs == "logits" and (fake.rows is None or fake.rows.logits is None):
                 raise Refused(
                     f"The score {score} needs classes, which {type(self.extractor).__name__} does not name."
                 )
-            found = [nan] * len(row.names) if flaw else row.compute(real, fake)
+            found = [nan] * len(row.names) if flaw else row.compute(pair)
             for name, value in zip(self.names(score), found, strict=True):
                 values[name] = float(value) if isfinite(value) else None
                 if values[name] is None:
                     reasons[name] = flaw or "undefined for so few or so equal samples"
         return values, reasons
-
-    def _flaw(self, fake: Observed) -> str | None:
-        if not fake.moments.mean.isfinite().all():
-            return "some samples are not finite"
-        return None
 
 
 def watched(batches: Batches, total: int) -> Batches:
@@ -222,12 +235,6 @@ def watched(batches: Batches, total: int) -> Batches:
             progress.advance(task, len(index))
 
 
-def place() -> tuple[int, int]:
-    """This process's number, and how many there are."""
-    together = dist.is_available() and dist.is_initialized()
-    return (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
-
-
 def _places(kept: Tensor | None, total: int) -> Tensor:
     """Of each index its place among those kept, or -1."""
     if kept is None:
@@ -239,12 +246,6 @@ def _places(kept: Tensor | None, total: int) -> Tensor:
 
 def _on_cpu(moments: Gaussian) -> Gaussian:
     return Gaussian(moments.mean.cpu(), moments.covariance.cpu(), moments.count)
-
-
-def shares(total: int, batch: int, *, rank: int = 0, world: int = 1) -> Iterator[Tensor]:
-    """This process's indices, a batch at a time: every world-th batch, without padding."""
-    batch = min(batch, max(1, total // world))
-    yield from torch.arange(total).split(batch)[rank::world]
 
 
 def described(values: Mapping[str, Any]) -> str:

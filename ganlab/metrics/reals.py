@@ -11,40 +11,17 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
-from torch import distributed as dist
 
 from ganlab.data import cache
 from ganlab.data.pictures import quantise
 from ganlab.data.stream import Split, StreamData
 from ganlab.metrics.contract import VERSION, Contract, digest
-from ganlab.metrics.panel import Batches, Panel, Reals, place, shares
+from ganlab.metrics.panel import Batches, Panel, Reals
+from ganlab.metrics.processes import agreed, once, place, shares
 from ganlab.metrics.statistics import Gaussian, Rows
 from ganlab.refused import Refused
 
 BATCH = 250
-
-
-def agreed(value: Any) -> Any:
-    """What the first process has."""
-    if place()[1] == 1:
-        return value
-    told = [value]
-    dist.broadcast_object_list(told, src=0)
-    return told[0]
-
-
-def once(compute: Callable[[], Any]) -> Any:
-    """Computed by the first process, for all; what it raises all raise, so that none waits for ever."""
-    outcome: tuple[Any, Exception | None] = None, None
-    if place()[0] == 0:
-        try:
-            outcome = compute(), None
-        except Exception as raised:
-            outcome = None, raised
-    value, error = agreed(outcome)
-    if error:
-        raise error
-    return value
 
 
 def kept_of(total: int, samples: int) -> Tensor | None:
@@ -111,10 +88,26 @@ def prepared(panel: Panel, data: StreamData, split: Split) -> tuple[Reals, dict[
     count = 0 if other is None else min(_count(other, panel.samples), panel.samples)
     if count < 2:
         return reals, {}
+    both = [identity_of(data, "train"), identity_of(data, "held_out"), split]
+    key = digest([panel.extractor.identity(), both, panel.chosen, panel.samples, count, VERSION])
+    path = cache.home() / "floors" / f"{key}.json"
+    if floor := agreed(_read_floor(path) if place()[0] == 0 else None):
+        return reals, floor
     like = Panel(panel.extractor, panel.chosen, count)
     seen = like.observe(_batches(other, count), count)
     values, _ = once(lambda: like.score(reals, seen))
-    return reals, {"samples": count, **values}
+    floor = {"samples": count, **values}
+    if place()[0] == 0:
+        cache.write(path, json.dumps(floor).encode())
+    return reals, floor
+
+
+def _read_floor(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text())
+        return found if "samples" in found else None
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _count(items: Any, samples: int) -> int:
@@ -124,9 +117,8 @@ def _count(items: Any, samples: int) -> int:
 
 def _batches(items: Any, total: int) -> Batches:
     """This process's share of them, evenly spaced, for sets are often sorted by class."""
-    rank, world = place()
     length = _count(items, total)
-    for index in shares(total, BATCH, rank=rank, world=world):
+    for index in shares(total, BATCH):
         images = items[index * length // total][0]
         yield index, images if images.dtype == torch.uint8 or images.ndim != 4 else quantise(images)
 
