@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import ParallelStrategy
+from lightning.pytorch.utilities import rank_zero_only
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
@@ -45,6 +47,9 @@ def trainer_settings(trainer: Trainer) -> None:
             "Give the budget in generator steps: trainer.max_steps."
         )
 
+    synchronised = isinstance(trainer.strategy, ParallelStrategy) and trainer.strategy._layer_sync is not None
+    if synchronised and trainer.strategy.root_device.type == "cpu":
+        raise Refused("trainer.sync_batchnorm works on GPUs only: PyTorch has no SyncBatchNorm for CPUs.")
     if getattr(trainer, "overfit_batches", 0):
         raise Refused(
             "trainer.overfit_batches would replace the stream of positions by a plain sampler.\n"
@@ -58,6 +63,26 @@ def batch_size(size: int, parts: int, *, what: str) -> None:
             f"A batch of {size} images cannot be cut into {parts} equal parts ({what}).\n"
             f"Choose a batch size that is a multiple of {parts}."
         )
+
+
+def played(game: GAN) -> dict[str, int]:
+    """How a step is shared out."""
+    processes, cut = game.trainer.world_size, game.accumulation
+    return {"images_per_step": game.images_per_step, "processes": processes, "accumulation": cut}
+
+
+def resumed(began: dict[str, int] | None, now: dict[str, int]) -> None:
+    """The stream goes on where it stopped only if a step takes as many images from it as before."""
+    if not began:
+        return
+    if began["images_per_step"] != now["images_per_step"]:
+        raise Refused(
+            f"This run was begun with {began['images_per_step']} images a step over all processes, and\n"
+            f"would go on with {now['images_per_step']}. Keep data.batch_size x processes what it was."
+        )
+    if changed := [name for name in ("processes", "accumulation") if began[name] != now[name]]:
+        told = ", ".join(f"{name} {began[name]} -> {now[name]}" for name in changed)
+        rank_zero_only(print)(f"not bit-for-bit from here: {told}; order, noise and counters go on exactly")
 
 
 def few(batch: Any) -> Any:

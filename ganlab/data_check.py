@@ -17,10 +17,10 @@ from PIL import Image
 
 # Imported, a class is known by its bare name.
 from ganlab import data, user_code  # noqa: F401
+from ganlab.command import Parser, answered, quieten
 from ganlab.data.files import PictureFiles
 from ganlab.data.rows import Rows
 from ganlab.data.stream import Split, StreamData
-from ganlab.fit import Parser, answered, quieten
 from ganlab.hardware import keep_freed_memory
 from ganlab.suggestions import config_files
 

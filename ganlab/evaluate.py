@@ -23,11 +23,11 @@ from torch import Tensor
 from ganlab import data, metrics, user_code  # noqa: F401
 from ganlab.callbacks.evaluation import fake_batches
 from ganlab.checkpoint import load
+from ganlab.command import Parser, answered, quieten
 from ganlab.data.archive import is_picture, opened
 from ganlab.data.cache import Pictures
 from ganlab.data.decode import converted
 from ganlab.data.stream import Split, StreamData
-from ganlab.fit import Parser, answered, quieten
 from ganlab.gan import GAN
 from ganlab.hardware import keep_freed_memory
 from ganlab.metrics.contract import Contract

@@ -1,54 +1,45 @@
 """`ganlab fit` and `ganlab validate`: a configuration becomes a game, data and a Trainer."""
 
-import logging
 import os
+import re
 import sys
-import traceback
-import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import lightning.pytorch as pl
 import yaml
 from jsonargparse import ActionConfigFile, Namespace
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 # Imported, a class is known by its bare name.
-from ganlab import data, metrics, networks, runs, user_code, variants, wandb_logger  # noqa: F401
-from ganlab.callbacks import Checkpoints, Evaluation, Progress, Samples
+from ganlab import checkpoint, data, metrics, networks, resume, runs, user_code, variants, wandb_logger  # noqa: F401
+from ganlab.callbacks import (
+    Checkpoints,
+    Evaluation,
+    Preempted,
+    Preemption,
+    Preflight,
+    Progress,
+    Samples,
+    Status,
+)
+from ganlab.command import Parser, answered, quieten, refusal
+from ganlab.csv_logger import Records
 from ganlab.gan import GAN
 from ganlab.hardware import best_precision, keep_freed_memory
 from ganlab.recipe import accepted
-from ganlab.record import NonFiniteError
-from ganlab.refused import Refused
-from ganlab.suggestions import config_files, explain
+from ganlab.refused import Failed, Refused
+from ganlab.suggestions import config_files
 from ganlab.trainer import Trainer
 
 PLAYERS = ("generator", "discriminator")
 TOLD_BY_DATA = ("image_shape", "classes")
 RUN_FOLDER = "GANLAB_RUN_FOLDER"
-DECLINING = ("lightning.pytorch.trainer.connectors", "torch.optim")
-
-
-class Parser(LightningArgumentParser):
-    made: ClassVar[list["Parser"]] = []
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
-        if self.exit_on_error:
-            self.made.append(self)
-
-    def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
-        """Three lines with the nearest known names, exit code 2."""
-        if not self.exit_on_error:
-            super().error(message, ex)
-        keys = {action.dest for parser in self.made for action in parser._actions}
-        print(explain(message, keys), file=sys.stderr)
-        raise SystemExit(2)
+AUTO = "auto"
+RESUMES = re.compile("--resume(=|$)")
+RESUME = "Go on with this run's folder or checkpoint; auto: with the newest run of the same settings."
 
 
 class GanCLI(LightningCLI):
@@ -56,6 +47,8 @@ class GanCLI(LightningCLI):
 
     folders: ClassVar[list[Path]] = []
     opened: ClassVar[Path | None] = None
+    folder: ClassVar[Path | None] = None
+    resumed: ClassVar[resume.Resumed | None] = None
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         parser = Parser(**kwargs)
@@ -81,6 +74,16 @@ class GanCLI(LightningCLI):
         parser.add_lightning_class_args(Samples, "samples")
         parser.add_lightning_class_args(Evaluation, "evaluation")
         parser.add_lightning_class_args(Checkpoints, "checkpoints")
+        parser.add_lightning_class_args(Preemption, "preemption")
+        parser.add_argument("--resume", type=str | None, help=RESUME)
+        parser.add_argument(
+            "--init_from", type=str | None, help="Begin a new run with the weights of this run or checkpoint."
+        )
+        parser.add_argument(
+            "--checkpoint_every",
+            type=int | None,
+            help="Short for checkpoints.every_n_steps, which it replaces.",
+        )
         for player in PLAYERS:
             for fact in TOLD_BY_DATA:
                 target = f"model.init_args.{player}.init_args.{fact}"
@@ -100,9 +103,13 @@ class GanCLI(LightningCLI):
             and not Path(path).exists()
         ):
             raise Refused(f"There is no checkpoint {path} (ckpt_path).")
+        if settings.checkpoint_every is not None:
+            settings.checkpoints.every_n_steps, settings.checkpoint_every = settings.checkpoint_every, None
+        self._parser(self.subcommand).add_instantiator(self._build, GAN, prepend=True)
+        if self.subcommand == "fit" and settings.resume:
+            self._resume()
         if settings.trainer.precision == "auto":
             settings.trainer.precision = best_precision(settings.trainer.accelerator)
-        self._parser(self.subcommand).add_instantiator(self._build, GAN, prepend=True)
         if self.subcommand == "fit" and not settings.trainer.fast_dev_run:
             self._open_folder()
 
@@ -110,22 +117,59 @@ class GanCLI(LightningCLI):
     def settings(self) -> Namespace:
         return self.config[self.subcommand]
 
+    def _resume(self) -> None:
+        settings, now = self.settings, yaml.safe_load(self._dumped())
+        if settings.ckpt_path:
+            raise Refused("--resume names the checkpoint itself: leave out --ckpt_path.")
+        played_on = settings.data.class_path.rsplit(".", 1)[-1]
+        if settings.resume == AUTO:
+            found = resume.automatic(Path(settings.runs), played_on, settings.seed_everything, now)
+            if not found:
+                if _leads():
+                    print("No run with these settings has a whole checkpoint: this one begins anew.")
+                return
+        else:
+            found = resume.named(settings.resume)
+        began = yaml.safe_load((found.folder / "config.yaml").read_text())
+        resume.refuse_differences(found, began, now)
+        if settings.trainer.precision == "auto":
+            settings.trainer.precision = began["trainer"]["precision"]
+        if found.checkpoint:
+            settings.ckpt_path = str(found.checkpoint)
+        GanCLI.resumed = found
+
     def _open_folder(self) -> None:
         settings = self.settings
         played_on, variant = (settings[part].class_path.rsplit(".", 1)[-1] for part in ("data", "model"))
         files = [Path(str(path)) for path in settings.get("config") or []]
         experiment = runs.experiment_name(files[-1] if files else None, variant)
-        if _leads():
+        if self.resumed:
+            folder, experiment = self.resumed.folder, self.resumed.folder.resolve().parent.name
+        elif _leads():
             folder = runs.create(
                 Path(settings.runs), data=played_on, experiment=experiment, seed=settings.seed_everything
             )
-            (folder / "config.yaml").write_text(self._parser(self.subcommand).dump(settings, skip_none=False))
+            GanCLI.opened = folder
+        else:
+            folder = Path(os.environ.get(RUN_FOLDER, settings.runs))
+        if _leads():
+            runs.claim(folder)
+            if self.resumed:
+                path = self.resumed.checkpoint
+                runs.rewind(folder, checkpoint.step(path) if path else 0)
+            runs.write_config(folder, self._dumped())
             runs.write_environment(folder)
             # The other processes of this machine are started later and inherit it.
             os.environ[RUN_FOLDER] = str(folder)
-            GanCLI.opened = folder
-        settings.trainer.default_root_dir = os.environ.get(RUN_FOLDER, settings.runs)
+        GanCLI.folder = folder
+        settings.trainer.default_root_dir = str(folder)
         wandb_logger.prepare(settings.trainer, name=f"{experiment}-seed{settings.seed_everything}")
+
+    def _dumped(self) -> str:
+        """What repeats the run from its beginning."""
+        anew = self.settings.clone()
+        anew.resume = anew.ckpt_path = None
+        return self._parser(self.subcommand).dump(anew, skip_none=False)
 
     def _build(
         self, game: type[GAN], *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any
@@ -154,17 +198,21 @@ class GanCLI(LightningCLI):
             kwargs["logger"] = False
         elif folder:
             others = [] if chosen in (None, True, False) else chosen if isinstance(chosen, list) else [chosen]
-            home = Path(folder)
-            kwargs["logger"] = [CSVLogger(home.parent, name="", version=home.name), *others]
-        return super().instantiate_trainer(**kwargs)
+            kwargs["logger"] = [Records(Path(folder)), *others]
+        trainer = super().instantiate_trainer(**kwargs)
+        # What is about to be killed saves itself before anything else.
+        cast(Any, trainer).callbacks.sort(key=lambda callback: not isinstance(callback, Preemption))
+        return trainer
 
     def before_fit(self) -> None:
-        if self.opened:
-            user_code.keep(self.folders, self.opened)
+        if self.settings.init_from and not self.settings.ckpt_path:
+            checkpoint.begin_with(self.model, Path(self.settings.init_from))
+        if _leads() and self.folder and not (self.folder / user_code.KEPT).exists():
+            user_code.keep(self.folders, self.folder)
 
     def after_fit(self) -> None:
-        if self.opened:
-            print(f"run folder: {self.opened}")
+        if _leads() and self.folder:
+            print(f"run folder: {self.folder}")
 
 
 def _leads() -> bool:
@@ -178,13 +226,31 @@ def _plain(value: Any) -> Any:
 def main(arguments: list[str]) -> int:
     keep_freed_memory()
     quieten()
-    GanCLI.opened = None
+    GanCLI.opened = GanCLI.folder = GanCLI.resumed = None
+    child = RUN_FOLDER in os.environ and not _leads()
+    arguments = with_its_config(arguments)
     GanCLI.folders = user_code.find(Path(path) for path in config_files(arguments))
     try:
         return answered(lambda: _play(arguments))
-    except NonFiniteError as error:
+    except Preempted as stopped:
+        # Lightning kills a process whose children end with a code before it ends with its own.
+        return 0 if child else stopped.code
+    except Failed as error:
         print(f"ganlab: {error}", file=sys.stderr)
         return 1
+
+
+def with_its_config(arguments: list[str]) -> list[str]:
+    """A run that is resumed brings its own configuration, where no other is given."""
+    given = zip(arguments, [*arguments[1:], ""], strict=True)
+    names = [value if name == "--resume" else name[9:] for name, value in given if RESUMES.match(name)]
+    if not names or names[-1] == AUTO or config_files(arguments):
+        return arguments
+    path = Path(names[-1])
+    folder = path.parent.parent if path.suffix == ".ckpt" else path
+    if not (folder / "config.yaml").is_file():
+        return arguments
+    return [arguments[0], "--config", str(folder / "config.yaml"), *arguments[1:]]
 
 
 def _play(arguments: list[str]) -> None:
@@ -195,54 +261,17 @@ def _play(arguments: list[str]) -> None:
             subclass_mode_model=True,
             subclass_mode_data=True,
             trainer_class=Trainer,
-            trainer_defaults={"callbacks": [Progress()], "enable_model_summary": False},
+            trainer_defaults={
+                "callbacks": [Preflight(), Progress(), Status()],
+                "enable_model_summary": False,
+            },
             seed_everything_default=0,
             save_config_callback=None,
             auto_configure_optimizers=False,
-            args=None if arguments == sys.argv[1:] else arguments,
+            args=arguments,
         )
     except Exception as error:
         # Where nothing was trained, a folder opened for this run would only be in the way.
         if refusal(error) and GanCLI.opened and not (GanCLI.opened / "checkpoints").exists():
             runs.discard(GanCLI.opened)
         raise
-
-
-def answered(work: Callable[[], None]) -> int:
-    """Do a command's work; what cannot work is told in a sentence, with the exit code 2."""
-    try:
-        work()
-    except Exception as error:
-        if not (refused := refusal(error)):
-            raise
-        print(f"ganlab: {refused}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def refusal(error: BaseException | None) -> BaseException | None:
-    """The parser wraps what a constructor raises."""
-    while error and not isinstance(error, Refused) and not _declined(error):
-        error = error.__cause__ or error.__context__
-    return error
-
-
-def _declined(error: BaseException) -> bool:
-    """Whether Lightning's Trainer or an optimizer of torch did not take an argument's value."""
-    last = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)][-1:]
-    return isinstance(error, ValueError) and last[0].startswith(DECLINING)
-
-
-def quieten() -> None:
-    """Lightning's advertisements, and warnings of what is meant here."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for meant in (
-        "Experiment logs directory .* exists and is not empty",  # the run's own folder
-        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # within Lightning
-        r"Found \d+ module\(s\) in eval mode",  # the generator's average
-        "The '.*_dataloader' does not have many workers",  # batches are slices of one tensor
-        "You called .* but have no logger configured",  # `ganlab validate` prints its table
-        "Checkpoint directory .* exists and is not empty",
-    ):
-        warnings.filterwarnings("ignore", message=f".*{meant}")

@@ -101,6 +101,7 @@ class GAN(LightningModule):
         self.compiled = compile
         self.seed = seed
         self.images_per_step = 0
+        self._began: dict[str, int] | None = None
         self.record = Record()
         self.skipped_steps: Tensor
         self.register_buffer("skipped_steps", torch.zeros(2, dtype=torch.long))
@@ -155,9 +156,10 @@ class GAN(LightningModule):
     # The step
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        if not self.images_per_step:
-            self._refuse(batch)
+        fresh = not self.images_per_step
         self.images_per_step = extract_batch_size(batch) * self.trainer.world_size
+        if fresh:
+            self._refuse(batch)
         turns = split(batch, self.critic_steps)
         logged: Terms = {}
         for index, samples in enumerate(turns):
@@ -262,17 +264,16 @@ class GAN(LightningModule):
     def _log(self, logged: Terms) -> None:
         self._look()
         if self._scaled:
-            logged |= {
-                "discriminator_skipped": self.skipped_steps[0],
-                "generator_skipped": self.skipped_steps[1],
-            }
+            skipped = (f"{side.name}_skipped" for side in self._sides)
+            logged |= dict(zip(skipped, self.skipped_steps, strict=True))
         # One message between processes for all values, instead of one each.
-        mean = self.trainer.strategy.reduce(
-            torch.stack([v.to(self.dtype) for v in logged.values()]), reduce_op="mean"
-        )
-        self.log_dict(dict(zip(logged, mean.unbind(), strict=True)))
-        # Lightning takes the value named "step" for the logger's x axis.
-        self.log_dict({"images": float(self.images_seen), "step": float(self.global_step)})
+        found = torch.stack([value.to(self.dtype) for value in logged.values()])
+        mean = self.trainer.strategy.reduce(found, reduce_op="mean")
+        values = dict(zip(logged, mean.tolist(), strict=True)) | {"images": float(self.images_seen)}
+        self.log_dict(values, logger=False)
+        # Lightning would tell them only after whoever saves or ends the run at this step's end.
+        for logger in self.loggers:
+            logger.log_metrics(values, step=self.global_step)
 
     def _look(self) -> None:
         self.record.look(
@@ -341,11 +342,16 @@ class GAN(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._look()
         refuse_non_finite(checkpoint["state_dict"])
+        checkpoint["played"] = checks.played(self)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._began = checkpoint.get("played")
 
     def _refuse(self, batch: Any) -> None:
         """What only a batch can tell, before it is played."""
         what = f"critic_steps {self.critic_steps} x accumulation {self.accumulation}"
         checks.batch_size(extract_batch_size(batch), self.critic_steps * self.accumulation, what=what)
+        checks.resumed(self._began, checks.played(self))
         draws = self._draws(self.seed, 2)
         checks.players(
             Turn(self, checks.few(batch), draws, generating=False, penalised=False),

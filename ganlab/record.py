@@ -5,10 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ganlab.refused import Failed
+
 Terms = dict[str, Tensor]
 
 
-class NonFiniteError(RuntimeError):
+class NonFiniteError(Failed):
     """A term or a weight is no longer a number."""
 
 

@@ -2,13 +2,16 @@
 
 runs/<data>/<experiment>/<time>-seed<k>/
     config.yaml        repeats the run, given the data
-    environment.json   versions, hardware, commit
+    environment.json   versions, hardware, commit; of a run that was resumed, one for each start
+    status.json        how far it is, and whether it still runs
     metrics.csv        every term over time
+    scores.jsonl       every evaluation, with its contract
     hparams.yaml       what the checkpoint rebuilds the game from, to read
     code/              the user's own modules
     checkpoints/  samples/
 """
 
+import fcntl
 import json
 import re
 import shutil
@@ -18,11 +21,14 @@ import time
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from typing import IO
 
-from ganlab import hardware
+from ganlab import csv_logger, durable, hardware
 from ganlab.refused import Refused
 
 PACKAGES = ("ganlab", "torch", "lightning", "torchvision", "torchmetrics", "numpy", "jsonargparse")
+PATIENCE = 20  # seconds
+_claimed: list[IO[str]] = []
 
 
 def create(root: Path, *, data: str, experiment: str, seed: int) -> Path:
@@ -63,7 +69,39 @@ def experiment_name(config: Path | None, variant: str) -> str:
     return config.resolve().parent.parent.name if config.name == "config.yaml" else config.stem
 
 
+def claim(folder: Path) -> None:
+    """Keep a run to this process until it ends."""
+    lock = (folder / ".lock").open("w")
+    _claimed.append(lock)
+    for waited in range(PATIENCE + 1):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            # What a killed process left running lets go within seconds.
+            time.sleep(waited < PATIENCE)
+        except OSError:
+            return  # Some network folders know no locks.
+    raise Refused(f"Another process is training {folder} right now.")
+
+
+def rewind(folder: Path, step: int) -> None:
+    """Forget what was recorded after the step that a run goes on from: it will be recorded again."""
+    csv_logger.rewind(folder / "metrics.csv", step)
+    scores = folder / "scores.jsonl"
+    if scores.exists():
+        rows = [row for row in scores.read_text().splitlines(keepends=True) if row.endswith("\n")]
+        with durable.whole(scores) as made:
+            made.write_text("".join(row for row in rows if json.loads(row)["step"] <= step))
+
+
+def write_config(folder: Path, text: str) -> None:
+    with durable.whole(folder / "config.yaml") as made:
+        made.write_text(text)
+
+
 def write_environment(folder: Path) -> None:
+    """Of the first start, and of each later one beside it."""
     found = {
         "command": sys.argv,
         "python": sys.version.split()[0],
@@ -71,7 +109,9 @@ def write_environment(folder: Path) -> None:
         **hardware.describe(),
         "commit": _commit(),
     }
-    (folder / "environment.json").write_text(json.dumps(found, indent=2) + "\n")
+    earlier = len([*folder.glob("environment*.json")])
+    name = f"environment-{earlier + 1}.json" if earlier else "environment.json"
+    (folder / name).write_text(json.dumps(found, indent=2) + "\n")
 
 
 def _commit() -> str | None:

@@ -6,9 +6,13 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
 
 from ganlab.hardware import best_precision
+from ganlab.refused import Failed
+from ganlab.sealed import Sealed
+from ganlab.strategy import TwoPlayers
 
 Precision = Literal[
     "auto", "32", "bf16-mixed", "16-mixed", "64", "32-true", "64-true", "16-true", "bf16-true"
@@ -21,6 +25,7 @@ class Trainer(pl.Trainer):
     Args:
         max_steps: The budget, in generator steps.
         precision: auto is bf16-mixed where this machine multiplies bf16 fast, else 32.
+        strategy: auto is ganlab.strategy.TwoPlayers wherever there are several processes.
     """
 
     def __init__(
@@ -33,24 +38,47 @@ class Trainer(pl.Trainer):
         log_every_n_steps: int = 50,
         num_sanity_val_steps: int = 0,
         use_distributed_sampler: bool = False,
+        plugins: Any = None,
         **lightning: Any,
     ) -> None:
-        super().__init__(
+        given = plugins if isinstance(plugins, list) else [plugins] if plugins else []
+        if not any(isinstance(plugin, CheckpointIO) for plugin in given):
+            given = [*given, Sealed()]
+        settings: dict[str, Any] = dict(
             max_steps=max_steps,
-            precision=best_precision(accelerator) if precision == "auto" else precision,  # type: ignore[arg-type]
+            precision=best_precision(accelerator) if precision == "auto" else precision,
             accelerator=accelerator,
-            strategy=strategy,
             log_every_n_steps=log_every_n_steps,
             num_sanity_val_steps=num_sanity_val_steps,
             use_distributed_sampler=use_distributed_sampler,
+            plugins=given,
             **lightning,
         )
+        super().__init__(strategy=strategy, **settings)
+        if strategy == "auto" and isinstance(self.strategy, DDPStrategy):
+            # Only Lightning knows how many devices there are, and by then it has chosen.
+            super().__init__(strategy=TwoPlayers(start_method=self.strategy._start_method), **settings)
         if not torch.cuda.is_available():
             # Set by Lightning's import, it makes each optimizer step look for a driver that is not there.
             os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
-        if strategy == "auto" and isinstance(self.strategy, DDPStrategy):
-            # The idle side's parameters get no gradient, at which plain DDP raises an error.
-            self.strategy._ddp_kwargs["find_unused_parameters"] = True
+
+    def save_checkpoint(
+        self, filepath: Any, weights_only: bool | None = None, storage_options: Any = None
+    ) -> None:
+        """Fails on all processes if it does on one, where Lightning would have the others wait for ever."""
+        failure: Exception | None = None
+        try:
+            super().save_checkpoint(filepath, weights_only, storage_options)
+        except Exception as error:
+            failure = error
+            if self.world_size > 1:
+                self.strategy.barrier("Trainer.save_checkpoint")
+        if self.world_size > 1:
+            failed = torch.tensor(float(failure is not None), device=self.strategy.root_device)
+            if self.strategy.reduce(failed, reduce_op="max") and failure is None:
+                raise Failed(f"Another process could not save {filepath}.")
+        if failure is not None:
+            raise failure
 
 
 def _spell_out(own: Any, inherited: Any) -> None:

@@ -395,6 +395,7 @@ def test_the_commit_is_told_and_whether_files_differ(tmp_path: Path, monkeypatch
         return done.out.strip()
 
     def told() -> str:
+        (tmp_path / "environment.json").unlink(missing_ok=True)
         runs.write_environment(tmp_path)
         return json.loads((tmp_path / "environment.json").read_text())["commit"]
 

@@ -16,13 +16,34 @@ HOME = Path(__file__).resolve().parents[1] / "ganlab"
 
 # Modules, and packages with all they hold; also those that are still to be built.
 FLOORS = {
-    "maths": {"augment", "draws", "hardware", "losses", "penalties", "recipe", "record", "refused"},
+    "maths": {
+        "augment",
+        "draws",
+        "durable",
+        "hardware",
+        "losses",
+        "penalties",
+        "recipe",
+        "record",
+        "refused",
+    },
     "parts": {"data", "metrics", "networks"},
     "game": {"checks", "ema", "gan", "turn"},
     "variants": {"variants"},
-    "instruments": {"callbacks", "checkpoint", "sample", "strategy", "testing", "trainer"},
-    "runs": {"compare", "launch", "listing", "runs", "suggestions", "user_code", "wandb_logger"},
-    "doors": {"cli", "data_check", "evaluate", "fit"},
+    "instruments": {
+        "callbacks",
+        "checkpoint",
+        "csv_logger",
+        "offline_wandb",
+        "sample",
+        "sealed",
+        "strategy",
+        "testing",
+        "trainer",
+        "wandb_logger",
+    },
+    "runs": {"compare", "launch", "listing", "resume", "runs", "suggestions", "user_code"},
+    "doors": {"cli", "command", "data_check", "evaluate", "fit"},
 }
 LEVELS = {f"ganlab.{name}": level for level, names in enumerate(FLOORS.values()) for name in names}
 

@@ -1,44 +1,59 @@
-import os
+import re
+import time
 from pathlib import Path
 from typing import Any, cast
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from ganlab.callbacks.agreement import Agreement
+
+NAME = re.compile(r"step-\d+\.ckpt")
+
 
 class Checkpoints(Checkpoint):
-    """Save the whole state every so many generator steps and at the end, in the run's folder.
+    """Save the whole state in the run's folder: every so many generator steps or minutes, and at the end.
 
     Lightning's ModelCheckpoint works beside it, to keep the best by a score.
 
     Args:
         every_n_steps: Generator steps between two checkpoints.
+        every_minutes: Minutes between two checkpoints, where steps are slow.
         keep: How many of the newest stay.
     """
 
-    def __init__(self, every_n_steps: int = 1000, keep: int = 2) -> None:
-        self.every_n_steps, self.keep = every_n_steps, keep
+    def __init__(self, every_n_steps: int = 1000, every_minutes: float = 10.0, keep: int = 2) -> None:
+        self.every_n_steps, self.every_minutes, self.keep = every_n_steps, every_minutes, max(1, keep)
         self._saved_at = -1
+
+    def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
+        self._agreement = Agreement(seconds=10, steps=1000)
+        self._saved_at, self._saved = trainer.global_step, time.monotonic()
 
     def on_train_batch_end(
         self, trainer: Trainer, model: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.global_step % self.every_n_steps == 0:
-            self._save(trainer)
+        late = time.monotonic() - self._saved >= 60 * self.every_minutes
+        if trainer.global_step % self.every_n_steps == 0 or self._agreement(trainer, late):
+            self.save(trainer)
 
     def on_train_end(self, trainer: Trainer, model: LightningModule) -> None:
-        if trainer.global_step != self._saved_at:
-            self._save(trainer)
+        self.save(trainer)
 
-    def _save(self, trainer: Trainer) -> None:
-        if cast(Any, trainer).fast_dev_run:
+    def save(self, trainer: Trainer) -> None:
+        """Now, unless this step is saved already."""
+        if cast(Any, trainer).fast_dev_run or trainer.global_step == self._saved_at:
             return
         folder = Path(trainer.default_root_dir) / "checkpoints"
-        path = folder / f"step-{trainer.global_step:09d}.ckpt"
-        unfinished = path.with_suffix(".unfinished")
-        trainer.save_checkpoint(unfinished)
-        self._saved_at = trainer.global_step
+        for logger in trainer.loggers:
+            logger.save()
+        trainer.save_checkpoint(folder / f"step-{trainer.global_step:09d}.ckpt")
+        self._saved_at, self._saved = trainer.global_step, time.monotonic()
         if trainer.is_global_zero:
-            os.replace(unfinished, path)
-            for old in sorted(folder.glob("step-*.ckpt"))[: -self.keep]:
+            for old in stored(folder)[self.keep :]:
                 old.unlink()
+
+
+def stored(folder: Path) -> list[Path]:
+    """Those that are kept by their step, newest first."""
+    return sorted((path for path in folder.glob("step-*.ckpt") if NAME.fullmatch(path.name)), reverse=True)

@@ -63,12 +63,20 @@ class Evaluation(Callback):
                 "An evaluation needs data of ganlab (StreamData), whose fingerprint its scores carry."
             )
 
+    def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
+        """What a run that was stopped after its step had not come to."""
+        if trainer.global_step and self._due(trainer) and trainer.global_step != self._scored_at:
+            self._evaluate(trainer, model)
+
     def on_train_batch_end(
         self, trainer: Trainer, model: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        step = trainer.global_step
-        if step == trainer.max_steps or (self.every_n_steps and step % self.every_n_steps == 0):
+        if self._due(trainer):
             self._evaluate(trainer, model)
+
+    def _due(self, trainer: Trainer) -> bool:
+        step = trainer.global_step
+        return step == trainer.max_steps or bool(self.every_n_steps and step % self.every_n_steps == 0)
 
     def on_train_end(self, trainer: Trainer, model: LightningModule) -> None:
         """Where training was ended before its budget."""

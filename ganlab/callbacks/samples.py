@@ -22,6 +22,11 @@ class Samples(Callback):
         self.every_n_steps, self.count, self.seed = every_n_steps, count, seed
         self._drawn_at = -1
 
+    def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
+        """What a run that was stopped after its step had not come to."""
+        if trainer.global_step and trainer.global_step % self.every_n_steps == 0:
+            self._draw(trainer, model)
+
     def on_train_batch_end(
         self, trainer: Trainer, model: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:

@@ -34,6 +34,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
+from ganlab import durable
 from ganlab.data.archive import Archive
 from ganlab.data.decode import Broken, Transform, reason
 from ganlab.refused import Refused
@@ -152,19 +153,19 @@ def _build(folder: Path, pictures: Pictures, transform: Transform, most_broken: 
             f"{title}: the cache of {total:,} pictures takes {total * row / 1e9:.2f} GB, but\n"
             f"{folder.parent} has {free / 1e9:.2f} GB left. Name a folder with more room by $GANLAB_CACHE."
         )
-    making = _beside(folder)
+    making = durable.beside(folder)
     making.mkdir()
     try:
         skipped = _decode(making / "images.bin", pictures, transform, most_broken, title)
         info = {"shape": [total - len(skipped), *transform.shape], "skipped": sorted(skipped.items())}
-        _durable(making / "images.bin")
+        durable.sync(making / "images.bin")
         (making / "info.json").write_text(json.dumps(info))
-        _durable(making / "info.json")
+        durable.sync(making / "info.json")
         # What has no right content, or else Cache.at() had found it, makes room.
         shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):  # Another machine was faster; its cache is as good.
             making.rename(folder)
-        _durable(folder.parent)
+        durable.sync(folder.parent)
     finally:
         shutil.rmtree(making, ignore_errors=True)
     if not (cache := Cache.at(folder)):
@@ -275,23 +276,8 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _durable(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def write(path: Path, content: bytes) -> None:
     """At once, or not at all."""
     with _writing(path.parent):
-        beside = _beside(path)
-        beside.write_bytes(content)
-        _durable(beside)
-        beside.replace(path)
-
-
-def _beside(path: Path) -> Path:
-    """Where this process makes what shall be there."""
-    return path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")
+        with durable.whole(path) as made:
+            made.write_bytes(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sized
 from functools import cached_property
@@ -21,6 +22,7 @@ from ganlab.refused import Refused
 
 Batch = tuple[Tensor, ...]
 DIGESTED = 4096  # items at once
+LAST = 30  # seconds that a worker outlives a signal to end
 
 
 class Items(Protocol):
@@ -248,4 +250,14 @@ class StreamData(LightningDataModule, ABC):
             pin_memory=self._pinned,
             # Each iter() draws a seed for workers; the default generator is the one that training draws from.
             generator=torch.Generator(),
+            worker_init_fn=_deafen,
         )
+
+
+def _deafen(worker: int) -> None:
+    """What a cluster or a terminal signals is for the process that trains, which ends its workers itself and
+    needs their batch to finish its step. None outlives the signal to end by much.
+    """
+    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(LAST))

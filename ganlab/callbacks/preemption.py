@@ -1,0 +1,108 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any, cast
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from ganlab.callbacks.agreement import Agreement
+from ganlab.callbacks.checkpoints import Checkpoints
+
+# Where several come together, the one that says most, which has the largest number, is obeyed.
+NOTHING, REQUEUE, LEAVE, INTERRUPT = range(4)
+WISHES = {
+    signal.SIGUSR1: REQUEUE,
+    signal.SIGUSR2: REQUEUE,
+    signal.SIGTERM: LEAVE,
+    signal.SIGINT: INTERRUPT,
+}
+EXIT_CODES = {REQUEUE: 75, LEAVE: 75, INTERRUPT: 130}
+
+
+class Preempted(Exception):
+    """A run was asked to stop, and is saved as it stands after a whole step.
+
+    Attributes:
+        code: What the process should exit with: 75, or 130 where a user interrupted it.
+    """
+
+    def __init__(self, step: int, code: int) -> None:
+        super().__init__(f"stopped after step {step:,}, which is saved")
+        self.step, self.code = step, code
+
+
+class Preemption(Callback):
+    """Save a whole step and stop when a cluster or a user says so.
+
+    SIGTERM, SIGUSR1, SIGUSR2, Ctrl-C and the end of a SLURM job's time count; a second Ctrl-C ends at once.
+    On SIGUSR1, SIGUSR2 and at the end of its time a SLURM job puts itself back into the queue; on SIGTERM
+    that is left to SLURM, so that a cancelled job stays cancelled. It raises `Preempted` on all processes.
+
+    Args:
+        margin: Seconds before the end of a SLURM job's time limit to stop at; none: only signals count.
+    """
+
+    def __init__(self, margin: float | None = 60.0) -> None:
+        self.margin = margin
+        self._wish = NOTHING
+        self._before: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
+        self._wish, self._agreement = NOTHING, Agreement(seconds=1, steps=10)
+        end = os.environ.get("SLURM_JOB_END_TIME", "")
+        self._end = int(end) - self.margin if end.isdecimal() and self.margin is not None else float("inf")
+        if threading.current_thread() is threading.main_thread():
+            # In place of Lightning's own, whose handler of SIGTERM waits for other processes.
+            self._before = {number: signal.signal(number, self._hear) for number in WISHES}
+            # With it goes a message between the processes, for which it waits in every step.
+            trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing  # type: ignore[method-assign]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, model: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if time.time() >= self._end:
+            self._wish = max(self._wish, REQUEUE)
+        if wish := self._agreement(trainer, self._wish):
+            self._stop(trainer, wish)
+
+    def on_train_end(self, trainer: Trainer, model: LightningModule) -> None:
+        self._restore()
+
+    def on_exception(self, trainer: Trainer, model: LightningModule, exception: BaseException) -> None:
+        self._restore()
+
+    def _hear(self, number: int, frame: Any) -> None:
+        if number == signal.SIGINT and self._wish == INTERRUPT:
+            os._exit(EXIT_CODES[INTERRUPT])
+        self._wish = max(self._wish, WISHES[signal.Signals(number)])
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _stop(self, trainer: Trainer, wish: int) -> None:
+        savers = [each for each in cast(Any, trainer).callbacks if isinstance(each, Checkpoints)]
+        (savers or [Checkpoints()])[0].save(trainer)
+        stopped = Preempted(trainer.global_step, EXIT_CODES[wish])
+        if trainer.is_global_zero:
+            print(f"ganlab: {stopped}", file=sys.stderr, flush=True)
+            if wish == REQUEUE and (job := os.environ.get("SLURM_JOB_ID")):
+                requeue(job)
+        raise stopped
+
+
+def requeue(job: str) -> None:
+    try:
+        done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, timeout=60)
+        told = "is back in the queue" if done.returncode == 0 else f"was not requeued: {done.stderr.strip()}"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        told = f"was not requeued: {error}"
+    print(f"ganlab: job {job} {told}", file=sys.stderr, flush=True)
+
+
+def _nothing() -> None:
+    pass
