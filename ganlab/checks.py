@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.utilities import rank_zero_only
 from lightning_utilities.core.apply_func import apply_to_collection
@@ -34,14 +33,17 @@ def a_loss(game: GAN, base: type[GAN]) -> None:
             )
 
 
-def trainer_settings(trainer: Trainer) -> None:
+def trainer_settings(game: GAN) -> None:
+    trainer: Any = game.trainer
+    if batch := getattr(trainer.datamodule, "batch_size", None):
+        batch_size(game.critic_steps * batch, game)
     if trainer.precision in ("16-true", "bf16-true"):
         raise Refused(
             f"trainer.precision {trainer.precision} keeps weights in half precision, which small updates do\n"
             "not change. Use bf16-mixed or 16-mixed (half-precision products, float32 weights), or 32."
         )
     # A trial run of a few batches sets one epoch by itself.
-    if trainer.max_epochs not in (None, -1) and not cast(Any, trainer).fast_dev_run:
+    if trainer.max_epochs not in (None, -1) and not trainer.fast_dev_run:
         raise Refused(
             f"trainer.max_epochs is {trainer.max_epochs}, but training data are one endless stream.\n"
             "Give the budget in generator steps: trainer.max_steps."
@@ -50,17 +52,19 @@ def trainer_settings(trainer: Trainer) -> None:
     synchronised = isinstance(trainer.strategy, ParallelStrategy) and trainer.strategy._layer_sync is not None
     if synchronised and trainer.strategy.root_device.type == "cpu":
         raise Refused("trainer.sync_batchnorm works on GPUs only: PyTorch has no SyncBatchNorm for CPUs.")
-    if getattr(trainer, "overfit_batches", 0):
+    if trainer.overfit_batches:
         raise Refused(
             "trainer.overfit_batches would replace the stream of positions by a plain sampler.\n"
             "For a tiny training set give the data a folder with few images."
         )
 
 
-def batch_size(size: int, parts: int, *, what: str) -> None:
+def batch_size(size: int, game: GAN) -> None:
+    parts = game.critic_steps * game.accumulation
     if size % parts:
         raise Refused(
-            f"A batch of {size} images cannot be cut into {parts} equal parts ({what}).\n"
+            f"A batch of {size} images cannot be cut into {parts} equal parts (critic_steps "
+            f"{game.critic_steps} x accumulation {game.accumulation}).\n"
             f"Choose a batch size that is a multiple of {parts}."
         )
 

@@ -295,7 +295,7 @@ class GAN(LightningModule):
 
     def setup(self, stage: str) -> None:
         checks.a_loss(self, GAN)
-        checks.trainer_settings(self.trainer)
+        checks.trainer_settings(self)
 
     def configure_model(self) -> None:
         if self.compiled and self.generator._compiled_call_impl is None:
@@ -349,8 +349,7 @@ class GAN(LightningModule):
 
     def _refuse(self, batch: Any) -> None:
         """What only a batch can tell, before it is played."""
-        what = f"critic_steps {self.critic_steps} x accumulation {self.accumulation}"
-        checks.batch_size(extract_batch_size(batch), self.critic_steps * self.accumulation, what=what)
+        checks.batch_size(extract_batch_size(batch), self)
         checks.resumed(self._began, checks.played(self))
         draws = self._draws(self.seed, 2)
         checks.players(
