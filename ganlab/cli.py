@@ -15,6 +15,8 @@ COMMANDS = {
         "ganlab.data_check",
         "look at a data set: ganlab data check CatsVsDogs --root FOLDER",
     ),
+    "launch": ("ganlab.launch", "experiments x seeds as one SLURM array job, or --local; --status FOLDER"),
+    "verify-resume": ("ganlab.verify_resume", "prove that a killed run of yours goes on bit for bit"),
     "list": ("ganlab.listing", "the variants, networks, data and experiments there are [--json]"),
 }
 

@@ -1,8 +1,10 @@
 """`ganlab fit` and `ganlab validate`: a configuration becomes a game, data and a Trainer."""
 
+import errno
 import os
 import re
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -25,6 +27,7 @@ from ganlab.callbacks import (
     Samples,
     Status,
 )
+from ganlab.callbacks.preemption import before_training
 from ganlab.command import Parser, answered, quieten, refusal
 from ganlab.csv_logger import Records
 from ganlab.gan import GAN
@@ -56,6 +59,25 @@ class GanCLI(LightningCLI):
             "-c", "--config", action=ActionConfigFile, help="An experiment file, or several, merged in order."
         )
         return parser
+
+    @classmethod
+    def read(cls, arguments: list[str]) -> "GanCLI":
+        """Do what the arguments of a command say."""
+        return cls(
+            GAN,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            trainer_class=Trainer,
+            trainer_defaults={
+                "callbacks": [Preflight(), Progress(), Status()],
+                "enable_model_summary": False,
+            },
+            seed_everything_default=0,
+            save_config_callback=None,
+            auto_configure_optimizers=False,
+            args=arguments,
+        )
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -95,6 +117,18 @@ class GanCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         settings = self.settings
+        self.settle()
+        self._parser(self.subcommand).add_instantiator(self._build, GAN, prepend=True)
+        if self.subcommand == "fit" and settings.resume:
+            self._resume()
+        if settings.trainer.precision == "auto":
+            settings.trainer.precision = best_precision(settings.trainer.accelerator)
+        if self.subcommand == "fit" and not settings.trainer.fast_dev_run:
+            self._open_folder()
+
+    def settle(self) -> None:
+        """What a user may write in more than one way."""
+        settings = self.settings
         # Lightning knows other words (last, best) and addresses elsewhere.
         if (
             (path := settings.ckpt_path)
@@ -105,25 +139,17 @@ class GanCLI(LightningCLI):
             raise Refused(f"There is no checkpoint {path} (ckpt_path).")
         if settings.checkpoint_every is not None:
             settings.checkpoints.every_n_steps, settings.checkpoint_every = settings.checkpoint_every, None
-        self._parser(self.subcommand).add_instantiator(self._build, GAN, prepend=True)
-        if self.subcommand == "fit" and settings.resume:
-            self._resume()
-        if settings.trainer.precision == "auto":
-            settings.trainer.precision = best_precision(settings.trainer.accelerator)
-        if self.subcommand == "fit" and not settings.trainer.fast_dev_run:
-            self._open_folder()
 
     @property
     def settings(self) -> Namespace:
         return self.config[self.subcommand]
 
     def _resume(self) -> None:
-        settings, now = self.settings, yaml.safe_load(self._dumped())
+        settings, now = self.settings, yaml.safe_load(self.dumped())
         if settings.ckpt_path:
             raise Refused("--resume names the checkpoint itself: leave out --ckpt_path.")
-        played_on = settings.data.class_path.rsplit(".", 1)[-1]
         if settings.resume == AUTO:
-            found = resume.automatic(Path(settings.runs), played_on, settings.seed_everything, now)
+            found = resume.automatic(self.place, now)
             if not found:
                 if _leads():
                     print("No run with these settings has a whole checkpoint: this one begins anew.")
@@ -140,16 +166,10 @@ class GanCLI(LightningCLI):
 
     def _open_folder(self) -> None:
         settings = self.settings
-        played_on, variant = (settings[part].class_path.rsplit(".", 1)[-1] for part in ("data", "model"))
-        files = [Path(str(path)) for path in settings.get("config") or []]
-        experiment = runs.experiment_name(files[-1] if files else None, variant)
         if self.resumed:
-            folder, experiment = self.resumed.folder, self.resumed.folder.resolve().parent.name
+            folder = self.resumed.folder
         elif _leads():
-            folder = runs.create(
-                Path(settings.runs), data=played_on, experiment=experiment, seed=settings.seed_everything
-            )
-            GanCLI.opened = folder
+            folder = GanCLI.opened = runs.create(self.place)
         else:
             folder = Path(os.environ.get(RUN_FOLDER, settings.runs))
         if _leads():
@@ -157,15 +177,26 @@ class GanCLI(LightningCLI):
             if self.resumed:
                 path = self.resumed.checkpoint
                 runs.rewind(folder, checkpoint.step(path) if path else 0)
-            runs.write_config(folder, self._dumped())
+            runs.write_config(folder, self.dumped())
             runs.write_environment(folder)
             # The other processes of this machine are started later and inherit it.
             os.environ[RUN_FOLDER] = str(folder)
         GanCLI.folder = folder
         settings.trainer.default_root_dir = str(folder)
+        experiment = (folder if self.resumed else self.place).resolve().parent.name
         wandb_logger.prepare(settings.trainer, name=f"{experiment}-seed{settings.seed_everything}")
 
-    def _dumped(self) -> str:
+    @cached_property
+    def place(self) -> Path:
+        """Where a new run has its folder."""
+        settings = self.settings
+        played_on, variant = (settings[part].class_path.rsplit(".", 1)[-1] for part in ("data", "model"))
+        files = [Path(str(path)) for path in settings.get("config") or []]
+        experiment = runs.experiment_name(files[-1] if files else None, variant)
+        seed = settings.seed_everything
+        return runs.place(Path(settings.runs), data=played_on, experiment=experiment, seed=seed)
+
+    def dumped(self) -> str:
         """What repeats the run from its beginning."""
         anew = self.settings.clone()
         anew.resume = anew.ckpt_path = None
@@ -227,16 +258,28 @@ def main(arguments: list[str]) -> int:
     keep_freed_memory()
     quieten()
     GanCLI.opened = GanCLI.folder = GanCLI.resumed = None
-    child = RUN_FOLDER in os.environ and not _leads()
     arguments = with_its_config(arguments)
     GanCLI.folders = user_code.find(Path(path) for path in config_files(arguments))
     try:
-        return answered(lambda: _play(arguments))
+        with before_training():
+            return answered(lambda: _play(arguments))
+    except KeyboardInterrupt:
+        return 130
     except Preempted as stopped:
-        # Lightning kills a process whose children end with a code before it ends with its own.
-        return 0 if child else stopped.code
+        # A code from any other process would have what started them kill the first one, which may be
+        # putting its job back into the queue.
+        return stopped.code if _leads() else 0
     except Failed as error:
         print(f"ganlab: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not GanCLI.folder:
+            raise
+        print(
+            f"ganlab: {error.filename or 'What the run records'} could not be written: {error.strerror}.\n"
+            f"Make room and resume the run: ganlab fit --resume {GanCLI.folder}",
+            file=sys.stderr,
+        )
         return 1
 
 
@@ -255,21 +298,7 @@ def with_its_config(arguments: list[str]) -> list[str]:
 
 def _play(arguments: list[str]) -> None:
     try:
-        GanCLI(
-            GAN,
-            LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            trainer_class=Trainer,
-            trainer_defaults={
-                "callbacks": [Preflight(), Progress(), Status()],
-                "enable_model_summary": False,
-            },
-            seed_everything_default=0,
-            save_config_callback=None,
-            auto_configure_optimizers=False,
-            args=arguments,
-        )
+        GanCLI.read(arguments)
     except Exception as error:
         # Where nothing was trained, a folder opened for this run would only be in the way.
         if refusal(error) and GanCLI.opened and not (GanCLI.opened / "checkpoints").exists():

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from ganlab import runs
 from ganlab.callbacks.checkpoints import stored
 from ganlab.refused import Refused
 from ganlab.sealed import damage
@@ -72,11 +71,17 @@ def named(target: str) -> Resumed:
     return Resumed(path, newest(path))
 
 
-def automatic(root: Path, data: str, seed: int, settings: dict[str, Any]) -> Resumed | None:
-    """Among runs with these very settings, the one with the newest whole checkpoint."""
+def automatic(place: Path, settings: dict[str, Any]) -> Resumed | None:
+    """Among runs with these very settings, the one with the newest whole checkpoint.
+
+    They lie where a new one's `place` would be, whatever the experiment was called.
+    """
     found = []
-    for config in (root / runs.snake_case(data)).glob(f"*/*-seed{seed}*/config.yaml"):
-        began = yaml.load(config.read_text(), yaml.CSafeLoader)
+    for config in place.parent.parent.glob("*/*/config.yaml"):
+        text = config.read_text()
+        if f"seed_everything: {settings['seed_everything']}\n" not in text:
+            continue
+        began = yaml.load(text, yaml.CSafeLoader)
         if not differences(began, settings) and (path := newest(config.parent)):
             found.append((path.stat().st_mtime, path))
     return Resumed(max(found)[1].parent.parent, max(found)[1]) if found else None

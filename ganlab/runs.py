@@ -31,22 +31,23 @@ PATIENCE = 20  # seconds
 _claimed: list[IO[str]] = []
 
 
-def create(root: Path, *, data: str, experiment: str, seed: int) -> Path:
-    """Make a new folder, never one that exists."""
-    parent = root / snake_case(data) / experiment
+def place(root: Path, *, data: str, experiment: str, seed: int) -> Path:
+    """Where a run that starts now would have its folder."""
+    return root / snake_case(data) / experiment / f"{time.strftime('%Y%m%d-%H%M%S')}-seed{seed}"
+
+
+def create(wanted: Path) -> Path:
+    """Make a new folder, never one that exists: if need be, with a number behind its name."""
     try:
-        parent.mkdir(parents=True, exist_ok=True)
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        for attempt in range(1, 1000):
+            folder = wanted if attempt == 1 else wanted.with_name(f"{wanted.name}-{attempt}")
+            with suppress(FileExistsError):
+                folder.mkdir()
+                return folder
     except OSError as error:
-        raise Refused(f"No run folder can be made in {parent}: {error.strerror} (runs).") from error
-    name = f"{time.strftime('%Y%m%d-%H%M%S')}-seed{seed}"
-    for attempt in range(1, 1000):
-        folder = parent / (name if attempt == 1 else f"{name}-{attempt}")
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
-    raise FileExistsError(f"{parent / name} and 998 folders beside it exist")
+        raise Refused(f"No run folder can be made in {wanted.parent}: {error.strerror} (runs).") from error
+    raise FileExistsError(f"{wanted} and 998 folders beside it exist")
 
 
 def discard(folder: Path) -> None:
@@ -70,12 +71,17 @@ def experiment_name(config: Path | None, variant: str) -> str:
 
 
 def claim(folder: Path) -> None:
-    """Keep a run to this process until it ends."""
-    lock = (folder / ".lock").open("w")
+    """Keep a run to this process until it ends, and clear away what killed ones left half-written."""
+    try:
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise Refused(f"Nothing can be written in the run's folder {folder}: {error.strerror}.") from error
     _claimed.append(lock)
     for waited in range(PATIENCE + 1):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for each in (folder, folder / "checkpoints"):
+                durable.sweep(each)
             return
         except BlockingIOError:
             # What a killed process left running lets go within seconds.

@@ -47,10 +47,14 @@ class Checkpoints(Checkpoint):
         folder = Path(trainer.default_root_dir) / "checkpoints"
         for logger in trainer.loggers:
             logger.save()
-        trainer.save_checkpoint(folder / f"step-{trainer.global_step:09d}.ckpt")
+        path = folder / f"step-{trainer.global_step:09d}.ckpt"
+        trainer.save_checkpoint(path)
         self._saved_at, self._saved = trainer.global_step, time.monotonic()
         if trainer.is_global_zero:
-            for old in stored(folder)[self.keep :]:
+            kept = stored(folder)
+            ahead = [each for each in kept if each.name > path.name]
+            # A run that went back plays those ahead again; where it began anew, they are damaged.
+            for old in [*(ahead if trainer.ckpt_path else ()), *kept[len(ahead) + self.keep :]]:
                 old.unlink()
 
 

@@ -1,13 +1,16 @@
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
 
+from ganlab import slurm
 from ganlab.callbacks.agreement import Agreement
 from ganlab.callbacks.checkpoints import Checkpoints
 
@@ -52,8 +55,8 @@ class Preemption(Callback):
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
         self._wish, self._agreement = NOTHING, Agreement(seconds=1, steps=10)
-        end = os.environ.get("SLURM_JOB_END_TIME", "")
-        self._end = int(end) - self.margin if end.isdecimal() and self.margin is not None else float("inf")
+        end = slurm.end(job) if self.margin is not None and (job := slurm.job()) else None
+        self._end = float("inf") if end is None else end - cast(float, self.margin)
         if threading.current_thread() is threading.main_thread():
             # In place of Lightning's own, whose handler of SIGTERM waits for other processes.
             self._before = {number: signal.signal(number, self._hear) for number in WISHES}
@@ -90,18 +93,30 @@ class Preemption(Callback):
         stopped = Preempted(trainer.global_step, EXIT_CODES[wish])
         if trainer.is_global_zero:
             print(f"ganlab: {stopped}", file=sys.stderr, flush=True)
-            if wish == REQUEUE and (job := os.environ.get("SLURM_JOB_ID")):
-                requeue(job)
+            if wish == REQUEUE and (job := slurm.job()):
+                print(f"ganlab: {slurm.requeue(job)}", file=sys.stderr, flush=True)
         raise stopped
 
 
-def requeue(job: str) -> None:
+@contextmanager
+def before_training() -> Iterator[None]:
+    """While data are prepared there is nothing to save yet, but a job's time may end just the same."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {number: signal.signal(number, _leave) for number in (signal.SIGUSR1, signal.SIGUSR2)}
     try:
-        done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, timeout=60)
-        told = "is back in the queue" if done.returncode == 0 else f"was not requeued: {done.stderr.strip()}"
-    except (OSError, subprocess.TimeoutExpired) as error:
-        told = f"was not requeued: {error}"
-    print(f"ganlab: job {job} {told}", file=sys.stderr, flush=True)
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, frame: Any) -> None:
+    leads = getattr(rank_zero_only, "rank", 0) == 0
+    if leads and (job := slurm.job()):
+        print(f"ganlab: {slurm.requeue(job)}", file=sys.stderr, flush=True)
+    raise SystemExit(EXIT_CODES[REQUEUE] if leads else 0)
 
 
 def _nothing() -> None:

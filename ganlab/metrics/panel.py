@@ -44,7 +44,8 @@ class Reals:
 
     @classmethod
     def of(cls, seen: Observed) -> Reals:
-        return cls(seen.moments, seen.rows, half(seen.moments.covariance))
+        # Laid out as the cache gives it back: otherwise the last bits of scores would tell the two apart.
+        return cls(seen.moments, seen.rows, half(seen.moments.covariance).contiguous())
 
 
 @dataclass(frozen=True)
