@@ -75,7 +75,7 @@ def played(game: GAN) -> dict[str, int]:
     return {"images_per_step": game.images_per_step, "processes": processes, "accumulation": cut}
 
 
-def resumed(began: dict[str, int] | None, now: dict[str, int]) -> None:
+def resumed(began: dict[str, int], now: dict[str, int]) -> None:
     """The stream goes on where it stopped only if a step takes as many images from it as before."""
     if not began:
         return

@@ -68,6 +68,7 @@ def quieten() -> None:
         "The '.*_dataloader' does not have many workers",  # batches are slices of one tensor
         "You called .* but have no logger configured",  # `ganlab validate` prints its table
         "Checkpoint directory .* exists and is not empty",
+        "The `srun` command is available on your system but is not used",  # a login node, or one of one's own
         "LightningCLI's args parameter",  # a resumed run's configuration is added to them
     ):
         warnings.filterwarnings("ignore", message=f".*{meant}")

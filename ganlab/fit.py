@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import sys
 from functools import cached_property
 from pathlib import Path
@@ -40,8 +39,6 @@ from ganlab.trainer import Trainer
 PLAYERS = ("generator", "discriminator")
 TOLD_BY_DATA = ("image_shape", "classes")
 RUN_FOLDER = "GANLAB_RUN_FOLDER"
-AUTO = "auto"
-RESUMES = re.compile("--resume(=|$)")
 RESUME = "Go on with this run's folder or checkpoint; auto: with the newest run of the same settings."
 
 
@@ -148,7 +145,7 @@ class GanCLI(LightningCLI):
         settings, now = self.settings, yaml.safe_load(self.dumped())
         if settings.ckpt_path:
             raise Refused("--resume names the checkpoint itself: leave out --ckpt_path.")
-        if settings.resume == AUTO:
+        if settings.resume == resume.AUTO:
             found = resume.automatic(self.place, now)
             if not found:
                 if _leads():
@@ -243,6 +240,12 @@ class GanCLI(LightningCLI):
 
     def after_fit(self) -> None:
         if _leads() and self.folder:
+            trainer = self.trainer
+            began = (
+                checkpoint.step(self.resumed.checkpoint) if self.resumed and self.resumed.checkpoint else 0
+            )
+            if began >= trainer.max_steps > 0:
+                print(f"It was done already, at step {began:,}: trainer.max_steps is {trainer.max_steps:,}.")
             print(f"run folder: {self.folder}")
 
 
@@ -258,7 +261,7 @@ def main(arguments: list[str]) -> int:
     keep_freed_memory()
     quieten()
     GanCLI.opened = GanCLI.folder = GanCLI.resumed = None
-    arguments = with_its_config(arguments)
+    arguments = resume.with_its_config(arguments)
     GanCLI.folders = user_code.find(Path(path) for path in config_files(arguments))
     try:
         with before_training():
@@ -281,19 +284,6 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 1
-
-
-def with_its_config(arguments: list[str]) -> list[str]:
-    """A run that is resumed brings its own configuration, where no other is given."""
-    given = zip(arguments, [*arguments[1:], ""], strict=True)
-    names = [value if name == "--resume" else name[9:] for name, value in given if RESUMES.match(name)]
-    if not names or names[-1] == AUTO or config_files(arguments):
-        return arguments
-    path = Path(names[-1])
-    folder = path.parent.parent if path.suffix == ".ckpt" else path
-    if not (folder / "config.yaml").is_file():
-        return arguments
-    return [arguments[0], "--config", str(folder / "config.yaml"), *arguments[1:]]
 
 
 def _play(arguments: list[str]) -> None:

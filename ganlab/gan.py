@@ -21,7 +21,7 @@ from ganlab.draws import Draws, reseed, seed_for
 from ganlab.ema import Average, kept
 from ganlab.recipe import recipe
 from ganlab.record import Record, Terms, refuse_non_finite
-from ganlab.turn import Side, Turn, frozen, fused, raised, split
+from ganlab.turn import Side, Turn, frozen, fused, raised, sides, split
 
 
 class GAN(LightningModule):
@@ -101,7 +101,8 @@ class GAN(LightningModule):
         self.compiled = compile
         self.seed = seed
         self.images_per_step = 0
-        self._began: dict[str, int] | None = None
+        self._began: dict[str, int] = {}
+        self._checked = False
         self.record = Record()
         self.skipped_steps: Tensor
         self.register_buffer("skipped_steps", torch.zeros(2, dtype=torch.long))
@@ -156,9 +157,8 @@ class GAN(LightningModule):
     # The step
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        fresh = not self.images_per_step
         self.images_per_step = extract_batch_size(batch) * self.trainer.world_size
-        if fresh:
+        if not self._checked:
             self._refuse(batch)
         turns = split(batch, self.critic_steps)
         logged: Terms = {}
@@ -305,28 +305,8 @@ class GAN(LightningModule):
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         discriminator = fused(self.discriminator_optimizer(self.discriminator.parameters()))
         generator = fused(self.generator_optimizer(self.generator.parameters()))
-        penalised = type(self).penalties is not GAN.penalties
-        self._sides = (
-            Side(
-                "discriminator",
-                self.discriminator,
-                self.generator,
-                self.discriminator_terms,
-                discriminator,
-                self.discriminator_clip,
-                generating=False,
-                penalised=penalised,
-            ),
-            Side(
-                "generator",
-                self.generator,
-                self.discriminator,
-                self.generator_terms,
-                generator,
-                self.generator_clip,
-                generating=True,
-                penalised=False,
-            ),
+        self._sides = sides(
+            self, discriminator, generator, penalised=type(self).penalties is not GAN.penalties
         )
         schedules = ((self.discriminator_scheduler, discriminator), (self.generator_scheduler, generator))
         self._schedulers = [schedule(optimizer) for schedule, optimizer in schedules if schedule]
@@ -345,10 +325,15 @@ class GAN(LightningModule):
         checkpoint["played"] = checks.played(self)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._began = checkpoint.get("played")
+        self._began = checkpoint.get("played", {})
+        self.images_per_step = self._began.get("images_per_step", 0)
+        # Lightning makes doubles of the weights only after it has loaded them, cut to float32.
+        if self._trainer is not None and self._trainer.precision == "64-true":
+            self.double()
 
     def _refuse(self, batch: Any) -> None:
         """What only a batch can tell, before it is played."""
+        self._checked = True
         checks.batch_size(extract_batch_size(batch), self)
         checks.resumed(self._began, checks.played(self))
         draws = self._draws(self.seed, 2)

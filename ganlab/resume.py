@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,10 @@ import yaml
 from ganlab.callbacks.checkpoints import stored
 from ganlab.refused import Refused
 from ganlab.sealed import damage
+from ganlab.suggestions import config_files
 
+AUTO = "auto"
+RESUMES = re.compile("--resume(=|$)")
 # What a resumed run may change: how long, how it is watched, where things lie, and what computes it.
 FREE = (
     "config",
@@ -56,6 +60,19 @@ class Resumed(NamedTuple):
 
     folder: Path
     checkpoint: Path | None
+
+
+def with_its_config(arguments: list[str]) -> list[str]:
+    """A run that is resumed brings its own configuration, where no other is given."""
+    given = zip(arguments, [*arguments[1:], ""], strict=True)
+    names = [value if name == "--resume" else name[9:] for name, value in given if RESUMES.match(name)]
+    if not names or names[-1] == AUTO or config_files(arguments):
+        return arguments
+    path = Path(names[-1])
+    folder = path.parent.parent if path.suffix == ".ckpt" else path
+    if not (folder / "config.yaml").is_file():
+        return arguments
+    return [arguments[0], "--config", str(folder / "config.yaml"), *arguments[1:]]
 
 
 def named(target: str) -> Resumed:

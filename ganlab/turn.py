@@ -74,8 +74,17 @@ class Side:
     terms: Callable[[Turn], Terms]
     optimizer: Optimizer
     clip: float | None
-    generating: bool
-    penalised: bool
+    generating: bool = False
+    penalised: bool = False
+
+
+def sides(game: GAN, discriminator: Optimizer, generator: Optimizer, *, penalised: bool) -> tuple[Side, Side]:
+    """Of a game and its optimizers; who plays first comes first."""
+    players = game.discriminator, game.generator
+    critic = Side("discriminator", *players, game.discriminator_terms, discriminator, game.discriminator_clip)
+    maker = Side("generator", *players[::-1], game.generator_terms, generator, game.generator_clip)
+    critic.penalised, maker.generating = penalised, True
+    return critic, maker
 
 
 class Turn:

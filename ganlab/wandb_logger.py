@@ -81,7 +81,8 @@ def prepare(trainer: Any, *, name: str) -> None:
 
 def _id(folder: Path) -> str:
     """The W&B run that this run began with, else a new one."""
-    told = {"id": secrets.token_hex(4), **remembered(folder)}
+    # A sweep's agent has chosen already.
+    told = {"id": os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4), **remembered(folder)}
     remember(folder, told)
     return told["id"]
 

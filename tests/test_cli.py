@@ -497,7 +497,7 @@ def test_the_written_configuration_repeats_the_run(run: Path, home: Path) -> Non
 
 def test_no_run_overwrites_one_of_the_same_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "strftime", lambda *_: "20260101-000000")
-    made = [runs.create(tmp_path, data="Digits", experiment="ns", seed=4) for _ in range(3)]
+    made = [runs.create(runs.place(tmp_path, data="Digits", experiment="ns", seed=4)) for _ in range(3)]
     assert len(set(made)) == 3
     assert all(folder.is_dir() for folder in made)
     assert made[0] == tmp_path / "digits" / "ns" / "20260101-000000-seed4"

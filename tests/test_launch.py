@@ -15,10 +15,12 @@ import pytest
 import slurm_cluster
 import torch
 import yaml
-from test_cli import SMALL, here, process, write
+from test_cli import REPOSITORY, SMALL, here, process, write
 
 from ganlab import standing
-from ganlab.launch import seeds
+from ganlab.launch import Planned, seeds
+from ganlab.metrics import Classifier
+from ganlab.metrics.panel import Panel
 from ganlab.refused import Refused
 
 
@@ -389,9 +391,64 @@ def test_at_the_end_of_its_time_a_job_requeues_itself_once_and_a_cancelled_one_s
     assert job.status()["state"] == "stopped"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_script_by_hand_trains_and_goes_on_where_it_stopped(
+    tmp_path: Path, slurm: dict[str, str]
+) -> None:
+    write(tmp_path, LONG)
+    told = {
+        **os.environ,
+        **slurm,
+        "PYTHON": sys.executable,
+        "MASTER_ADDR": "127.0.0.1",
+        "OMP_NUM_THREADS": "1",
+    }
+
+    def submitted(*options: str) -> str:
+        """The log of a job that is over."""
+        shape = ["--wait", "--gpus-per-node=0", "--cpus-per-task=1", "--nodes=2", "--output=log.txt"]
+        script = str(REPOSITORY / "scripts" / "slurm.sh")
+        command = ["sbatch", *shape, script, "small.yaml", *options]
+        done = subprocess.run(command, cwd=tmp_path, env=told, capture_output=True, text=True, timeout=280)
+        assert done.returncode == 0, (done.stderr, (tmp_path / "log.txt").read_text())
+        return (tmp_path / "log.txt").read_text()
+
+    first = submitted("--trainer.max_steps", "400")
+    (run,) = (tmp_path / "runs" / "digits" / "small").iterdir()
+    assert "2 processes" in first
+    assert last(run)["global_step"] == 400
+    again = submitted("--trainer.max_steps", "700")
+    assert "from step-000000400.ckpt" in again
+    assert [*(tmp_path / "runs" / "digits" / "small").iterdir()] == [run]
+    assert last(run)["global_step"] == 700
+
+
 def wait_for(happened: Any, running: subprocess.Popen[str]) -> None:
     end = time.monotonic() + 120
     while not happened():
         assert running.poll() is None
         assert time.monotonic() < end
         time.sleep(0.1)
+
+
+# Sweeps
+
+
+def test_the_sweep_runs_what_fit_accepts_and_asks_for_a_score_that_is_taken() -> None:
+    sweep = yaml.safe_load((REPOSITORY / "scripts" / "sweep.yaml").read_text())
+    chosen = {name: (told.get("values") or [told["min"]])[0] for name, told in sweep["parameters"].items()}
+    command = [word for word in sweep["command"] if not word.startswith("${")]
+    assert command[:4] == ["python", "-m", "ganlab", "fit"]
+    given = [f"--{name}={value}" for name, value in chosen.items()]
+    planned = Planned.read([*command[3:], *given])
+    settings = yaml.safe_load(planned.dumped())
+    model = settings["model"]["init_args"]
+    assert model["gamma"] == chosen["model.gamma"]
+    assert model["generator_optimizer"]["init_args"]["lr"] == chosen["model.generator_optimizer.lr"]
+    assert settings["seed_everything"] == chosen["seed_everything"]
+    evaluation = settings["evaluation"]
+    panel = Panel(
+        Classifier(evaluation["extractor"]["init_args"]["dataset"]), ("fid",), evaluation["samples"]
+    )
+    assert panel.directions == {sweep["metric"]["name"]: sweep["metric"]["goal"][:3]}

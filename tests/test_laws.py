@@ -1,7 +1,5 @@
 """The laws of the game that are not every variant's own: DESIGN's clock, batch, precision and refusals."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,8 @@ from ganlab.gan import GAN
 from ganlab.record import NonFiniteError
 from ganlab.refused import Refused
 from ganlab.testing import Discriminator, Specks, assert_same, new, play, state
-from ganlab.variants import DRAGAN, R1GAN, R3GAN, WGAN, WGANGP, HingeGAN, NonSaturatingGAN, RelativisticGAN
+from ganlab.variants import DRAGAN, R1GAN, R3GAN, WGAN, WGANGP, HingeGAN, RelativisticGAN
 
-SHARED = (NonSaturatingGAN, WGANGP, R3GAN)
 COUPLED = {DRAGAN, RelativisticGAN}
 
 
@@ -117,38 +114,6 @@ def test_micro_batches_add_up_to_their_batch(variant: type[GAN]) -> None:
     distance = max(float((one[name] - other[name]).abs().max()) for name in weights)
     assert (distance > 1e-9) if variant in COUPLED else (distance <= 1e-12)
     assert ("ouples samples" in (variant.__doc__ or "")) == (variant in COUPLED)
-
-
-DISTRIBUTED = """
-import sys, torch
-sys.path.insert(0, {tests!r})
-from test_laws import SHARED, plain
-from ganlab.testing import Specks, play, state
-torch.set_num_threads(1)
-devices, batch_size, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-for variant in SHARED:
-    game = plain(variant, accumulation={accumulation})
-    strategy = "ddp_find_unused_parameters_true" if devices > 1 else "auto"
-    data = Specks(batch_size=batch_size)
-    trainer = play(game, data, steps=6, precision="64-true", devices=devices, strategy=strategy)
-    if trainer.is_global_zero:
-        torch.save(state(game), folder + "/" + variant.__name__ + ".pt")
-"""
-
-
-@pytest.mark.parametrize("accumulation", [1, 2])
-def test_two_processes_are_one_with_the_double_batch(tmp_path: Path, accumulation: int) -> None:
-    script = tmp_path / "run.py"
-    script.write_text(DISTRIBUTED.format(tests=str(Path(__file__).parent), accumulation=accumulation))
-    for devices, batch_size in ((1, 16), (2, 8)):
-        folder = tmp_path / str(devices)
-        folder.mkdir()
-        command = [sys.executable, "-W", "ignore", str(script), str(devices), str(batch_size), str(folder)]
-        subprocess.run(command, check=True, timeout=240, capture_output=True)
-    for variant in SHARED:
-        one, two = (torch.load(tmp_path / devices / f"{variant.__name__}.pt") for devices in "12")
-        for name in one:
-            assert torch.allclose(one[name], two[name], rtol=0, atol=1e-12), (variant.__name__, name)
 
 
 # The seams

@@ -12,13 +12,14 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ganlab.callbacks.preemption import Preemption
 from ganlab.data.pictures import quantise
 from ganlab.data.stream import Split, StreamData
 from ganlab.draws import seed_for
 from ganlab.gan import GAN
 from ganlab.metrics.extractors import Extractor
 from ganlab.metrics.panel import Batches, Panel, Reals, described
-from ganlab.metrics.processes import once, place, shares
+from ganlab.metrics.processes import agreed, once, place, shares
 from ganlab.metrics.reals import contracted, prepared
 from ganlab.refused import Refused
 
@@ -63,6 +64,14 @@ class Evaluation(Callback):
                 "An evaluation needs data of ganlab (StreamData), whose fingerprint its scores carry."
             )
 
+    def on_fit_start(self, trainer: Trainer, model: LightningModule) -> None:
+        """What was scored after the checkpoint that the run goes on from need not be scored again."""
+        path = Path(trainer.default_root_dir) / "scores.jsonl"
+        if trainer.ckpt_path and self.panel:
+            rows = path.read_text().splitlines() if trainer.is_global_zero and path.exists() else []
+            last = json.loads(rows[-1])["step"] if rows else -1
+            self._scored_at = agreed(max(self._scored_at, last))
+
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
         """What a run that was stopped after its step had not come to."""
         if trainer.global_step and self._due(trainer) and trainer.global_step != self._scored_at:
@@ -83,6 +92,12 @@ class Evaluation(Callback):
         if trainer.global_step != self._scored_at:
             self._evaluate(trainer, model, logs=False)
 
+    def on_fit_end(self, trainer: Trainer, model: LightningModule) -> None:
+        """Where a run was stopped in its last evaluation: no step is left that would make up for it."""
+        if trainer.global_step >= trainer.max_steps > 0 and trainer.global_step != self._scored_at:
+            model.to(trainer.strategy.root_device)
+            self._evaluate(trainer, model, logs=False)
+
     def on_validation_epoch_end(self, trainer: Trainer, model: LightningModule) -> None:
         if trainer.state.fn == "validate":
             self._evaluate(trainer, model)
@@ -96,15 +111,13 @@ class Evaluation(Callback):
     def _evaluate(self, trainer: Trainer, model: LightningModule, *, logs: bool = True) -> None:
         if not self.panel or cast(Any, trainer).fast_dev_run or not isinstance(model, GAN):
             return
-        self._scored_at = trainer.global_step
         data = _data(trainer)
         self.panel.extractor.to(model.device)
         reals = self._reals or self._prepare(trainer, data)
         with one_set_of_buffers(model):
-            fakes = self.panel.observe(
-                fake_batches(model, self.panel.samples, self.seed, raw=self.raw), self.panel.samples
-            )
-        panel = self.panel
+            blocks = fake_batches(model, self.panel.samples, self.seed, raw=self.raw)
+            fakes = self.panel.observe(interruptible(trainer, blocks, self.panel.samples), self.panel.samples)
+        panel, self._scored_at = self.panel, trainer.global_step
         values, reasons = once(lambda: panel.score(reals, fakes))
         validating = trainer.state.fn == "validate"  # Its own table shows the values.
         if logs:
@@ -135,6 +148,7 @@ class Evaluation(Callback):
         for logger in trainer.loggers:
             logger.log_hyperparams({"contract": found["contract"]})  # type: ignore[call-arg]
             logger.log_metrics({**known, "images": float(model.images_seen)}, step=trainer.global_step)
+            logger.save()
         if trainer.is_global_zero:
             with (Path(trainer.default_root_dir) / "scores.jsonl").open("a") as file:
                 file.write(json.dumps(at | found, allow_nan=False) + "\n")
@@ -158,6 +172,16 @@ def _data(trainer: Trainer) -> Any:
     return trainer.datamodule  # type: ignore[attr-defined]
 
 
+def interruptible(trainer: Trainer, batches: Batches, samples: int) -> Batches:
+    """Leaves off when the run is asked to stop: when it goes on, it makes up for the evaluation."""
+    preemptions = [each for each in cast(Any, trainer).callbacks if isinstance(each, Preemption)]
+    everyones = -(-samples // BLOCK) // trainer.world_size
+    for count, batch in enumerate(batches, 1):
+        yield batch
+        for preemption in preemptions if count <= everyones else ():
+            preemption.obey(trainer)
+
+
 @contextmanager
 def one_set_of_buffers(model: GAN) -> Iterator[None]:
     """The first process's, whose checkpoints are written: normalisation counts on each process alone."""
@@ -176,9 +200,14 @@ def one_set_of_buffers(model: GAN) -> Iterator[None]:
 
 
 def fake_batches(model: GAN, samples: int, seed: int, *, raw: bool = False) -> Batches:
-    """This process's share of the samples, as bytes or, on a plane, as points."""
-    for block in shares(-(-samples // BLOCK), 1):
-        start = int(block) * BLOCK
+    """This process's share of the samples, as bytes or, on a plane, as points.
+
+    One without a share makes a block that does not count, for it has to know what features look like.
+    """
+    blocks = [int(block) for block in shares(-(-samples // BLOCK), 1)]
+    for block in blocks or [0]:
+        start = block * BLOCK
         count = min(BLOCK, samples - start)
-        made = model.sample(BLOCK, seed=seed_for("evaluation", seed, int(block)), raw=raw)[:count]
-        yield start + torch.arange(count), quantise(made) if made.ndim == 4 else made.float()
+        made = model.sample(BLOCK, seed=seed_for("evaluation", seed, block), raw=raw)[:count]
+        index = start + torch.arange(count if blocks else 0)
+        yield index, quantise(made) if made.ndim == 4 else made.float()

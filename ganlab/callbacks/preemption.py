@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -71,7 +72,16 @@ class Preemption(Callback):
         if wish := self._agreement(trainer, self._wish):
             self._stop(trainer, wish)
 
-    def on_train_end(self, trainer: Trainer, model: LightningModule) -> None:
+    def obey(self, trainer: Trainer) -> None:
+        """Stop if any process was asked to; called by all of them at one place between steps."""
+        wish = self._wish
+        if trainer.world_size > 1:
+            strategy: Any = trainer.strategy
+            wish = int(strategy.reduce(torch.tensor(wish, device=strategy.root_device), reduce_op="max"))
+        if wish:
+            self._stop(trainer, wish)
+
+    def teardown(self, trainer: Trainer, model: LightningModule, stage: str) -> None:
         self._restore()
 
     def on_exception(self, trainer: Trainer, model: LightningModule, exception: BaseException) -> None:

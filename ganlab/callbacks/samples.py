@@ -37,6 +37,11 @@ class Samples(Callback):
         if trainer.global_step != self._drawn_at:
             self._draw(trainer, model)
 
+    def on_fit_end(self, trainer: Trainer, model: LightningModule) -> None:
+        """Where a run was stopped after its last step, and had none left to draw at."""
+        if trainer.global_step >= trainer.max_steps > 0 and trainer.global_step != self._drawn_at:
+            self._draw(trainer, model)
+
     def _draw(self, trainer: Trainer, model: LightningModule) -> None:
         self._drawn_at = trainer.global_step
         if not trainer.is_global_zero or not isinstance(model, GAN) or cast(Any, trainer).fast_dev_run:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ganlab.metrics import scores
 from ganlab.metrics.contract import short
-from ganlab.metrics.extractors import Extractor
+from ganlab.metrics.extractors import Extractor, Seen
 from ganlab.metrics.processes import place
 from ganlab.metrics.statistics import Features, Gaussian, Moments, Rows, frechet, half
 from ganlab.refused import Refused
@@ -181,6 +181,8 @@ class Panel:
         places = _places(kept, total)
         for index, images in watched(batches, total):
             seen = self.extractor(images)
+            if not len(index):
+                seen = Seen(seen.features[:0], None if seen.logits is None else seen.logits[:0])
             if moments is None:
                 moments = Moments(seen.features.shape[1]).to(seen.features.device)
             moments.update(seen.features)
