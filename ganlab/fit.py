@@ -49,6 +49,7 @@ class GanCLI(LightningCLI):
     opened: ClassVar[Path | None] = None
     folder: ClassVar[Path | None] = None
     resumed: ClassVar[resume.Resumed | None] = None
+    began: ClassVar[int] = 0
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         parser = Parser(**kwargs)
@@ -157,9 +158,12 @@ class GanCLI(LightningCLI):
         resume.refuse_differences(found, began, now)
         if settings.trainer.precision == "auto":
             settings.trainer.precision = began["trainer"]["precision"]
-        if found.checkpoint:
-            settings.ckpt_path = str(found.checkpoint)
+        self._go_on(found)
+
+    def _go_on(self, found: resume.Resumed) -> None:
         GanCLI.resumed = found
+        if found.checkpoint:
+            self.settings.ckpt_path = str(found.checkpoint)
 
     def _open_folder(self) -> None:
         settings = self.settings
@@ -170,10 +174,14 @@ class GanCLI(LightningCLI):
         else:
             folder = Path(os.environ.get(RUN_FOLDER, settings.runs))
         if _leads():
-            runs.claim(folder)
+            waited = runs.claim(folder)
+            if waited and self.resumed and not str(settings.resume).endswith(".ckpt"):
+                # Whoever had the run before has written since.
+                self._go_on(resume.named(str(folder)))
             if self.resumed:
                 path = self.resumed.checkpoint
-                runs.rewind(folder, checkpoint.step(path) if path else 0)
+                GanCLI.began = checkpoint.step(path) if path else 0
+                runs.rewind(folder, self.began)
             runs.write_config(folder, self.dumped())
             runs.write_environment(folder)
             # The other processes of this machine are started later and inherit it.
@@ -240,12 +248,9 @@ class GanCLI(LightningCLI):
 
     def after_fit(self) -> None:
         if _leads() and self.folder:
-            trainer = self.trainer
-            began = (
-                checkpoint.step(self.resumed.checkpoint) if self.resumed and self.resumed.checkpoint else 0
-            )
-            if began >= trainer.max_steps > 0:
-                print(f"It was done already, at step {began:,}: trainer.max_steps is {trainer.max_steps:,}.")
+            began, end = self.began, self.trainer.max_steps
+            if began >= end > 0:
+                print(f"It was done already, at step {began:,}: trainer.max_steps is {end:,}.")
             print(f"run folder: {self.folder}")
 
 
@@ -261,6 +266,7 @@ def main(arguments: list[str]) -> int:
     keep_freed_memory()
     quieten()
     GanCLI.opened = GanCLI.folder = GanCLI.resumed = None
+    GanCLI.began = 0
     arguments = resume.with_its_config(arguments)
     GanCLI.folders = user_code.find(Path(path) for path in config_files(arguments))
     try:

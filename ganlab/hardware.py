@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import resource
 import sys
 from pathlib import Path
 
@@ -53,6 +54,14 @@ def free_memory(device: torch.device) -> int:
         lines = dict(line.split(":", 1) for line in path.read_text().splitlines())
         return int(lines["MemAvailable"].split()[0]) * 1024
     return 0
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes that this process held at once: on an accelerator those of its tensors, else all."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def describe() -> dict[str, object]:

@@ -4,6 +4,7 @@ runs/<data>/<experiment>/<time>-seed<k>/
     config.yaml        repeats the run, given the data
     environment.json   versions, hardware, commit; of a run that was resumed, one for each start
     status.json        how far it is, and whether it still runs
+    clock.jsonl        seconds of training and peak memory over time
     metrics.csv        every term over time
     scores.jsonl       every evaluation, with its contract
     hparams.yaml       what the checkpoint rebuilds the game from, to read
@@ -70,8 +71,11 @@ def experiment_name(config: Path | None, variant: str) -> str:
     return config.resolve().parent.parent.name if config.name == "config.yaml" else config.stem
 
 
-def claim(folder: Path) -> None:
-    """Keep a run to this process until it ends, and clear away what killed ones left half-written."""
+def claim(folder: Path) -> bool:
+    """Keep a run to this process until it ends, and clear away what killed ones left half-written.
+
+    Returns whether it had to wait for another process.
+    """
     try:
         lock = (folder / ".lock").open("w")
     except OSError as error:
@@ -82,23 +86,23 @@ def claim(folder: Path) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for each in (folder, folder / "checkpoints"):
                 durable.sweep(each)
-            return
+            return waited > 0
         except BlockingIOError:
             # What a killed process left running lets go within seconds.
             time.sleep(waited < PATIENCE)
         except OSError:
-            return  # Some network folders know no locks.
+            return False  # Some network folders know no locks.
     raise Refused(f"Another process is training {folder} right now.")
 
 
 def rewind(folder: Path, step: int) -> None:
     """Forget what was recorded after the step that a run goes on from: it will be recorded again."""
     csv_logger.rewind(folder / "metrics.csv", step)
-    scores = folder / "scores.jsonl"
-    if scores.exists():
-        rows = [row for row in scores.read_text().splitlines(keepends=True) if row.endswith("\n")]
-        with durable.whole(scores) as made:
-            made.write_text("".join(row for row in rows if json.loads(row)["step"] <= step))
+    for name in ("scores.jsonl", "clock.jsonl"):
+        if (path := folder / name).exists():
+            rows = [row for row in path.read_text().splitlines(keepends=True) if row.endswith("\n")]
+            with durable.whole(path) as made:
+                made.write_text("".join(row for row in rows if json.loads(row)["step"] <= step))
 
 
 def write_config(folder: Path, text: str) -> None:

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.optim import Optimizer
 
+from ganlab.refused import Refused
+
 
 class TwoPlayers(DDPStrategy):
     """Average a side's gradients over the processes right before it steps, and no one else's.
@@ -33,6 +35,8 @@ class TwoPlayers(DDPStrategy):
         self, bucket_megabytes: float = 25.0, timeout: timedelta = timedelta(minutes=30), **lightning: Any
     ) -> None:
         super().__init__(timeout=timeout, **lightning)
+        if self._ddp_kwargs:
+            raise Refused(f"TwoPlayers wraps nothing, so it has no {', '.join(self._ddp_kwargs)}.")
         self.bucket_megabytes = bucket_megabytes
 
     def configure_ddp(self) -> None:

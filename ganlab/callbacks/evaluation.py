@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import nan
@@ -56,7 +57,9 @@ class Evaluation(Callback):
         self.every_n_steps, self.split, self.seed, self.raw = every_n_steps, split, seed, raw
         self.best: float | None = None
         self._reals: Reals | None = None
+        self._floor: dict[str, Any] = {}
         self._scored_at = -1
+        self._spent, self._since = 0.0, None  # type: float, float | None
 
     def setup(self, trainer: Trainer, model: LightningModule, stage: str) -> None:
         if self.panel and not isinstance(_data(trainer), StreamData):
@@ -102,6 +105,19 @@ class Evaluation(Callback):
         if trainer.state.fn == "validate":
             self._evaluate(trainer, model)
 
+    @property
+    def seconds(self) -> float:
+        """Spent on scoring, up to now."""
+        return self._spent + (time.monotonic() - self._since if self._since else 0.0)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        self._since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._spent, self._since = self.seconds, None
+
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "scored_at": self._scored_at}
 
@@ -111,6 +127,11 @@ class Evaluation(Callback):
     def _evaluate(self, trainer: Trainer, model: LightningModule, *, logs: bool = True) -> None:
         if not self.panel or cast(Any, trainer).fast_dev_run or not isinstance(model, GAN):
             return
+        with self._timed():
+            self._score(trainer, model, logs=logs)
+
+    def _score(self, trainer: Trainer, model: GAN, *, logs: bool) -> None:
+        assert self.panel
         data = _data(trainer)
         self.panel.extractor.to(model.device)
         reals = self._reals or self._prepare(trainer, data)
@@ -122,8 +143,8 @@ class Evaluation(Callback):
         validating = trainer.state.fn == "validate"  # Its own table shows the values.
         if logs:
             # For whoever monitors a score; the loggers get it below, whatever their cadence is.
-            told = {name: nan if value is None else value for name, value in values.items()}
-            model.log_dict(told, logger=validating)
+            watched = {name: nan if value is None else value for name, value in values.items()}
+            model.log_dict(watched, logger=validating)
         contract = contracted(
             self.panel, data, self.split, fakes="raw" if self.raw else "ema", seed=self.seed
         )
@@ -131,15 +152,17 @@ class Evaluation(Callback):
             shown = "" if validating else f"step {trainer.global_step:,}  {described(values)}  "
             print(f"{shown}({contract})")
         if not validating:
-            self._record(trainer, model, {"scores": values, "reasons": reasons, "contract": contract.plain()})
+            told = {"scores": values, "reasons": reasons, "floor": self._floor, "contract": contract.plain()}
+            self._record(trainer, model, told)
             self._keep_best(trainer, values)
 
     def _prepare(self, trainer: Trainer, data: StreamData) -> Reals:
         """The reals' statistics, and beside them what reals that were never trained on would score."""
         assert self.panel
-        self._reals, floor = prepared(self.panel, data, self.split)
-        if trainer.is_global_zero and floor:
-            print(f"real floor ({floor.pop('samples'):,} held-out images)  {described(floor)}")
+        self._reals, self._floor = prepared(self.panel, data, self.split)
+        if trainer.is_global_zero and self._floor:
+            shown = {name: value for name, value in self._floor.items() if name != "samples"}
+            print(f"real floor ({self._floor['samples']:,} held-out images)  {described(shown)}")
         return self._reals
 
     def _record(self, trainer: Trainer, model: GAN, found: dict[str, Any]) -> None:
