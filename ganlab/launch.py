@@ -20,7 +20,7 @@ from rich.live import Live
 
 from ganlab import runs, slurm, standing, user_code
 from ganlab.command import answered, quieten
-from ganlab.fit import GanCLI
+from ganlab.experiment import GanCLI
 from ganlab.refused import Refused
 
 LAUNCHES = "launches"  # within the folder of all runs

@@ -29,6 +29,7 @@ FREE = (
     "*.every_*",
     "checkpoints.*",
     "preemption.*",
+    "watchdog.*",
     "trainer.max_steps",
     "trainer.max_time",
     "trainer.min_*",
@@ -106,10 +107,12 @@ def automatic(place: Path, settings: dict[str, Any]) -> Resumed | None:
 
 def newest(folder: Path) -> Path | None:
     """The newest whole checkpoint of a run; what is damaged is told and passed over."""
-    for path in stored(folder / "checkpoints"):
+    kept = stored(folder / "checkpoints")
+    for path, before in zip(kept, [*kept[1:], None], strict=True):
         if not (reason := damage(path)):
             return path
-        print(f"ganlab: {path} is damaged: {reason}. Taking the one before it.", file=sys.stderr)
+        instead = "Taking the one before it" if before else "There is none before it: beginning at step 0"
+        print(f"ganlab: {path} is damaged: {reason}. {instead}.", file=sys.stderr)
     return None
 
 

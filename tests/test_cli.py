@@ -372,6 +372,7 @@ def test_a_runs_folder_is_named_for_data_experiment_time_and_seed(run: Path, hom
     assert re.fullmatch(r"\d{8}-\d{6}-seed0", run.name)
     assert time.time() - time.mktime(time.strptime(run.name[:15], "%Y%m%d-%H%M%S")) < 600
     wanted = {"config.yaml", "environment.json", "metrics.csv", "checkpoints", "samples", "status.json"}
+    wanted |= {"clock.jsonl", "verdict.json"}
     assert wanted <= {path.name for path in run.iterdir()} <= wanted | {"hparams.yaml", "code", ".lock"}
     assert {path.name for path in home.iterdir()} == {"small.yaml", "runs"}
 

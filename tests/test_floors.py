@@ -44,7 +44,17 @@ FLOORS = {
         "wandb_logger",
     },
     "runs": {"compare", "listing", "resume", "runs", "standing", "suggestions", "user_code"},
-    "doors": {"__main__", "cli", "command", "data_check", "evaluate", "fit", "launch", "verify_resume"},
+    "doors": {
+        "__main__",
+        "cli",
+        "command",
+        "data_check",
+        "evaluate",
+        "experiment",
+        "fit",
+        "launch",
+        "verify_resume",
+    },
 }
 LEVELS = {f"ganlab.{name}": level for level, names in enumerate(FLOORS.values()) for name in names}
 

@@ -5,6 +5,7 @@ from ganlab.callbacks.preflight import Preflight
 from ganlab.callbacks.progress import Progress
 from ganlab.callbacks.samples import Samples
 from ganlab.callbacks.status import Status
+from ganlab.callbacks.watchdog import Watchdog
 
 __all__ = [
     "Checkpoints",
@@ -15,4 +16,5 @@ __all__ = [
     "Progress",
     "Samples",
     "Status",
+    "Watchdog",
 ]

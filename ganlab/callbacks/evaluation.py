@@ -58,7 +58,8 @@ class Evaluation(Callback):
         self.best: float | None = None
         self._reals: Reals | None = None
         self._floor: dict[str, Any] = {}
-        self._scored_at = -1
+        self.scored_at = -1
+        self.values: dict[str, float | None] = {}
         self._spent, self._since = 0.0, None  # type: float, float | None
 
     def setup(self, trainer: Trainer, model: LightningModule, stage: str) -> None:
@@ -73,11 +74,11 @@ class Evaluation(Callback):
         if trainer.ckpt_path and self.panel:
             rows = path.read_text().splitlines() if trainer.is_global_zero and path.exists() else []
             last = json.loads(rows[-1])["step"] if rows else -1
-            self._scored_at = agreed(max(self._scored_at, last))
+            self.scored_at = agreed(max(self.scored_at, last))
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
         """What a run that was stopped after its step had not come to."""
-        if trainer.global_step and self._due(trainer) and trainer.global_step != self._scored_at:
+        if trainer.global_step and self._due(trainer) and trainer.global_step != self.scored_at:
             self._evaluate(trainer, model)
 
     def on_train_batch_end(
@@ -92,12 +93,12 @@ class Evaluation(Callback):
 
     def on_train_end(self, trainer: Trainer, model: LightningModule) -> None:
         """Where training was ended before its budget."""
-        if trainer.global_step != self._scored_at:
+        if trainer.global_step != self.scored_at:
             self._evaluate(trainer, model, logs=False)
 
     def on_fit_end(self, trainer: Trainer, model: LightningModule) -> None:
         """Where a run was stopped in its last evaluation: no step is left that would make up for it."""
-        if trainer.global_step >= trainer.max_steps > 0 and trainer.global_step != self._scored_at:
+        if trainer.global_step >= trainer.max_steps > 0 and trainer.global_step != self.scored_at:
             model.to(trainer.strategy.root_device)
             self._evaluate(trainer, model, logs=False)
 
@@ -119,10 +120,10 @@ class Evaluation(Callback):
             self._spent, self._since = self.seconds, None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "scored_at": self._scored_at}
+        return {"best": self.best, "scored_at": self.scored_at}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best, self._scored_at = state_dict["best"], state_dict["scored_at"]
+        self.best, self.scored_at = state_dict["best"], state_dict["scored_at"]
 
     def _evaluate(self, trainer: Trainer, model: LightningModule, *, logs: bool = True) -> None:
         if not self.panel or cast(Any, trainer).fast_dev_run or not isinstance(model, GAN):
@@ -138,8 +139,9 @@ class Evaluation(Callback):
         with one_set_of_buffers(model):
             blocks = fake_batches(model, self.panel.samples, self.seed, raw=self.raw)
             fakes = self.panel.observe(interruptible(trainer, blocks, self.panel.samples), self.panel.samples)
-        panel, self._scored_at = self.panel, trainer.global_step
+        panel, self.scored_at = self.panel, trainer.global_step
         values, reasons = once(lambda: panel.score(reals, fakes))
+        self.values = values
         validating = trainer.state.fn == "validate"  # Its own table shows the values.
         if logs:
             # For whoever monitors a score; the loggers get it below, whatever their cadence is.

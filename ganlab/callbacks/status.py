@@ -29,6 +29,7 @@ class Status(Callback):
     def __init__(self, every: float = 5.0, clock_every: float = 20.0) -> None:
         self.every, self.clock_every = every, clock_every
         self._rate = 0.0
+        self._began: float | None = None
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
         self._began = self._told = self._clocked = time.monotonic()
@@ -68,7 +69,8 @@ class Status(Callback):
 
     def _clock(self, trainer: Trainer, model: LightningModule) -> None:
         self._clocked = time.monotonic()
-        if not trainer.is_global_zero or cast(Any, trainer).fast_dev_run:
+        # An evaluation that is made up for saves its best before training has begun.
+        if self._began is None or not trainer.is_global_zero or cast(Any, trainer).fast_dev_run:
             return
         spent = self._clocked - self._began - (_scoring(trainer) - self._scoring)
         row = {

@@ -1,0 +1,259 @@
+"""A configuration becomes a game, data and a Trainer, in a run's folder."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import lightning.pytorch as pl
+import yaml
+from jsonargparse import ActionConfigFile, Namespace
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_only
+
+# Imported, a class is known by its bare name.
+from ganlab import checkpoint, data, metrics, networks, resume, runs, user_code, variants, wandb_logger  # noqa: F401
+from ganlab.callbacks import (
+    Checkpoints,
+    Evaluation,
+    Preemption,
+    Preflight,
+    Progress,
+    Samples,
+    Status,
+    Watchdog,
+)
+from ganlab.command import Parser
+from ganlab.csv_logger import Records
+from ganlab.gan import GAN
+from ganlab.hardware import best_precision
+from ganlab.recipe import accepted
+from ganlab.refused import Refused
+from ganlab.trainer import Trainer
+
+PLAYERS = ("generator", "discriminator")
+TOLD_BY_DATA = ("image_shape", "classes")
+RUN_FOLDER = "GANLAB_RUN_FOLDER"
+RESUME = "Go on with this run's folder or checkpoint; auto: with the newest run of the same settings."
+
+
+class GanCLI(LightningCLI):
+    """Joins the four choices: nobody types twice what one of them knows."""
+
+    folders: ClassVar[list[Path]] = []
+    opened: ClassVar[Path | None] = None
+    folder: ClassVar[Path | None] = None
+    resumed: ClassVar[resume.Resumed | None] = None
+    began: ClassVar[int] = 0
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        parser = Parser(**kwargs)
+        parser.add_argument(
+            "-c", "--config", action=ActionConfigFile, help="An experiment file, or several, merged in order."
+        )
+        return parser
+
+    @classmethod
+    def read(cls, arguments: list[str]) -> "GanCLI":
+        """Do what the arguments of a command say."""
+        return cls(
+            GAN,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            trainer_class=Trainer,
+            trainer_defaults={
+                "callbacks": [Preflight(), Progress(), Status()],
+                "enable_model_summary": False,
+            },
+            seed_everything_default=0,
+            save_config_callback=None,
+            auto_configure_optimizers=False,
+            args=arguments,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        hidden = {
+            "model",
+            "datamodule",
+            "train_dataloaders",
+            "val_dataloaders",
+            "dataloaders",
+            "weights_only",
+        }
+        return {"fit": hidden, "validate": hidden}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--runs", type=str, default="runs", help="The folder that collects all runs.")
+        parser.add_lightning_class_args(Samples, "samples")
+        parser.add_lightning_class_args(Evaluation, "evaluation")
+        parser.add_lightning_class_args(Checkpoints, "checkpoints")
+        parser.add_lightning_class_args(Preemption, "preemption")
+        parser.add_lightning_class_args(Watchdog, "watchdog")
+        parser.add_argument("--resume", type=str | None, help=RESUME)
+        parser.add_argument(
+            "--init_from", type=str | None, help="Begin a new run with the weights of this run or checkpoint."
+        )
+        parser.add_argument(
+            "--checkpoint_every",
+            type=int | None,
+            help="Short for checkpoints.every_n_steps, which it replaces.",
+        )
+        for player in PLAYERS:
+            for fact in TOLD_BY_DATA:
+                target = f"model.init_args.{player}.init_args.{fact}"
+                parser.link_arguments(f"data.{fact}", target, apply_on="instantiate")
+        latent = "init_args.latent_size"
+        parser.link_arguments(f"model.{latent}", f"model.init_args.generator.{latent}")
+        parser.link_arguments("seed_everything", "model.init_args.seed")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+
+    def before_instantiate_classes(self) -> None:
+        settings = self.settings
+        self.settle()
+        self._parser(self.subcommand).add_instantiator(self._build, GAN, prepend=True)
+        if self.subcommand == "fit" and settings.resume:
+            self._resume()
+        if settings.trainer.precision == "auto":
+            settings.trainer.precision = best_precision(settings.trainer.accelerator)
+        if self.subcommand == "fit" and not settings.trainer.fast_dev_run:
+            self._open_folder()
+
+    def settle(self) -> None:
+        """What a user may write in more than one way."""
+        settings = self.settings
+        # Lightning knows other words (last, best) and addresses elsewhere.
+        if (
+            (path := settings.ckpt_path)
+            and path.endswith(".ckpt")
+            and "://" not in path
+            and not Path(path).exists()
+        ):
+            raise Refused(f"There is no checkpoint {path} (ckpt_path).")
+        if settings.checkpoint_every is not None:
+            settings.checkpoints.every_n_steps, settings.checkpoint_every = settings.checkpoint_every, None
+
+    @property
+    def settings(self) -> Namespace:
+        return self.config[self.subcommand]
+
+    def _resume(self) -> None:
+        settings, now = self.settings, yaml.safe_load(self.dumped())
+        if settings.ckpt_path:
+            raise Refused("--resume names the checkpoint itself: leave out --ckpt_path.")
+        if settings.resume == resume.AUTO:
+            found = resume.automatic(self.place, now)
+            if not found:
+                if leads():
+                    print("No run with these settings has a whole checkpoint: this one begins anew.")
+                return
+        else:
+            found = resume.named(settings.resume)
+        began = yaml.safe_load((found.folder / "config.yaml").read_text())
+        resume.refuse_differences(found, began, now)
+        if settings.trainer.precision == "auto":
+            settings.trainer.precision = began["trainer"]["precision"]
+        self._go_on(found)
+
+    def _go_on(self, found: resume.Resumed) -> None:
+        GanCLI.resumed = found
+        if found.checkpoint:
+            self.settings.ckpt_path = str(found.checkpoint)
+
+    def _open_folder(self) -> None:
+        settings = self.settings
+        if self.resumed:
+            folder = self.resumed.folder
+        elif leads():
+            folder = GanCLI.opened = runs.create(self.place)
+        else:
+            folder = Path(os.environ.get(RUN_FOLDER, settings.runs))
+        if leads():
+            waited = runs.claim(folder)
+            if waited and self.resumed and not str(settings.resume).endswith(".ckpt"):
+                # Whoever had the run before has written since.
+                self._go_on(resume.named(str(folder)))
+            if self.resumed:
+                path = self.resumed.checkpoint
+                GanCLI.began = checkpoint.step(path) if path else 0
+                runs.rewind(folder, self.began)
+            runs.write_config(folder, self.dumped())
+            runs.write_environment(folder)
+            # The other processes of this machine are started later and inherit it.
+            os.environ[RUN_FOLDER] = str(folder)
+        GanCLI.folder = folder
+        settings.trainer.default_root_dir = str(folder)
+        experiment = (folder if self.resumed else self.place).resolve().parent.name
+        wandb_logger.prepare(settings.trainer, name=f"{experiment}-seed{settings.seed_everything}")
+
+    @cached_property
+    def place(self) -> Path:
+        """Where a new run has its folder."""
+        settings = self.settings
+        played_on, variant = (settings[part].class_path.rsplit(".", 1)[-1] for part in ("data", "model"))
+        files = [Path(str(path)) for path in settings.get("config") or []]
+        experiment = runs.experiment_name(files[-1] if files else None, variant)
+        seed = settings.seed_everything
+        return runs.place(Path(settings.runs), data=played_on, experiment=experiment, seed=seed)
+
+    def dumped(self) -> str:
+        """What repeats the run from its beginning."""
+        anew = self.settings.clone()
+        anew.resume = anew.ckpt_path = None
+        return self._parser(self.subcommand).dump(anew, skip_none=False)
+
+    def _build(
+        self, game: type[GAN], *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any
+    ) -> GAN:
+        """Give the game plain hyperparameters, in Lightning's form, that rebuild it without data."""
+        text = self._parser(self.subcommand).dump(self.settings, skip_link_targets=False, skip_none=False)
+        model = yaml.safe_load(text)["model"]
+        told = {target.rsplit(".", 1)[1]: value for target, value in applied_instantiation_links.items()}
+        for player in PLAYERS:
+            network = model["init_args"][player]
+            # What was linked is left out of the dump.
+            values = {**vars(self.settings.model.init_args[player].init_args), **told}
+            known = accepted(network["class_path"])
+            linked = {key: _plain(value) for key, value in values.items() if key in known}
+            network["init_args"] = {**linked, **network.get("init_args", {})}
+        built = game(*args, **kwargs)
+        instantiator = "lightning.pytorch.cli.instantiate_module"
+        path = {"_class_path": model["class_path"], "_instantiator": instantiator}
+        built.save_hyperparameters({**model["init_args"], **path})
+        return built
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        folder = self.settings.trainer.default_root_dir
+        chosen = self.config_init[self.subcommand].trainer.logger
+        if self.subcommand != "fit":
+            kwargs["logger"] = False
+        elif folder:
+            others = [] if chosen in (None, True, False) else chosen if isinstance(chosen, list) else [chosen]
+            kwargs["logger"] = [Records(Path(folder)), *others]
+        trainer = super().instantiate_trainer(**kwargs)
+        # What is about to be killed saves itself before anything else.
+        cast(Any, trainer).callbacks.sort(key=lambda callback: not isinstance(callback, Preemption))
+        return trainer
+
+    def before_fit(self) -> None:
+        if self.settings.init_from and not self.settings.ckpt_path:
+            checkpoint.begin_with(self.model, Path(self.settings.init_from))
+        if leads() and self.folder and not (self.folder / user_code.KEPT).exists():
+            user_code.keep(self.folders, self.folder)
+
+    def after_fit(self) -> None:
+        if leads() and self.folder:
+            began, end = self.began, self.trainer.max_steps
+            if began >= end > 0:
+                print(f"It was done already, at step {began:,}: trainer.max_steps is {end:,}.")
+            print(f"run folder: {self.folder}")
+
+
+def leads() -> bool:
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

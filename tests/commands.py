@@ -1,0 +1,235 @@
+"""The command in a process of its own, which can be killed: forked from one that has imported ganlab already,
+it starts in a second instead of eight.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_cli import COMMAND, Answer, here
+
+from ganlab import runs
+from ganlab.callbacks.checkpoints import stored
+from ganlab.gan import GAN
+
+BEGUN: list[Command] = []
+
+
+class Command:
+    """One that runs.
+
+    Args:
+        patch: Python that is executed before the command, to make happen what else is rare.
+    """
+
+    def __init__(self, *arguments: Any, folder: Path, patch: str = "", **environment: str) -> None:
+        self.folder, number = folder, len([*folder.glob(".told-*")]) // 2
+        self.files = [folder / f".told-{number}-{name}" for name in ("out", "err")]
+        environment = {**bare(folder), **environment}
+        told = ([str(argument) for argument in arguments], str(folder), environment, patch, *self.files)
+        with _environment(bare(folder)):
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload(["pytest", "commands", "ganlab.fit", "ganlab.data.digits"])
+            forkserver.ensure_running()
+            self.process = context.Process(target=_play, args=told)
+            self.process.start()
+        self.pid = self.process.pid
+        BEGUN.append(self)
+
+    @property
+    def err(self) -> str:
+        return self.files[1].read_text() if self.files[1].exists() else ""
+
+    @property
+    def runs(self) -> bool:
+        return self.process.is_alive()
+
+    def signal(self, number: int, *, group: bool = False) -> None:
+        assert self.runs, f"it is over already: {self.err}"
+        (os.killpg if group else os.kill)(self.pid, number)
+
+    def end(self, timeout: float = 60) -> Answer:
+        self.process.join(timeout)
+        assert not self.runs, f"it still runs after {timeout} s: {self.err}"
+        out, err = (path.read_text() for path in self.files)
+        return Answer(self.process.exitcode, out, err)
+
+    def until(self, happened: Callable[[], Any], timeout: float = 60) -> Any:
+        """What `happened` says once it says something."""
+        ends = time.monotonic() + timeout
+        while not (found := happened()):
+            assert self.runs, f"it ended before: {self.err}"
+            assert time.monotonic() < ends, f"that did not happen within {timeout} s: {self.err}"
+            time.sleep(0.005)
+        return found
+
+
+def end_all() -> None:
+    for command in BEGUN:
+        if command.runs:
+            os.killpg(command.pid, signal.SIGKILL)
+            command.process.join(10)
+    BEGUN.clear()
+
+
+def living() -> dict[int, int]:
+    """Each process's parent; those that are dead, but were not yet waited for, are left out."""
+    found = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent, *_ = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if state != "Z":
+            found[int(status.parent.name)] = int(parent)
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Its children, and theirs."""
+    parents, found = living(), [pid]
+    for parent in found:
+        found += [child for child, its in parents.items() if its == parent]
+    return found[1:]
+
+
+def bare(folder: Path) -> dict[str, str]:
+    """Without accounts and other runs' settings; this ganlab is the one found."""
+    import ganlab
+
+    foreign = ("GANLAB_", "WANDB_", "PL_", "PYTEST_", "SLURM_", "PYTHONWARNINGS")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    places = Path(__file__).parent, Path(ganlab.__file__).resolve().parents[1]
+    return kept | {
+        "HOME": str(folder),
+        "GANLAB_CACHE": str(folder / "cache"),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(map(str, places)),
+    }
+
+
+@contextmanager
+def _environment(wanted: dict[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _play(
+    arguments: list[str], folder: str, environment: dict[str, str], patch: str, out: Path, err: Path
+) -> None:
+    """In the new process."""
+    import atexit
+
+    # The platform's own, as it would be in a new interpreter.
+    multiprocessing.set_start_method(None, force=True)
+    # What a test signals to its whole group must not meet the tests.
+    os.setsid()
+    os.chdir(folder)
+    for number, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = [COMMAND, *arguments]
+    exec(patch, {})
+    from ganlab import cli
+
+    code = cli.main(arguments)
+    atexit._run_exitfuncs()
+    sys.exit(code)
+
+
+# What the tests of resumed runs share
+
+GAME = """\
+model:
+  class_path: R3GAN
+  init_args:
+    critic_steps: 2
+    latent_size: 4
+    instance_noise: 0.1
+    generator: {class_path: MLPGenerator, init_args: {hidden: [16]}}
+    discriminator: {class_path: MLPDiscriminator, init_args: {hidden: [16]}}
+data: {class_path: Digits, init_args: {size: 8, batch_size: 8}}
+trainer: {max_steps: 13, log_every_n_steps: 2, accelerator: cpu, precision: 32-true}
+samples: {every_n_steps: 20, count: 4}
+evaluation: {extractor: Pixels, samples: 40, every_n_steps: 5}
+checkpoints: {every_n_steps: 3, keep: 3}
+"""
+
+
+def begun(folder: Path) -> Path:
+    """The one run there is."""
+    (run,) = (path.parent for path in folder.glob("runs/*/*/*/config.yaml"))
+    return run
+
+
+def steps(run: Path) -> list[int]:
+    """Of its checkpoints, newest first."""
+    return [int(path.stem.removeprefix("step-")) for path in stored(run / "checkpoints")]
+
+
+def at(run: Path, step: int) -> Path:
+    return run / "checkpoints" / f"step-{step:09d}.ckpt"
+
+
+def leaves(tree: Any, name: str = "") -> dict[str, Any]:
+    branches = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else None
+    if branches is None:
+        return {name: tree}
+    return {k: v for key, below in branches for k, v in leaves(below, f"{name}/{key}").items()}
+
+
+def assert_same_end(one: Path, other: Path, what: str = "") -> None:
+    """Two runs have come to the same, to the last bit, and tell the same of how they got there."""
+    assert steps(one)[0] == steps(other)[0], what
+    found, wanted = (leaves(torch.load(at(run, steps(run)[0]), weights_only=True)) for run in (one, other))
+    assert found.keys() == wanted.keys(), what
+    different = [
+        name
+        for name, value in wanted.items()
+        if not (torch.equal(found[name], value) if isinstance(value, torch.Tensor) else found[name] == value)
+    ]
+    assert not different, (what, different)
+    for name in ("metrics.csv", "scores.jsonl"):
+        assert (one / name).read_text() == (other / name).read_text(), (what, name)
+
+
+def fit(*arguments: Any, folder: Path, **environment: str) -> Answer:
+    """Within this process."""
+    with _environment({**bare(folder), **environment}):
+        answer = here("fit", *arguments, folder=folder)
+    while runs._claimed:
+        runs._claimed.pop().close()
+    return answer
+
+
+@contextmanager
+def signalled(step: int, number: int = signal.SIGTERM) -> Iterator[None]:
+    """During a step within this process; after it the run is over."""
+    original = GAN.training_step
+
+    def training_step(game: GAN, *arguments: Any) -> None:
+        if game.global_step == step - 1:
+            os.kill(os.getpid(), number)
+        original(game, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GAN, "training_step", training_step)
+        yield
