@@ -233,8 +233,9 @@ class GanCLI(LightningCLI):
             others = [] if chosen in (None, True, False) else chosen if isinstance(chosen, list) else [chosen]
             kwargs["logger"] = [Records(Path(folder)), *others]
         trainer = super().instantiate_trainer(**kwargs)
-        # What is about to be killed saves itself before anything else.
-        cast(Any, trainer).callbacks.sort(key=lambda callback: not isinstance(callback, Preemption))
+        # What is about to be killed saves itself before anything else; the watchdog's state is part of it.
+        order = {Watchdog: 0, Preemption: 1}
+        cast(Any, trainer).callbacks.sort(key=lambda callback: order.get(type(callback), 2))
         return trainer
 
     def before_fit(self) -> None:

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.live import Live
 
 from ganlab import runs, slurm, standing, user_code
+from ganlab.callbacks.status import tell as tell_status
 from ganlab.command import answered, quieten
 from ganlab.experiment import GanCLI
 from ganlab.refused import Refused
@@ -243,4 +244,6 @@ def start(run: Path, turn: int, jobs: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "ganlab", "fit", "--resume", str(run)]
     with (run / "stdout.log").open("ab") as out, (run / "stderr.log").open("ab") as err:
         # In a session of its own, so that Ctrl-C meets it once, through this process.
-        return subprocess.Popen(command, stdout=out, stderr=err, env=told, start_new_session=True)
+        process = subprocess.Popen(command, stdout=out, stderr=err, env=told, start_new_session=True)
+    tell_status(run, "starting", pid=process.pid)
+    return process

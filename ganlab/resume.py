@@ -108,10 +108,11 @@ def automatic(place: Path, settings: dict[str, Any]) -> Resumed | None:
 def newest(folder: Path) -> Path | None:
     """The newest whole checkpoint of a run; what is damaged is told and passed over."""
     kept = stored(folder / "checkpoints")
-    for path, before in zip(kept, [*kept[1:], None], strict=True):
+    for path in kept:
         if not (reason := damage(path)):
             return path
-        instead = "Taking the one before it" if before else "There is none before it: beginning at step 0"
+        last = path == kept[-1]
+        instead = "There is none before it: beginning at step 0" if last else "Taking the one before it"
         print(f"ganlab: {path} is damaged: {reason}. {instead}.", file=sys.stderr)
     return None
 

@@ -73,7 +73,7 @@ def of(run: Path, queued: str | None = None) -> Standing:
         standing.state = "starting"
     elif standing.state == "preempted":
         standing.state, standing.detail = "stopped", f"go on with: ganlab fit --resume {run}"
-    elif standing.state == "running" and not _lives(told, queued):
+    elif standing.state in ("starting", "running") and not _lives(told, queued):
         standing.state, standing.detail = "failed", _last_words(run) or "it ended without a word"
     elif not standing.state:
         words = _last_words(run)

@@ -231,6 +231,8 @@ def stands(home: Path, told: dict[str, Any] | None, queued: str | None, err: str
         (None, "PENDING", "queued"),
         (None, "RUNNING", "starting"),
         (None, None, "queued"),
+        ({"state": "starting"}, None, "starting"),
+        ({"state": "starting", "pid": 2**22 + 1}, None, "failed"),
         ({"state": "running"}, "RUNNING", "running"),
         ({"state": "running"}, None, "running"),
         ({"state": "running", "host": "other"}, None, "running"),

@@ -162,12 +162,16 @@ def test_a_job_that_is_cancelled_stays_cancelled(signals: list[str], asked: Path
 
 
 def test_a_job_whose_time_is_nearly_over_stops_itself(asked: Path, straight: Path, tmp_path: Path) -> None:
-    end = str(int(time.time()) + 62)
-    command = reach(tmp_path, seconds=3, SLURM_JOB_ID="123", SLURM_JOB_END_TIME=end)
+    end = str(int(time.time()) + 30)
+    command = Command(
+        *("fit", "--config", write(tmp_path, GAME)),
+        folder=tmp_path,
+        **{"SLURM_JOB_ID": "123", "SLURM_JOB_END_TIME": end},
+    )
     answer = command.end()
     assert answer.code == 75, answer
     assert asked.read_text() == "requeue 123\n"
-    assert_goes_on(tmp_path, straight, stopped=7)
+    assert_goes_on(tmp_path, straight, stopped=1)
 
 
 def test_without_an_end_that_is_near_it_goes_on(asked: Path, straight: Path, tmp_path: Path) -> None:

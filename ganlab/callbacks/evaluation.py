@@ -120,10 +120,11 @@ class Evaluation(Callback):
             self._spent, self._since = self.seconds, None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "scored_at": self.scored_at}
+        return {"best": self.best, "scored_at": self.scored_at, "values": self.values}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.scored_at = state_dict["best"], state_dict["scored_at"]
+        self.values = state_dict["values"]
 
     def _evaluate(self, trainer: Trainer, model: LightningModule, *, logs: bool = True) -> None:
         if not self.panel or cast(Any, trainer).fast_dev_run or not isinstance(model, GAN):

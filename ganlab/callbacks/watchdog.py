@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from math import isfinite
 from pathlib import Path
 from statistics import median
@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from ganlab.callbacks.evaluation import Evaluation
+from ganlab.data.stream import StreamData
 from ganlab.draws import seed_for
 from ganlab.durable import whole
 from ganlab.gan import GAN
@@ -61,8 +62,8 @@ class Watchdog(Callback):
         self.scored_at = -1
 
     def state_dict(self) -> dict[str, Any]:
-        kept = {name: value for name, value in vars(self).items() if name not in SETTINGS}
-        return {**kept, "bests": {name: list(best) for name, best in self.bests.items()}}
+        bests = {name: list(best) for name, best in self.bests.items()}
+        return {name: getattr(self, name) for name in STATE} | {"bests": bests}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         bests = {name: (best[0], best[1]) for name, best in state_dict["bests"].items()}
@@ -71,48 +72,49 @@ class Watchdog(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, model: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        """Scores are seen a step late, so that those which are made up for are seen at the same."""
         game, step = cast(GAN, model), trainer.global_step
-        scores = self._new_scores(trainer)
-        if scores:
-            self._judge_scores(scores, game.images_seen)
-            if self.stop_after and self.counts["worse"] >= self.stop_after:
-                trainer.should_stop = True
-        if not trainer.is_global_zero:
-            return
-        if step % cast(Any, trainer).log_every_n_steps == 0:
-            self._judge_terms(game, trainer.callback_metrics)
-        if scores or step % self.every_n_steps == 0:
-            self._judge_samples(game, game.real(batch))
-        self._tell(trainer, game)
+        fresh = self._judge_scores(trainer, game)
+        if trainer.is_global_zero:
+            if step % cast(Any, trainer).log_every_n_steps == 0:
+                self._judge_terms(game, trainer.callback_metrics)
+            if fresh or step % self.every_n_steps == 0:
+                self._judge_samples(game, cast(Any, trainer).datamodule)
+            self._tell(trainer)
 
-    def on_train_end(self, trainer: Trainer, model: LightningModule) -> None:
+    def on_fit_end(self, trainer: Trainer, model: LightningModule) -> None:
+        self._judge_scores(trainer, cast(GAN, model))
         if trainer.is_global_zero and not cast(Any, trainer).fast_dev_run:
             self._write(Path(trainer.default_root_dir) / FILE)
 
     # What it sees
 
-    def _new_scores(self, trainer: Trainer) -> dict[str, tuple[float, str]]:
-        """With where better lies; the same on all processes."""
-        found: dict[str, tuple[float, str]] = {}
+    def _judge_scores(self, trainer: Trainer, game: GAN) -> bool:
+        """Whether there are new ones; they are the same on all processes, which stop together."""
+        worse = uncovered = fresh = False
         for each in cast(Any, trainer).callbacks:
-            if isinstance(each, Evaluation) and each.panel and each.scored_at > self.scored_at:
-                values = {name: each.values.get(name) for name in each.panel.directions}
-                found |= {n: (v, each.panel.directions[n]) for n, v in values.items() if v is not None}
-                self.scored_at = each.scored_at
-        return found
+            if not isinstance(each, Evaluation) or not each.panel or each.scored_at <= self.scored_at:
+                continue
+            self.scored_at, fresh = each.scored_at, True
+            for name, better in each.panel.directions.items():
+                if (value := each.values.get(name)) is not None:
+                    far, few = self._compare(name, value, better, each.scored_at * game.images_per_step)
+                    worse, uncovered = worse or far, uncovered or few
+        if fresh:
+            self._see("worse", worse, self.scored_at * game.images_per_step)
+            self._see("uncovered", uncovered, self.scored_at * game.images_per_step)
+            if self.stop_after and self.counts["worse"] >= self.stop_after:
+                trainer.should_stop = True
+        return fresh
 
-    def _judge_scores(self, scores: dict[str, tuple[float, str]], images: int) -> None:
-        worse = uncovered = False
-        for name, (value, better) in scores.items():
-            self.now[name] = value
-            best = self.bests.get(name, (value, images))[0]
-            off = value > self.stop_ratio * best if better == "min" else value < best / self.stop_ratio
-            worse |= off and best > 0
-            uncovered |= name.startswith(COVERING) and value < best / 2
-            if name not in self.bests or (value < best if better == "min" else value > best):
-                self.bests[name] = value, images
-        self._see("worse", worse, images)
-        self._see("uncovered", uncovered, images)
+    def _compare(self, name: str, value: float, better: str, images: int) -> tuple[bool, bool]:
+        """Whether a score is far off its best, and whether it counts far fewer modes."""
+        self.now[name] = value
+        best = self.bests.get(name, (value, images))[0]
+        if name not in self.bests or (value < best if better == "min" else value > best):
+            self.bests[name] = value, images
+        far = value > self.stop_ratio * best if better == "min" else value < best / self.stop_ratio
+        return far and best > 0, name.startswith(COVERING) and value < best / 2
 
     def _judge_terms(self, game: GAN, logged: Any) -> None:
         exploded = False
@@ -128,13 +130,11 @@ class Watchdog(Callback):
         won = loss is not None and chance > 0 and float(loss) < WON * chance
         self._see("won", won, game.images_seen)
 
-    def _judge_samples(self, game: GAN, reals: Any) -> None:
-        if not isinstance(reals, Tensor) or len(reals) < 2:
-            return
+    def _judge_samples(self, game: GAN, data: Any) -> None:
+        self.distance = self.distance or _distance_of_reals(game, data)
         if not self.distance:
-            self.distance = _mean_distance(reals[:SAMPLES])
-        samples = game.sample(SAMPLES, seed=seed_for("watchdog"))
-        diversity = _mean_distance(samples) / self.distance if self.distance else 1.0
+            return
+        diversity = _mean_distance(game.sample(SAMPLES, seed=seed_for("watchdog"))) / self.distance
         self._see("alike", diversity < ALIKE, game.images_seen)
         self._see("lost", diversity < LOST * self.diversity, game.images_seen)
         self.diversity = max(self.diversity, min(diversity, 1.0))
@@ -160,7 +160,7 @@ class Watchdog(Callback):
             score = f"; best {name} {best:.3g} at {_short(at)}, now {self.now[name]:.3g}"
         return f"collapsed at {_short(self.since[first])} images ({WORDS[first]}){score}"
 
-    def _tell(self, trainer: Trainer, game: GAN) -> None:
+    def _tell(self, trainer: Trainer) -> None:
         before, held = {alarm["symptom"] for alarm in self.alarms if not alarm["over"]}, set(self.symptoms())
         for symptom in [name for name in PATIENCE if name in held - before]:
             at = {"step": trainer.global_step, "images": self.since[symptom]}
@@ -178,7 +178,7 @@ class Watchdog(Callback):
             made.write_text(json.dumps(found, indent=2) + "\n")
 
 
-SETTINGS = ("every_n_steps", "stop_ratio", "stop_after")
+STATE = ("counts", "since", "terms", "now", "distance", "diversity", "alarms", "scored_at")
 
 
 def _chance(game: GAN) -> float:
@@ -187,6 +187,19 @@ def _chance(game: GAN) -> float:
         return 0.0
     nothing = torch.zeros(2)
     return float(game.loss.discriminator(nothing, nothing))
+
+
+def _distance_of_reals(game: GAN, data: Any) -> float:
+    """Of some that lie evenly spaced in their set; 0 where they are no tensors of numbers."""
+    if not isinstance(data, StreamData):
+        return 0.0
+    train = data.splits.train
+    places = torch.arange(SAMPLES)
+    if isinstance(train, Sized):
+        places = (places * len(train) // SAMPLES).unique()
+    images, *others = train[places]
+    reals = game.real((data.normalise(images), *others))
+    return _mean_distance(reals) if isinstance(reals, Tensor) and len(reals) > 1 else 0.0
 
 
 def _mean_distance(images: Tensor) -> float:
