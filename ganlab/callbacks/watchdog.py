@@ -26,8 +26,9 @@ WON = 0.02  # of the discriminator's loss where it knows nothing
 EXPLODED, LARGE = 100.0, 1000.0  # times its own median; below the latter no term has exploded
 COVERING = ("modes", "coverage")  # scores that count what is not lost yet
 REMEMBERED = 200  # values of a term
+RECENT, MOSTLY = 20, 0.8  # looks at the discriminator's loss, and the share of them that it has won
 # Looks, or for scores evaluations, after which a symptom is no accident.
-PATIENCE = {"alike": 3, "lost": 3, "won": 20, "exploded": 3, "uncovered": 2, "worse": 2}
+PATIENCE = {"alike": 3, "lost": 3, "won": 1, "exploded": 3, "uncovered": 2, "worse": 2}
 WORDS = {
     "alike": "the generator makes nearly one image",
     "lost": "samples differ less and less",
@@ -57,6 +58,7 @@ class Watchdog(Callback):
         self.terms: dict[str, list[float]] = {}
         self.bests: dict[str, tuple[float, int]] = {}  # with the images they were seen at
         self.now: dict[str, float] = {}
+        self.wins: list[bool] = []
         self.distance = self.diversity = 0.0
         self.alarms: list[dict[str, Any]] = []
         self.scored_at = -1
@@ -117,18 +119,21 @@ class Watchdog(Callback):
         return far and best > 0, name.startswith(COVERING) and value < best / 2
 
     def _judge_terms(self, game: GAN, logged: Any) -> None:
-        exploded = False
+        exploded, before = False, self.counts["exploded"] >= PATIENCE["exploded"]
         for name, value in ((name, float(value)) for name, value in logged.items()):
             if name in ("images", *self.now) or not isfinite(value):
                 continue
             seen = self.terms.setdefault(name, [])
-            exploded |= abs(value) > max(LARGE, EXPLODED * median(map(abs, seen)) if seen else LARGE)
+            # What has exploded is measured by nothing but that: its own past is no measure any more.
+            usual = 0.0 if before or not seen else median(map(abs, seen))
+            exploded |= abs(value) > max(LARGE, EXPLODED * usual)
             seen.append(value)
             del seen[:-REMEMBERED]
         self._see("exploded", exploded, game.images_seen)
         loss, chance = logged.get("discriminator"), _chance(game)
-        won = loss is not None and chance > 0 and float(loss) < WON * chance
-        self._see("won", won, game.images_seen)
+        if loss is not None and chance > 0:
+            self.wins = [*self.wins[1 - RECENT :], float(loss) < WON * chance]
+            self._see("won", sum(self.wins) >= MOSTLY * RECENT, game.images_seen)
 
     def _judge_samples(self, game: GAN, data: Any) -> None:
         self.distance = self.distance or _distance_of_reals(game, data)
@@ -151,7 +156,8 @@ class Watchdog(Callback):
 
     def verdict(self) -> str:
         if not (held := self.symptoms()):
-            return "healthy"
+            past = [f"{WORDS[alarm['symptom']]}, at {_short(alarm['images'])}" for alarm in self.alarms]
+            return f"healthy in the end, after {len(past)} alarms ({past[-1]})" if past else "healthy"
         first = min(held, key=self.since.__getitem__)
         name = next(iter(self.bests), None)
         score = ""
@@ -178,7 +184,7 @@ class Watchdog(Callback):
             made.write_text(json.dumps(found, indent=2) + "\n")
 
 
-STATE = ("counts", "since", "terms", "now", "distance", "diversity", "alarms", "scored_at")
+STATE = ("counts", "since", "terms", "wins", "now", "distance", "diversity", "alarms", "scored_at")
 
 
 def _chance(game: GAN) -> float:
