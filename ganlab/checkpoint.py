@@ -1,15 +1,17 @@
-"""From a checkpoint to the game that wrote it: no flags to repeat, no pickled code."""
+"""From a run, a checkpoint or an export to the game that was trained: no flags to repeat, no pickled code."""
 
 import sys
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
-from ganlab import networks, sealed, variants  # noqa: F401  (the classes that a checkpoint may name)
+from ganlab import exported, sealed, user_code
 from ganlab.callbacks.checkpoints import stored
 from ganlab.gan import GAN
 from ganlab.refused import Refused
+from ganlab.trust import rebuilt
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -18,7 +20,18 @@ def read(path: Path) -> dict[str, Any]:
         raise Refused(f"There is no checkpoint {path}.")
     if reason := sealed.damage(path):
         raise Refused(f"The checkpoint {path} is damaged: {reason}.\nTake another one beside it.")
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except UnpicklingError as error:
+        raise Refused(
+            f"{path} holds more than plain values and tensors: code would be run to read it, and was not."
+        ) from error
+    except (RuntimeError, EOFError, ValueError) as error:
+        raise Refused(f"{path} is no checkpoint: {str(error).splitlines()[0][:100]}") from error
+    plain = isinstance(held, dict) and isinstance(held.get("state_dict"), dict)
+    if not plain or not isinstance(held.get("global_step"), int):
+        raise Refused(f"{path} is no checkpoint of a run: it holds no state_dict or no global_step.")
+    return held
 
 
 def step(path: Path) -> int:
@@ -33,28 +46,54 @@ def begin_with(game: GAN, path: Path) -> None:
         raise Refused(f"{path} has no whole checkpoint to begin with (init_from).")
     weights, own = read(found[0])["state_dict"], game.state_dict()
     taken = {name: value for name, value in weights.items() if name != "skipped_steps"}
-    wrong = [n for n in own if n in taken and own[n].shape != taken[n].shape]
-    wrong += sorted((taken.keys() ^ own.keys()) - {"skipped_steps"})
-    if wrong:
+    if wrong := exported.unfit(
+        taken, {name: value for name, value in own.items() if name != "skipped_steps"}
+    ):
         raise Refused(
-            f"The weights of {found[0]} do not fit this game (init_from): {', '.join(wrong[:3])}"
-            f"{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}\nhave another shape or are not there."
+            f"The weights of {found[0]} do not fit this game (init_from): {wrong}\n"
+            "have another shape or are not there."
         )
     game.load_state_dict(taken, strict=False)
 
 
-def load(path: str | Path) -> GAN:
-    """Rebuild the game on the CPU.
+def chosen(path: Path) -> Path:
+    """The file or exported folder that is meant: of a run its best checkpoint by score, else its newest."""
+    path = path.expanduser()
+    if path.is_file() or exported.is_export(path):
+        return path
+    if not path.exists():
+        raise Refused(f"There is no {path}: give a run's folder, a checkpoint or an exported folder.")
+    folder = path / "checkpoints"
+    there = [each for each in (folder / "best.ckpt", *stored(folder)) if each.is_file()]
+    for each in there:
+        if not (reason := sealed.damage(each)):
+            return each
+        print(f"ganlab: {each} is damaged: {reason}. Taking another one.", file=sys.stderr)
+    what = "no whole checkpoint" if there else "neither checkpoints nor a generator.safetensors"
+    raise Refused(f"{path} holds {what}: give a run's folder, a checkpoint or an exported folder.")
+
+
+def load(path: str | Path, *, trust_code: bool = False) -> GAN:
+    """Rebuild the game on the CPU, from a run's folder, a checkpoint or an exported folder, and nothing else.
 
     Its variant and networks must be ganlab's or imported already: nothing else is run.
+
+    Args:
+        trust_code: Import and build whatever the file names, from the code that the run has kept or else
+            from Python's path. Only for what you would run as a program.
     """
-    told = read(Path(path)).get("hyper_parameters", {})
-    module, _, name = told.get("_class_path", "").rpartition(".")
-    variant = getattr(sys.modules.get(module), name, None) if module else None
-    if not (isinstance(variant, type) and issubclass(variant, GAN)):
-        raise Refused(
-            f"{path} holds {told.get('_class_path', 'a game built in Python')}, which is not imported here.\n"
-            "Import its module first; a game that was built in Python is rebuilt in Python:\n"
-            "MyGAN.load_from_checkpoint(path, generator=…, discriminator=…)."
-        )
-    return variant.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+    source = chosen(Path(path))
+    if source.is_dir():
+        return exported.load(source, trusted=trust_code)
+    if Path(path).is_dir():
+        print(f"ganlab: taking {source} (step {step(source):,})", file=sys.stderr)
+    run = source.resolve().parent.parent
+    kept = run / user_code.KEPT
+    if trust_code and (run / "config.yaml").is_file() and kept.is_dir() and str(kept) not in sys.path:
+        sys.path.insert(0, str(kept))
+    held = read(source)
+    told = held.get("hyper_parameters")
+    game = rebuilt(told if isinstance(told, dict) else {}, source, trusted=trust_code)
+    exported.take(game, held["state_dict"], source)
+    game.on_load_checkpoint(held)
+    return game

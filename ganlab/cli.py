@@ -11,10 +11,16 @@ COMMANDS = {
         "run the validation of a checkpoint: --config RUN/config.yaml --ckpt_path FILE",
     ),
     "evaluate": ("ganlab.evaluate", "the scores of a run, a checkpoint or a folder of images [--json]"),
+    "sample": (
+        "ganlab.generate",
+        "draw from a run, a checkpoint or an export: --out grid.png, folder/, x.npz, walk.gif",
+    ),
+    "export": ("ganlab.generate", "a run's generator as safetensors and JSON for others: --out FOLDER"),
     "data": (
         "ganlab.data_check",
         "look at a data set: ganlab data check CatsVsDogs --root FOLDER",
     ),
+    "compare": ("ganlab.compare", "runs against runs, with error bars: a table and report.html [--json]"),
     "launch": ("ganlab.launch", "experiments x seeds as one SLURM array job, or --local; --status FOLDER"),
     "verify-resume": ("ganlab.verify_resume", "prove that a killed run of yours goes on bit for bit"),
     "list": ("ganlab.listing", "the variants, networks, data and experiments there are [--json]"),

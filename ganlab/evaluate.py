@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +21,7 @@ from torch import Tensor
 # Imported, a class is known by its bare name.
 from ganlab import data, metrics, user_code  # noqa: F401
 from ganlab.callbacks.evaluation import fake_batches
-from ganlab.checkpoint import load
+from ganlab.checkpoint import load, read
 from ganlab.command import Parser, answered, quieten
 from ganlab.data.archive import is_picture, opened
 from ganlab.data.cache import Pictures
@@ -35,7 +34,6 @@ from ganlab.metrics.extractors import Extractor
 from ganlab.metrics.panel import TABLE, Batches, Panel, Reals
 from ganlab.metrics.processes import shares
 from ganlab.metrics.reals import contracted, prepared, statistics
-from ganlab.recipe import named
 from ganlab.refused import Refused
 
 BATCH = 100
@@ -67,6 +65,9 @@ def _parse(arguments: list[str]) -> Any:
     parser.add_argument("--split", type=Literal["train", "held_out", "test"], default="train")
     parser.add_argument("--seed", type=int, default=0, help="of the samples")
     parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
+    parser.add_argument(
+        "--trust_code", action="store_true", help="import what a checkpoint names; a run is trusted anyway"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser.parse_args(arguments)
 
@@ -89,12 +90,13 @@ def evaluate(chosen: Any) -> dict[str, Any]:
         batches: Batches = given.batches()
     else:
         assert checkpoint
-        batches = fake_batches(_loaded(checkpoint), panel.samples, chosen.seed, raw=chosen.raw)
+        batches = fake_batches(
+            _loaded(checkpoint, trusted=chosen.trust_code), panel.samples, chosen.seed, raw=chosen.raw
+        )
     values, reasons = panel.score(reals, panel.observe(batches, panel.samples))
     found = {"scores": values, "reasons": reasons, "contract": contract.plain()}
     if run and checkpoint:
-        told = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        line = {"step": told["global_step"], "checkpoint": checkpoint.name, **found}
+        line = {"step": read(checkpoint)["global_step"], "checkpoint": checkpoint.name, **found}
         with (run / "scores.jsonl").open("a") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
     return found | {"floor": floor, "says": str(contract)}
@@ -117,14 +119,11 @@ def _checkpoint(what: Path) -> Path | None:
     return found[-1]
 
 
-def _loaded(checkpoint: Path) -> GAN:
+def _loaded(checkpoint: Path, *, trusted: bool) -> GAN:
+    """A run is trusted as `fit --resume` trusts it: its configuration names the data, which are code, too."""
     run = _run_of(checkpoint)
     user_code.find([run / "config.yaml"] if run else [])
-    told = torch.load(checkpoint, map_location="cpu", weights_only=True).get("hyper_parameters", {})
-    if path := told.get("_class_path"):
-        with suppress(ImportError, AttributeError):  # load() says what is missing.
-            named(path)
-    game = load(checkpoint)
+    game = load(checkpoint, trust_code=trusted or run is not None)
     return game.to("cuda") if torch.cuda.is_available() else game
 
 

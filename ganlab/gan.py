@@ -280,14 +280,20 @@ class GAN(LightningModule):
             lambda first: self.trainer.strategy.reduce(first, reduce_op="min"), forgiving=self._scaled
         )
 
-    @torch.no_grad()
-    def sample(self, count: int, *, seed: int, raw: bool = False) -> Tensor:
+    def sample(self, count: int, *, seed: int, raw: bool = False, condition: Any = None) -> Tensor:
         """Images of latents that follow from the seed alone, by the average or, `raw`, by the generator."""
+        return self.made(self.latents(count, seed=seed), raw=raw, condition=condition)
+
+    def latents(self, count: int, *, seed: int) -> Tensor:
+        dtype = cast(torch.dtype, self.dtype)
+        return self.latent(Draws(seed, count, device=self.device, dtype=dtype, drawn_on="cpu"))
+
+    @torch.no_grad()
+    def made(self, latent: Tensor, *, raw: bool = False, condition: Any = None) -> Any:
         network = self.generator if raw else self.ema
         training = network.training
         network.eval()
-        draws = Draws(seed, count, device=self.device, dtype=cast(torch.dtype, self.dtype), drawn_on="cpu")
-        images = self.fake(network, self.latent(draws), None)
+        images = self.fake(network, latent, condition)
         network.train(training)
         return images
 

@@ -21,7 +21,7 @@ def _start(path: Path) -> tuple[str, list[dict[str, Any]]]:
     from wandb.proto import wandb_internal_pb2
 
     name, rows = "", []
-    for content in _records(path.read_bytes()):
+    for content in records(path.read_bytes()):
         record = cast(Any, wandb_internal_pb2).Record()
         record.ParseFromString(content)
         if record.HasField("run"):
@@ -34,7 +34,7 @@ def _start(path: Path) -> tuple[str, list[dict[str, Any]]]:
     return name, rows
 
 
-def _records(content: bytes) -> Iterator[bytes]:
+def records(content: bytes) -> Iterator[bytes]:
     place, whole = HEADER, b""  # The file begins with a header of the same size.
     while place + HEADER <= len(content):
         if (left := BLOCK - place % BLOCK) < HEADER:

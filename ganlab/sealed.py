@@ -11,6 +11,7 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -37,7 +38,12 @@ class Sealed(TorchCheckpointIO):
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None) -> Any:
         if not _remote(path) and (reason := damage(Path(path))):
             raise Refused(f"The checkpoint {path} is damaged: {reason}.\nTake the one before it.")
-        return super().load_checkpoint(path, map_location, True if weights_only is None else weights_only)
+        try:
+            return super().load_checkpoint(path, map_location, True if weights_only is None else weights_only)
+        except UnpicklingError as error:
+            raise Refused(
+                f"{path} holds more than plain values and tensors: code would be run to read it, and was not."
+            ) from error
 
 
 def write(path: Path, checkpoint: dict[str, Any]) -> None:

@@ -73,7 +73,7 @@ def prepare(trainer: Any, *, name: str) -> None:
             arguments.save_dir = trainer.default_root_dir
             logger.class_path = f"{__name__}.{SteadyWandbLogger.__name__}"
             arguments.id = arguments.id or _id(Path(trainer.default_root_dir))
-        if "WANDB_MODE" not in os.environ and (reason := _unreachable()):
+        if "WANDB_MODE" not in os.environ and (reason := unreachable()):
             os.environ["WANDB_MODE"] = "offline"
             later = f"wandb sync {trainer.default_root_dir}/wandb/offline-run-*"
             print(f"Weights & Biases works offline: {reason}. Later: {later}")
@@ -87,7 +87,7 @@ def _id(folder: Path) -> str:
     return told["id"]
 
 
-def _unreachable() -> str | None:
+def unreachable() -> str | None:
     server = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
     host, port = server.hostname or "", server.port or (80 if server.scheme == "http" else 443)
     netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()

@@ -176,7 +176,9 @@ class Evaluation(Callback):
             logger.log_metrics({**known, "images": float(model.images_seen)}, step=trainer.global_step)
             logger.save()
         if trainer.is_global_zero:
-            with (Path(trainer.default_root_dir) / "scores.jsonl").open("a") as file:
+            folder = Path(trainer.default_root_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / "scores.jsonl").open("a") as file:
                 file.write(json.dumps(at | found, allow_nan=False) + "\n")
 
     def _keep_best(self, trainer: Trainer, values: dict[str, float | None]) -> None:

@@ -53,5 +53,5 @@ class Samples(Callback):
             return
         picture = data.picture(samples) if isinstance(data, StreamData) else grid(samples)
         folder = Path(trainer.default_root_dir) / "samples"
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         picture.save(folder / f"step-{trainer.global_step:09d}.png")

@@ -2,144 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from math import isfinite, nan
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from ganlab.metrics import scores
 from ganlab.metrics.contract import short
 from ganlab.metrics.extractors import Extractor, Seen
 from ganlab.metrics.processes import place
-from ganlab.metrics.statistics import Features, Gaussian, Moments, Rows, frechet, half
+from ganlab.metrics.statistics import Features, Gaussian, Moments
+from ganlab.metrics.table import TABLE, Better, Observed, Pair, Reals
 from ganlab.refused import Refused
 
 LONG = 5000  # samples
 
 Batches = Iterable[tuple[Tensor, Tensor]]
-Modes = Callable[[Tensor, Tensor | None], Mapping[str, float]]
-
-
-class Observed(NamedTuple):
-    """What one pass leaves: of all samples the moments, and of those kept their features."""
-
-    moments: Gaussian
-    rows: Rows | None
-
-
-@dataclass
-class Reals:
-    """What fakes are measured against; `half` is that of the covariance."""
-
-    moments: Gaussian
-    rows: Rows | None
-    half: Tensor
-    modes: Modes | None = None
-
-    @classmethod
-    def of(cls, seen: Observed) -> Reals:
-        # Laid out as the cache gives it back: otherwise the last bits of scores would tell the two apart.
-        return cls(seen.moments, seen.rows, half(seen.moments.covariance).contiguous())
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Both sides, with what two scores share."""
-
-    real: Reals
-    fake: Observed
-
-    @cached_property
-    def features(self) -> tuple[Tensor, Tensor]:
-        return _kept(self.real).features, _kept(self.fake).features
-
-    @cached_property
-    def overlap(self) -> scores.Overlap:
-        return scores.overlap(*self.features)
-
-
-class Score(NamedTuple):
-    """A row of the table: which numbers it gives, what it needs, and where better lies.
-
-    Attributes:
-        names: With {n} for the number of samples.
-        needs: The moments alone, the features of each sample, or logits as well.
-    """
-
-    names: tuple[str, ...]
-    needs: Literal["moments", "features", "logits"]
-    better: Literal["min", "max"]
-    compute: Callable[[Pair], Sequence[float]]
-
-
-def _kept(seen: Observed | Reals) -> Rows:
-    assert seen.rows is not None
-    return seen.rows
-
-
-def _logits(seen: Observed | Reals) -> Tensor:
-    logits = _kept(seen).logits
-    assert logits is not None
-    return logits
-
-
-def _fid(pair: Pair) -> Sequence[float]:
-    return [frechet(pair.real.moments, pair.fake.moments, pair.real.half)]
-
-
-def _inception_score(pair: Pair) -> Sequence[float]:
-    return scores.inception_score(_logits(pair.fake))
-
-
-def _kid(pair: Pair) -> Sequence[float]:
-    size = min(1000, *map(len, pair.features))
-    return [*scores.kid_subsets(*pair.features, size=size), scores.kid_full(*pair.features)]
-
-
-def _precision_recall(pair: Pair) -> Sequence[float]:
-    return pair.overlap.precision, pair.overlap.recall
-
-
-def _density_coverage(pair: Pair) -> Sequence[float]:
-    return pair.overlap.density, pair.overlap.coverage
-
-
-def _fid_infinity(pair: Pair) -> Sequence[float]:
-    _, fakes = pair.features
-    least = min(5000, len(fakes) // 2)
-    return [scores.fid_infinity(pair.real.moments, fakes, pair.real.half, least=least)]
-
-
-def _classes(pair: Pair) -> Sequence[float]:
-    classes = _logits(pair.real).shape[1]
-    counts = (scores.class_histogram(_logits(seen).argmax(1), classes) for seen in (pair.fake, pair.real))
-    return [scores.total_variation(*counts)]
-
-
-def _modes(pair: Pair) -> Sequence[float]:
-    if pair.real.modes is None:
-        raise Refused("The score modes is known of data whose modes are: Gaussians and StackedMNIST.")
-    kept = _kept(pair.fake)
-    found = pair.real.modes(kept.features, kept.logits)
-    return [found["covered"], found["well_covered"], found.get("high_quality", nan), found["kl"]]
-
-
-TABLE = {
-    "fid": Score(("fid{n}",), "moments", "min", _fid),
-    "is": Score(("is{n}", "is{n}_std"), "logits", "max", _inception_score),
-    "kid": Score(("kid{n}", "kid{n}_std", "kid{n}_full"), "features", "min", _kid),
-    "precision_recall": Score(("precision{n}_k3", "recall{n}_k3"), "features", "max", _precision_recall),
-    "density_coverage": Score(("density{n}_k5", "coverage{n}_k5"), "features", "max", _density_coverage),
-    "fid_infinity": Score(("fid_infinity{n}",), "features", "min", _fid_infinity),
-    "classes": Score(("class_distance{n}",), "logits", "min", _classes),
-    "modes": Score(("modes{n}", "full_modes{n}", "high_quality{n}", "mode_kl{n}"), "features", "max", _modes),
-}
 
 
 @dataclass(frozen=True)
@@ -163,12 +45,13 @@ class Panel:
 
     def names(self, score: str) -> list[str]:
         n = short(self.samples)
-        return [name.format(n=n) + self.extractor.suffix for name in TABLE[score].names]
+        return [value.name.format(n=n) + self.extractor.suffix for value in TABLE[score].values]
 
     @property
-    def directions(self) -> dict[str, Literal["min", "max"]]:
+    def directions(self) -> dict[str, Better]:
         """Of the first name of each score, where better lies."""
-        return {self.names(score)[0]: TABLE[score].better for score in self.chosen}
+        found = {self.names(score)[0]: TABLE[score].values[0].better for score in self.chosen}
+        return {name: better for name, better in found.items() if better}
 
     def observe(self, batches: Batches, total: int, *, kept: Tensor | None = None) -> Observed:
         """One pass over this process's share of samples, each told with its index.
@@ -217,7 +100,7 @@ class Panel:
                 raise Refused(
                     f"The score {score} needs classes, which {type(self.extractor).__name__} does not name."
                 )
-            found = [nan] * len(row.names) if flaw else row.compute(pair)
+            found = [nan] * len(row.values) if flaw else row.compute(pair)
             for name, value in zip(self.names(score), found, strict=True):
                 values[name] = float(value) if isfinite(value) else None
                 if values[name] is None:

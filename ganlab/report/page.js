@@ -1,0 +1,123 @@
+"use strict";
+const root = document.documentElement;
+const all = (what, within = document) => [...within.querySelectorAll(what)];
+root.classList.add("script");
+
+// Theme: as the system has it, until the reader chooses.
+const button = document.getElementById("theme");
+const system = matchMedia("(prefers-color-scheme: dark)");
+const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+const name = () => (button.textContent = dark() ? "Light" : "Dark");
+button.addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; name(); });
+system.addEventListener("change", name);
+name();
+
+// Sorting: what has no value stays last, whichever way.
+const value = (row, column, kind) => {
+  const told = row.cells[column].dataset.v;
+  return kind === "text" ? told : told === "" ? null : Number(told);
+};
+const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b, undefined, { numeric: true }) : a - b);
+for (const table of all("table.sortable")) {
+  const heads = all("thead th", table);
+  heads.forEach((head, column) => head.querySelector("button")?.addEventListener("click", () => {
+    const up = head.getAttribute("aria-sort") !== "ascending";
+    heads.forEach((each) => each.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", up ? "ascending" : "descending");
+    const rows = [...table.tBodies[0].rows].map((row) => [value(row, column, head.dataset.kind), row]);
+    rows.sort(([a], [b]) => (a === null ? 1 : 0) - (b === null ? 1 : 0) || (a === null ? 0 : up ? compare(a, b) : compare(b, a)));
+    table.tBodies[0].append(...rows.map(([, row]) => row));
+  }));
+}
+
+// One slider moves all groups' samples to the same moment.
+const frames = all(".frames");
+const show = (stop) => frames.forEach((each) => {
+  const pictures = [...each.children];
+  const now = pictures.filter((picture) => Number(picture.dataset.from) <= stop).pop() || pictures[0];
+  pictures.forEach((picture) => picture.classList.toggle("now", picture === now));
+  all(".at", each.parentElement).forEach((at) => (at.textContent = now ? now.dataset.told : ""));
+});
+const slider = document.getElementById("moment");
+if (slider) {
+  const told = slider.parentElement.dataset.told.split("\t");
+  const move = () => {
+    show(Number(slider.value));
+    document.getElementById("moment-told").textContent = told[slider.value];
+    slider.setAttribute("aria-valuetext", told[slider.value]);
+  };
+  slider.addEventListener("input", move);
+  move();
+} else show(Infinity);
+
+// A legend hides a group in all plots.
+const legends = all(".legend button");
+legends.forEach((each) => each.addEventListener("click", () => {
+  const hidden = each.getAttribute("aria-pressed") === "true";
+  const group = each.dataset.group;
+  legends.filter((other) => other.dataset.group === group).forEach((other) => other.setAttribute("aria-pressed", String(!hidden)));
+  all(`.series[data-group="${group}"]`).forEach((series) => series.classList.toggle("off", hidden));
+}));
+
+// Pointed at there, it stands out.
+const emphasise = (group) => all(".series").forEach((series) =>
+  series.classList.toggle("faint", group !== null && series.dataset.group !== group));
+for (const each of legends) {
+  each.addEventListener("pointerenter", () => emphasise(each.dataset.group));
+  each.addEventListener("pointerleave", () => emphasise(null));
+  each.addEventListener("focus", () => each.matches(":focus-visible") && emphasise(each.dataset.group));
+  each.addEventListener("blur", () => emphasise(null));
+}
+
+// Values beside the pointer: of each group the nearest, where they are many those nearest to the pointer.
+const box = document.getElementById("told");
+const signs = new Map(legends.map((each) => [each.dataset.group, each]));
+const MOST = 8;
+const part = (name, text, kind = "") => Object.assign(document.createElement(name), { textContent: text, className: kind });
+for (const chart of all(".chart")) {
+  const dots = all("[data-told]", chart).map((dot) => {
+    const { x, y, width, height } = dot.getBBox();
+    const [place, value, range] = dot.dataset.told.split("\t");
+    return { group: dot.parentElement.dataset.group, x: x + width / 2, y: y + height / 2, place, value, range };
+  });
+  if (!dots.length) continue;
+  chart.addEventListener("pointermove", (event) => {
+    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(chart.getScreenCTM().inverse());
+    const away = (dot) => Math.abs(dot.x - at.x);
+    const nearest = new Map();
+    for (const dot of dots) {
+      if (signs.get(dot.group)?.getAttribute("aria-pressed") === "false") continue;
+      if (!nearest.has(dot.group) || away(dot) < away(nearest.get(dot.group))) nearest.set(dot.group, dot);
+    }
+    const reach = Math.min(...[...nearest.values()].map(away)) + 12;
+    const close = [...nearest.values()].filter((dot) => away(dot) <= reach)
+      .sort((a, b) => Math.abs(a.y - at.y) - Math.abs(b.y - at.y)).slice(0, MOST).sort((a, b) => a.y - b.y);
+    box.hidden = !close.length;
+    if (box.hidden) return;
+    const same = close.every((dot) => dot.place === close[0].place);
+    box.replaceChildren(...(same ? [part("span", close[0].place, "place")] : []), ...close.flatMap((dot) => [
+      signs.get(dot.group).firstElementChild.cloneNode(true),
+      part("span", signs.get(dot.group).textContent + (same ? "" : `, ${dot.place}`)),
+      part("b", dot.value),
+      part("span", dot.range, "range"),
+    ]));
+    const { width, height } = box.getBoundingClientRect();
+    const left = event.clientX + 18 + width < innerWidth ? event.clientX + 18 : event.clientX - width - 18;
+    box.style.left = `${Math.max(8, left)}px`;
+    box.style.top = `${Math.max(8, Math.min(event.clientY - height / 2, innerHeight - height - 8))}px`;
+  });
+  chart.addEventListener("pointerleave", () => (box.hidden = true));
+}
+
+// Copying, also from a file where the newer way may be forbidden.
+all(".copy").forEach((each) => each.addEventListener("click", async () => {
+  const from = each.closest(".command").querySelector("pre");
+  try {
+    await navigator.clipboard.writeText(from.textContent.trim());
+  } catch {
+    getSelection().selectAllChildren(from);
+    document.execCommand("copy");
+  }
+  each.textContent = "Copied";
+  setTimeout(() => (each.textContent = "Copy"), 1500);
+}));

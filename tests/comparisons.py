@@ -1,0 +1,109 @@
+"""Comparisons of runs that never were, with what a report shows of them."""
+
+from math import exp
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from ganlab.comparison import Comparison, Row, Table
+from ganlab.data.digits import Digits
+from ganlab.data.pictures import grid
+from ganlab.results import Group, Run, Scored
+
+STEPS = (100, 200, 300, 400)
+BATCH = 64
+TERMS = ("discriminator", "generator", "r1")
+
+
+def contract(name: str = "digits") -> dict[str, Any]:
+    return {
+        "hash": (name * 64)[:64],
+        "extractor": {"name": name, "sha256": "x", "dtype": "float32", "resize": ""},
+        "data": {"class": "Digits", "split": "train", "fingerprint": "x"},
+        "reals": 1497,
+        "samples": 10_000,
+        "fakes": "ema",
+        "seed": 0,
+        "quantiser": "8 bits",
+        "version": 1,
+    }
+
+
+def run(root: Path, experiment: str, number: int, seed: int) -> Run:
+    folder = root / f"group{number}" / f"20260101-000000-seed{seed}"
+    (folder / "samples").mkdir(parents=True)
+    told = {"data": {"class_path": "ganlab.data.Digits", "init_args": {"size": 16}}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(told))
+    noise = np.random.default_rng([number, seed])
+    return Run(
+        source=str(folder),
+        folder=folder,
+        data="digits",
+        experiment=experiment,
+        seed=seed,
+        settings={},
+        state="done",
+        max_steps=STEPS[-1],
+        step=STEPS[-1],
+        images=STEPS[-1] * BATCH,
+        seconds=400.0,
+        images_per_second=640.0,
+        peak_memory=10**9,
+        hardware="a CPU",
+        command=f"ganlab fit --config {experiment}.yaml --seed_everything {seed}",
+        evaluations=[
+            Scored(s, s * BATCH, float(s), {"fid10k_digits": _score(number, s, noise)}, {}, {}, contract())
+            for s in STEPS
+        ],
+        terms={name: [(x * 64.0, float(noise.normal())) for x in range(0, 400, 5)] for name in TERMS},
+    )
+
+
+def _score(number: int, step: int, noise: np.random.Generator) -> float:
+    return float((2 + number) * (1 + 5 * exp(-step / 100)) * exp(noise.normal(0, 0.05)))
+
+
+def draw(made: Run, *, memorised: bool = False) -> None:
+    """A sheet at each step, of training images or of noise, another for each group and step."""
+    assert made.folder
+    train: Any = Digits(size=16).splits.train
+    for step in STEPS:
+        seed = sum(made.experiment.encode()) + step
+        images = torch.rand(64, 1, 16, 16, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+        if memorised:
+            images = train[torch.arange(64) + step][0] / 127.5 - 1
+        grid(images).save(made.folder / "samples" / f"step-{step:09d}.png")
+
+
+def comparison(root: Path, names: tuple[str, ...] = ("hinge", "r3gan"), seeds: int = 3) -> Comparison:
+    groups = []
+    for number, name in enumerate(names):
+        runs = [run(root, name, number, seed) for seed in range(seeds)]
+        draw(runs[0], memorised=number == 0)
+        groups.append(Group(name, runs, {"model.init_args.gamma": number, "model.class_path": name}))
+    return Comparison(groups, [table(groups)] if groups else [])
+
+
+def table(groups: list[Group], score: str = "fid10k_digits", of: dict[str, Any] | None = None) -> Table:
+    rows = []
+    for group in groups:
+        last = [_last(each, score) if each.state == "done" else None for each in group.runs]
+        known = [value for value in last if value is not None]
+        row = Row(group, len(known), best=last, last=last, steps=STEPS[-1], images=25_600, hours=0.1)
+        if known:
+            row.mean = row.best_mean = float(np.exp(np.mean(np.log(known))))
+        if len(known) > 1:
+            row.low, row.high, row.tied = row.mean * 0.9, row.mean * 1.1, group is groups[0]  # type: ignore[operator]
+        row.trouble = [f"seed {each.seed} {each.state}: {each.reason}" for each in group.runs if each.reason]
+        rows.append(row)
+    rows.sort(key=lambda row: (row.mean is None, row.mean))
+    for row in rows[1:]:
+        row.p = {rows[0].group.name: 0.0004}
+    return Table(of or contract(), score, "min", "log", rows, floor=1.5, notes=["Tested by pairs."])
+
+
+def _last(made: Run, score: str) -> float | None:
+    return next(each.scores[score] for each in reversed(made.evaluations) if score in each.scores)
