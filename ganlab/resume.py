@@ -25,7 +25,7 @@ FREE = (
     "init_from",
     "ckpt_path",
     "runs",
-    "*_every",
+    "checkpoint_every",
     "*.every_*",
     "checkpoints.*",
     "preemption.*",

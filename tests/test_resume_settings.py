@@ -107,6 +107,7 @@ FIXED = [
     ("--trainer.precision bf16-mixed", "trainer.precision", "32-true", "bf16-mixed"),
     ("--model.critic_steps 1", "model.init_args.critic_steps", 2, 1),
     ("--model.instance_noise 0.2", "model.init_args.instance_noise", 0.1, 0.2),
+    ("--model.penalty_every 2", "model.init_args.penalty_every", 1, 2),
     ("--model.generator_optimizer.lr 0.1", "model.init_args.generator_optimizer.init_args.lr", 0.0002, 0.1),
     ("--model.gamma 2", "model.init_args.gamma", 1.0, 2.0),
     ("--evaluation.samples 50", "evaluation.samples", 40, 50),
