@@ -35,6 +35,8 @@ from ganlab.metrics.panel import TABLE, Batches, Panel, Reals
 from ganlab.metrics.processes import shares
 from ganlab.metrics.reals import contracted, prepared, statistics
 from ganlab.refused import Refused
+from ganlab.resume import newest
+from ganlab.runs import holding
 
 BATCH = 100
 
@@ -77,7 +79,7 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     what = Path(chosen.what).expanduser()
     if not what.exists():
         raise Refused(f"There is no {what} to evaluate.")
-    run = what if (what / "config.yaml").is_file() else _run_of(what)
+    run = what if (what / "config.yaml").is_file() else holding(what)
     settings = yaml.safe_load((run / "config.yaml").read_text()) if run else {}
     extractor = _extractor(chosen, settings)
     checkpoint = _checkpoint(what)
@@ -102,26 +104,19 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     return found | {"floor": floor, "says": str(contract)}
 
 
-def _run_of(path: Path) -> Path | None:
-    """The run whose checkpoint it is."""
-    above = path.resolve().parent.parent
-    return above if path.suffix == ".ckpt" and (above / "config.yaml").is_file() else None
-
-
 def _checkpoint(what: Path) -> Path | None:
     if what.suffix == ".ckpt":
         return what
     if not (what / "config.yaml").is_file():
         return None
-    found = sorted((what / "checkpoints").glob("step-*.ckpt"))
-    if not found:
-        raise Refused(f"The run {what} has no checkpoint yet.")
-    return found[-1]
+    if not (found := newest(what)):
+        raise Refused(f"The run {what} has no whole checkpoint yet.")
+    return found
 
 
 def _loaded(checkpoint: Path, *, trusted: bool) -> GAN:
     """A run is trusted as `fit --resume` trusts it: its configuration names the data, which are code, too."""
-    run = _run_of(checkpoint)
+    run = holding(checkpoint)
     user_code.find([run / "config.yaml"] if run else [])
     game = load(checkpoint, trust_code=trusted or run is not None)
     return game.to("cuda") if torch.cuda.is_available() else game

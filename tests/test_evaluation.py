@@ -7,6 +7,7 @@ import sys
 import zipfile
 from math import isnan
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -605,3 +606,12 @@ def test_rows_are_the_reals_as_networks_see_them():
     expected = data.splits.train.images.float().mean() / 255
     assert float(reals.moments.mean.mean()) == pytest.approx(float(expected), rel=1e-5)
     assert not isnan(float(reals.half.sum()))
+
+
+def test_what_others_scored_is_no_evaluation_of_the_run_itself(tmp_path):
+    rows = [{"step": 5}, {"step": 10, "checkpoint": "step-000000010.ckpt"}]
+    (tmp_path / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    trainer = SimpleNamespace(default_root_dir=tmp_path, ckpt_path="a.ckpt", is_global_zero=True)
+    evaluation = Evaluation(Pixels(), samples=40, every_n_steps=5)
+    evaluation.on_fit_start(trainer, game())
+    assert evaluation.scored_at == 5

@@ -73,8 +73,9 @@ class Evaluation(Callback):
         path = Path(trainer.default_root_dir) / "scores.jsonl"
         if trainer.ckpt_path and self.panel:
             rows = path.read_text().splitlines() if trainer.is_global_zero and path.exists() else []
-            last = json.loads(rows[-1])["step"] if rows else -1
-            self.scored_at = agreed(max(self.scored_at, last))
+            # `ganlab evaluate` adds rows, too, under whatever protocol it was asked for.
+            own = [row["step"] for row in map(json.loads, rows) if "checkpoint" not in row]
+            self.scored_at = agreed(max([self.scored_at, *own]))
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
         """What a run that was stopped after its step had not come to."""

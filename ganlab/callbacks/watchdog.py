@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sized
+from collections.abc import Sized
 from math import isfinite
 from pathlib import Path
 from statistics import median
@@ -218,11 +218,3 @@ def _short(images: int) -> str:
         if images >= size:
             return f"{images / size:.3g} {unit}"
     return str(images)
-
-
-def verdict_of(folder: Path) -> Iterator[dict[str, Any]]:
-    """What a run's watchdog said, if it did."""
-    try:
-        yield json.loads((folder / FILE).read_text())
-    except (OSError, ValueError):
-        return
