@@ -34,27 +34,25 @@ def main(arguments: list[str]) -> int:
         # A code from any other process would have what started them kill the first one, which may be
         # putting its job back into the queue.
         return stopped.code if leads() else 0
-    except Failed as error:
-        print(f"ganlab: {error}", file=sys.stderr)
-        return 1
-    except RuntimeError as error:
-        if not LOST.search(str(error)):
+    except (OSError, RuntimeError) as error:
+        if not (told := _failure(error)):
             raise
-        print(
-            f"ganlab: Another process of this run died, or cannot be reached any more.\n"
-            f"Nothing that was saved is lost: ganlab fit --resume {GanCLI.folder or 'RUN'}",
-            file=sys.stderr,
-        )
+        print(f"ganlab: {told}", file=sys.stderr)
         return 1
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not GanCLI.folder:
-            raise
-        print(
-            f"ganlab: {error.filename or 'What the run records'} could not be written: {error.strerror}.\n"
-            f"Make room and resume the run: ganlab fit --resume {GanCLI.folder}",
-            file=sys.stderr,
-        )
-        return 1
+
+
+def _failure(error: OSError | RuntimeError) -> str:
+    """What ends a run under way and is no defect, in a sentence."""
+    goes_on = f"ganlab fit --resume {GanCLI.folder or 'RUN'}"
+    if isinstance(error, Failed):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what = error.filename or "What the run records"
+        return f"{what} could not be written: {error.strerror}.\nMake room and resume the run: {goes_on}"
+    if isinstance(error, RuntimeError) and LOST.search(str(error)):
+        died = "Another process of this run died, or cannot be reached any more."
+        return f"{died}\nNothing that was saved is lost: {goes_on}"
+    return ""
 
 
 def _play(arguments: list[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import yaml
 
-from ganlab import checkpoint, durable, exported, sample, user_code
+from ganlab import checkpoint, durable, exported, runs, sample, user_code
 from ganlab.command import Parser, answered, quieten
 from ganlab.hardware import keep_freed_memory
 from ganlab.refused import Refused
@@ -85,7 +85,7 @@ def _sample(arguments: list[str]) -> None:
     game = checkpoint.load(found, trust_code=chosen.trust_code)
     if torch.cuda.is_available():
         game = game.to("cuda")
-    source = Source(game, chosen.seed, chosen.raw, chosen["class"], _run_of(found))
+    source = Source(game, chosen.seed, chosen.raw, chosen["class"], runs.holding(found))
     source.refuse_wrong_label()
     count = chosen.count or (WALKS if out.suffix == ".gif" else COUNT)
     try:
@@ -128,12 +128,6 @@ def _found(chosen: Any) -> Path:
     return checkpoint.chosen(Path(chosen.what))
 
 
-def _run_of(found: Path) -> Path | None:
-    """The run that a checkpoint lies in."""
-    run = found.resolve().parent.parent
-    return run if found.is_file() and (run / "config.yaml").is_file() else None
-
-
 def _export(arguments: list[str]) -> None:
     parser = Parser(prog="ganlab export", description="Write a generator to a folder for others.")
     parser.add_argument("what", type=str, help="a run's folder or a checkpoint")
@@ -164,7 +158,7 @@ def _fill(folder: Path, found: Path, *, raw: bool, trusted: bool) -> None:
     game, held = checkpoint.load(found, trust_code=trusted), checkpoint.read(found)
     config = exported.described(game, held["hyper_parameters"], raw=raw, step=held["global_step"])
     exported.save(folder, game, config)
-    again, run = exported.load(folder, trusted=trusted), _run_of(found)
+    again, run = exported.load(folder, trusted=trusted), runs.holding(found)
     with suppress(TypeError):  # A game that wants to be told a class shows itself when it is told one.
         first, other = (each.sample(8, seed=0, raw=raw) for each in (game, again))
         if not torch.equal(first, other):

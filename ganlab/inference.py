@@ -5,13 +5,14 @@ Tables are arrays (..., groups, seeds), with nan where a group has fewer seeds; 
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]
 
+from ganlab.metrics.table import Scale
+
 Array = np.ndarray[Any, np.dtype[np.float64]]
-Scale = Literal["log", "raw"]
 
 CONFIDENCE = 0.95
 UNEVEN = 4.0  # times the smallest spread, from which on one spread for all groups is in doubt

@@ -4,7 +4,7 @@ A killed process leaves less there than it logged, and W&B itself does not say h
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,23 +18,30 @@ def starts(folder: Path) -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 def _start(path: Path) -> tuple[str, list[dict[str, Any]]]:
-    from wandb.proto import wandb_internal_pb2
-
     name, rows = "", []
-    for content in records(path.read_bytes()):
-        record = cast(Any, wandb_internal_pb2).Record()
-        record.ParseFromString(content)
+    for record in records(path):
         if record.HasField("run"):
             name = record.run.run_id
         if record.HasField("history"):
-            items = record.history.item
-            rows.append(
-                {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
-            )
+            rows.append(values(record.history.item))
     return name, rows
 
 
-def records(content: bytes) -> Iterator[bytes]:
+def values(items: Iterable[Any]) -> dict[str, Any]:
+    """What a record's list of names and JSON says."""
+    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
+
+
+def records(path: Path) -> Iterator[Any]:
+    from wandb.proto import wandb_internal_pb2
+
+    for content in _whole(path.read_bytes()):
+        record = cast(Any, wandb_internal_pb2).Record()
+        record.ParseFromString(content)
+        yield record
+
+
+def _whole(content: bytes) -> Iterator[bytes]:
     place, whole = HEADER, b""  # The file begins with a header of the same size.
     while place + HEADER <= len(content):
         if (left := BLOCK - place % BLOCK) < HEADER:

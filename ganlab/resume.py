@@ -26,7 +26,8 @@ FREE = (
     "ckpt_path",
     "runs",
     "checkpoint_every",
-    "*.every_*",
+    "samples.every_n_steps",
+    "evaluation.every_n_steps",
     "checkpoints.*",
     "preemption.*",
     "watchdog.*",
@@ -128,7 +129,7 @@ def refuse_differences(resumed: Resumed, began: dict[str, Any], now: dict[str, A
 
 def differences(began: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What differs of that which may not. A precision still to be chosen is any."""
-    one, other = dict(_flat(began)), dict(_flat(now))
+    one, other = dict(flat(began)), dict(flat(now))
     return [
         f"{key}: {one.get(key)} -> {other.get(key)}"
         for key in dict.fromkeys([*one, *other])
@@ -138,13 +139,14 @@ def differences(began: dict[str, Any], now: dict[str, Any]) -> list[str]:
     ]
 
 
-def _flat(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    branches = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else None
-    if branches is None:
+def flat(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings by their full names; a list of plain values is one value."""
+    nested = isinstance(tree, list) and any(isinstance(each, dict) for each in tree)
+    if not nested and not (isinstance(tree, dict) and tree):
         yield name, tree
         return
-    for branch, below in branches:
-        yield from _flat(below, f"{name}.{branch}" if name else str(branch))
+    for branch, below in enumerate(tree) if isinstance(tree, list) else tree.items():
+        yield from flat(below, f"{name}.{branch}" if name else str(branch))
 
 
 def _newest_runs(path: Path) -> list[Path]:

@@ -51,6 +51,12 @@ def create(wanted: Path) -> Path:
     raise FileExistsError(f"{wanted} and 998 folders beside it exist")
 
 
+def holding(checkpoint: Path) -> Path | None:
+    """The run whose checkpoint it is."""
+    above = checkpoint.resolve().parent.parent
+    return above if checkpoint.suffix == ".ckpt" and (above / "config.yaml").is_file() else None
+
+
 def discard(folder: Path) -> None:
     """Take back a run folder that was made for nothing, and what was made for it alone."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from ganlab import resume
@@ -15,18 +15,14 @@ BATCH = "data.init_args.batch_size"
 # Beside what a resumed run may change: the seed, and how a run is looked at, told by its contract.
 # How long it trains makes another experiment, and so does what it begins with or is called back by.
 COUNTS = {"trainer.max_steps", "trainer.min_*", "trainer.callbacks*", "init_from", BATCH}
-# A pattern over all names would take penalty_every, which is no cadence, for one.
-BROAD = {"*_every", "*.every_*"}
 FREE = (
-    *sorted({*resume.FREE} - COUNTS - BROAD),
+    *sorted({*resume.FREE} - COUNTS),
     "seed_everything",
     "model.init_args.seed",
     "data.init_args.seed",
     "trainer.strategy*",
-    "checkpoint_every",
     "samples.*",
     "evaluation.*",
-    "watchdog.every_*",
 )
 RUN = re.compile(r"/\d{8}-\d{6}-seed.*")  # of another experiment, this very one
 SILENT = ("init_args", "class_path")  # parts of a key that tell nobody anything
@@ -39,7 +35,8 @@ def settings_of(config: dict[str, Any], batch: int | None = None) -> dict[str, A
     Args:
         batch: Real images a turn over all processes, if records tell it; else the configuration does.
     """
-    found = {key: value for key, value in _flat(config) if value is not None and not _free(key)}
+    named = ((readable(key), value) for key, value in resume.flat(config))
+    found = {key: value for key, value in named if value is not None and not _free(key)}
     size = whole(found.get(BATCH))
     if found.get("init_from"):
         found["init_from"] = RUN.sub("", readable(found["init_from"]))
@@ -59,16 +56,6 @@ def processes(config: dict[str, Any]) -> int:
 
 def _free(key: str) -> bool:
     return any(fnmatch.fnmatchcase(key, pattern) for pattern in FREE)
-
-
-def _flat(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """A list of plain values is one value."""
-    nested = isinstance(tree, list) and any(isinstance(each, dict) for each in tree)
-    if not nested and not (isinstance(tree, dict) and tree):
-        yield name, tree
-        return
-    for branch, under in enumerate(tree) if isinstance(tree, list) else tree.items():
-        yield from _flat(under, f"{name}.{readable(branch)}" if name else readable(branch))
 
 
 def identity(value: Any) -> str:

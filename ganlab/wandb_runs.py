@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ganlab import offline_wandb, runs
 from ganlab.metrics.table import measured
@@ -95,13 +94,9 @@ def offline(folders: Iterable[Path]) -> list[Run]:
 
 def _add_start(told: Told, path: Path) -> None:
     """A run that was resumed goes on, whatever its start before came to."""
-    from wandb.proto import wandb_internal_pb2
-
     told.state = "crashed"
     try:
-        for content in offline_wandb.records(path.read_bytes()):
-            record = cast(Any, wandb_internal_pb2).Record()
-            record.ParseFromString(content)
+        for record in offline_wandb.records(path):
             _add(told, record)
     # Whatever kind of error a garbled file comes to, what was before it is known.
     except Exception as error:
@@ -112,14 +107,13 @@ def _add(told: Told, record: Any) -> None:
     kind = record.WhichOneof("record_type")
     if kind == "run":
         told.name = record.run.display_name or record.run.run_id
-        _update(told.config, record.run.config.update)
+        told.config |= offline_wandb.values(record.run.config.update)
     elif kind == "config":
-        _update(told.config, record.config.update)
+        told.config |= offline_wandb.values(record.config.update)
     elif kind == "summary":
-        _update(told.summary, record.summary.update)
+        told.summary |= offline_wandb.values(record.summary.update)
     elif kind == "history":
-        told.rows.append({})
-        _update(told.rows[-1], record.history.item)
+        told.rows.append(offline_wandb.values(record.history.item))
     elif kind == "environment":
         machine = record.environment
         given = {"args": list(machine.args), "cpu": machine.cpu.model, "cores": machine.cpu_count_logical}
@@ -127,11 +121,6 @@ def _add(told: Told, record: Any) -> None:
         told.machine |= {"gpus": [each.name for each in machine.gpu_nvidia]} if machine.gpu_nvidia else {}
     elif kind == "exit":
         told.state = "failed" if record.exit.exit_code else "finished"
-
-
-def _update(found: dict[str, Any], items: Any) -> None:
-    for item in items:
-        found[item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
 
 
 def _run(source: str, told: Told) -> Run:

@@ -35,15 +35,8 @@ class Whiskers:
         return Scale.over([*seeds, *kept, *([floor] if near else [])], SIDE, WIDTH - SIDE, log=logarithmic)
 
     def row(self, row: Row, place: int) -> Markup:
-        return element(
-            "svg",
-            *self.inside(row, place),
-            class_="whiskers",
-            viewBox=f"0 0 {WIDTH} {HEIGHT}",
-            width=WIDTH,
-            height=HEIGHT,
-            role="img",
-            aria_label=f"{row.group.name}: drawing of the interval",
+        return _drawing(
+            self.inside(row, place), role="img", aria_label=f"{row.group.name}: drawing of the interval"
         )
 
     def inside(self, row: Row, place: int) -> Iterable[Markup]:
@@ -75,15 +68,7 @@ class Whiskers:
             yield element("path", d=f"M{self.scale(floor):.1f} {top}v{height}", class_="floor")
 
     def axis(self) -> Markup:
-        return element(
-            "svg",
-            *self.ruler(),
-            class_="whiskers",
-            viewBox=f"0 0 {WIDTH} {HEIGHT}",
-            width=WIDTH,
-            height=HEIGHT,
-            aria_hidden="true",
-        )
+        return _drawing(self.ruler(), aria_hidden="true")
 
     def ruler(self) -> Iterable[Markup]:
         yield from self._floor(0, 5)
@@ -109,3 +94,8 @@ class Whiskers:
         below = 24 + len(self.table.rows) * HEIGHT
         parts.append(element("g", *self.ruler(), transform=f"translate({names} {below})"))
         return parts, names + WIDTH, below + HEIGHT
+
+
+def _drawing(parts: Iterable[Markup], **attributes: str) -> Markup:
+    size = {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "width": WIDTH, "height": HEIGHT}
+    return element("svg", *parts, class_="whiskers", **size, **attributes)
