@@ -100,7 +100,7 @@ def test_how_long_it_goes_and_how_it_is_watched_may_change(run: Path, straight: 
 # What may not
 
 FIXED = [
-    ("--model.discriminator.hidden [8]", "model.init_args.discriminator.init_args.hidden.0", 16, 8),
+    ("--model.discriminator.hidden [8]", "model.init_args.discriminator.init_args.hidden", [16], [8]),
     ("--model.generator.latent_size 6 --model.latent_size 6", "model.init_args.latent_size", 4, 6),
     ("--seed_everything 1", "seed_everything", 0, 1),
     ("--data.size 16", "data.init_args.size", 8, 16),
