@@ -13,7 +13,20 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
 # Imported, a class is known by its bare name.
-from ganlab import checkpoint, data, metrics, networks, resume, runs, user_code, variants, wandb_logger  # noqa: F401
+from ganlab import (  # noqa: F401
+    checkpoint,
+    data,
+    grouping,
+    loggers,
+    metrics,
+    networks,
+    resume,
+    runs,
+    tensorboard_logger,
+    user_code,
+    variants,
+    wandb_logger,
+)
 from ganlab.callbacks import (
     Checkpoints,
     Evaluation,
@@ -185,18 +198,42 @@ class GanCLI(LightningCLI):
             os.environ[RUN_FOLDER] = str(folder)
         GanCLI.folder = folder
         settings.trainer.default_root_dir = str(folder)
-        experiment = (folder if self.resumed else self.place).resolve().parent.name
-        wandb_logger.prepare(settings.trainer, name=f"{experiment}-seed{settings.seed_everything}")
+        loggers.prepare(
+            settings.trainer.logger,
+            folder,
+            began=self.began,
+            group=self._group,
+            seed=settings.seed_everything,
+            tags=[runs.snake_case(self._played["data"]), self._played["model"]],
+        )
+
+    def _group(self) -> str:
+        """What `ganlab compare` calls it beside a run of its experiment as it stands in its file."""
+        files = [Path(str(path)) for path in self.settings.get("config") or []]
+        experiment, own = self.place.parent.name, yaml.safe_load(self.dumped())
+        repeated = next((file.parent for file in files if file.name == "config.yaml"), None)
+        known = wandb_logger.remembered(repeated).get("group") if repeated else experiment
+        if not files or not known:
+            return grouping.unlike_others(own, experiment)
+        parser = self._parser(self.subcommand)
+        usual = parser.parse_args([f"--config={file}" for file in files])
+        if usual.trainer.precision == "auto":
+            usual.trainer.precision = best_precision(usual.trainer.accelerator)
+        return grouping.beside(yaml.safe_load(parser.dump(usual, skip_none=False)), own, known)
 
     @cached_property
     def place(self) -> Path:
         """Where a new run has its folder."""
         settings = self.settings
-        played_on, variant = (settings[part].class_path.rsplit(".", 1)[-1] for part in ("data", "model"))
         files = [Path(str(path)) for path in settings.get("config") or []]
-        experiment = runs.experiment_name(files[-1] if files else None, variant)
+        experiment = runs.experiment_name(files[-1] if files else None, self._played["model"])
         seed = settings.seed_everything
-        return runs.place(Path(settings.runs), data=played_on, experiment=experiment, seed=seed)
+        return runs.place(Path(settings.runs), data=self._played["data"], experiment=experiment, seed=seed)
+
+    @property
+    def _played(self) -> dict[str, str]:
+        """The names of the classes that play, and are played on."""
+        return {part: self.settings[part].class_path.rsplit(".", 1)[-1] for part in ("data", "model")}
 
     def dumped(self) -> str:
         """What repeats the run from its beginning."""

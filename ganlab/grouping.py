@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from ganlab.refused import Refused
 from ganlab.results import UNKNOWN, Group, Run
-from ganlab.settings import identity, plain, short_names, shown
+from ganlab.settings import identity, plain, settings_of, short_names, shown
 
 Settings = dict[str, Any]
 
@@ -43,6 +44,17 @@ def groups(runs: Iterable[Run], by: str | None = None, pool: bool = False) -> li
             value = group.runs[0].settings.get(key)
             group.name = f"{of[key]}={shown(key, value)}"
     return _pooled(found, by_experiment=not key) if pool else _told_apart(found, _names(members, of))
+
+
+def beside(usual: Settings, own: Settings, experiment: str) -> str:
+    """The name of a run's group among runs of its experiment, of which most have the usual settings."""
+    alike = [Run("", None, "", experiment, UNKNOWN, settings_of(each), "") for each in (usual, own)]
+    return groups(alike)[-1].name
+
+
+def unlike_others(own: Settings, experiment: str) -> str:
+    """A name that tells a group from all others, where it is not known what is usual."""
+    return f"{experiment} {hashlib.sha256(identity(settings_of(own)).encode()).hexdigest()[:6]}"
 
 
 def _once(alike: list[Run]) -> tuple[list[Run], list[Run]]:

@@ -29,7 +29,14 @@ def _start(path: Path) -> tuple[str, list[dict[str, Any]]]:
 
 def values(items: Iterable[Any]) -> dict[str, Any]:
     """What a record's list of names and JSON says."""
-    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
+    found: dict[str, Any] = {}
+    for item in items:
+        *above, name = [item.key] if item.key else item.nested_key
+        place = found
+        for each in above:
+            place = place.setdefault(each, {})
+        place[name] = json.loads(item.value_json)
+    return found
 
 
 def records(path: Path) -> Iterator[Any]:

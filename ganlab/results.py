@@ -228,9 +228,7 @@ def _take_time(run: Run, clock: list[dict[str, Any]], told: dict[str, Any]) -> N
     if not clock:
         return
     run.seconds = clock[-1]["seconds"]
-    images, seconds = (clock[-1][name] - clock[0][name] for name in ("images", "seconds"))
-    if images > 0 and seconds > 0:
-        run.images_per_second = images / seconds
+    run.images_per_second = status.rate(clock) or run.images_per_second
 
 
 def _judge(run: Run, told: dict[str, Any], verdict: dict[str, Any]) -> None:

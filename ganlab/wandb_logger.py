@@ -5,14 +5,17 @@ import math
 import os
 import secrets
 import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+import yaml
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from ganlab import csv_logger, offline_wandb
+from ganlab.metrics.table import measured
 
 FILE = "wandb.json"
 
@@ -25,27 +28,61 @@ class SteadyWandbLogger(WandbLogger):
     """
 
     _told: float | None = None
+    _scores: frozenset[str] = frozenset()
 
     @rank_zero_only
     def log_hyperparams(self, params: Any) -> None:
-        super().log_hyperparams(params)
-        if self._told is None:
-            self.experiment.define_metric("images")
-            self.experiment.define_metric("*", step_metric="images")
-            self._catch_up(Path(str(self.save_dir)))
+        """The first are the game's own: the run's whole configuration is told in their place."""
+        if self._told is not None:
+            super().log_hyperparams(params)
+            return
+        folder = Path(str(self.save_dir))
+        super().log_hyperparams(yaml.safe_load((folder / "config.yaml").read_text()))
+        self.experiment.define_metric("images")
+        self.experiment.define_metric("*", step_metric="images")
+        self._catch_up(folder)
 
     @rank_zero_only
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
         if metrics.get("images", math.inf) >= (self._told or 0):
+            for name in metrics.keys() - self._scores:
+                self._define(name)
             super().log_metrics(metrics, step)
+
+    def _define(self, name: str) -> None:
+        """A score's summary is the best of the run, and the last."""
+        found = measured(name)
+        if found and found.value.better:
+            self._scores |= {name}
+            self.experiment.define_metric(name, step_metric="images", summary=f"{found.value.better},last")
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        super().finalize(status)
+        if self._told is not None and self.experiment.offline:
+            print(f"Weights & Biases gets this run by: wandb sync {self.save_dir}/wandb/offline-run-*")
 
     def _catch_up(self, folder: Path) -> None:
         """W&B's server tells the last row that it has; offline, its files do."""
         rows = [row for _, start in offline_wandb.starts(folder) for row in start]
         self._told = max((row.get("images", 0) for row in [*rows, dict(self.experiment.summary)]), default=0)
-        for row in csv_logger.read(folder / "metrics.csv"):
-            values = {name: float(value) for name, value in row.items() if value}
-            self.log_metrics(values, int(values.pop("step")))
+        for step, told in sorted(_kept(folder), key=lambda each: each[0]):
+            self.log_metrics(told, step)
+
+
+def _kept(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """What a run has in its own files, with its steps."""
+    import wandb
+
+    step, images = 0, 0.0
+    for row in csv_logger.read(folder / "metrics.csv"):
+        values = {name: float(value) for name, value in row.items() if value}
+        step, images = int(values.pop("step")), values.get("images", 0.0)
+        yield step, values
+    for path in folder.glob("samples/step-*.png"):
+        drawn = int(path.stem.removeprefix("step-"))
+        if drawn <= step:
+            yield drawn, {"samples": wandb.Image(str(path)), "images": images * drawn / step}
 
 
 def remembered(folder: Path) -> dict[str, Any]:
@@ -60,31 +97,26 @@ def remember(folder: Path, what: dict[str, Any]) -> None:
     (folder / FILE).write_text(json.dumps(what))
 
 
-def prepare(trainer: Any, *, name: str) -> None:
-    """Fill in what a user of `trainer.logger: WandbLogger` left out."""
-    chosen = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
-    for logger in chosen:
-        arguments = getattr(logger, "init_args", None)
-        if arguments is None or not logger.class_path.endswith("WandbLogger"):
-            continue
-        arguments.project = arguments.project or os.environ.get("WANDB_PROJECT", "ganlab")
-        arguments.name = arguments.name or name
-        if str(arguments.save_dir) in (".", "None"):
-            arguments.save_dir = trainer.default_root_dir
-            logger.class_path = f"{__name__}.{SteadyWandbLogger.__name__}"
-            arguments.id = arguments.id or _id(Path(trainer.default_root_dir))
-        if "WANDB_MODE" not in os.environ and (reason := unreachable()):
-            os.environ["WANDB_MODE"] = "offline"
-            later = f"wandb sync {trainer.default_root_dir}/wandb/offline-run-*"
-            print(f"Weights & Biases works offline: {reason}. Later: {later}")
-
-
-def _id(folder: Path) -> str:
-    """The W&B run that this run began with, else a new one."""
+def prepare(logger: Any, folder: Path, *, group: Callable[[], str], seed: int, tags: list[str]) -> None:
+    """Fill in what a user left out; a resumed run stays what it was."""
+    arguments, told = logger.init_args, remembered(folder)
     # A sweep's agent has chosen already.
-    told = {"id": os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4), **remembered(folder)}
-    remember(folder, told)
-    return told["id"]
+    own = told.get("id") or os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
+    arguments.project = arguments.project or os.environ.get("WANDB_PROJECT", "ganlab")
+    arguments.group = arguments.get("group") or told.get("group") or group()
+    arguments.name = arguments.name or f"{arguments.group}-seed{seed}"
+    arguments.tags = arguments.get("tags") or tags
+    if str(arguments.save_dir) in (".", "None"):
+        arguments.save_dir = str(folder)
+        arguments.id = arguments.id or own
+        logger.class_path = f"{__name__}.{SteadyWandbLogger.__name__}"
+        remember(folder, {"id": arguments.id, "group": arguments.group})
+    if "WANDB_MODE" not in os.environ and not arguments.offline and (reason := unreachable()):
+        os.environ["WANDB_MODE"] = "offline"
+        print(f"Weights & Biases works offline: {reason}.")
+    if arguments.offline or os.environ.get("WANDB_MODE") == "offline":
+        # It would name how to sync but the last start of a run, where the logger names all.
+        os.environ.setdefault("WANDB_SILENT", "true")
 
 
 def unreachable() -> str | None:

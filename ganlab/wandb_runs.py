@@ -142,12 +142,15 @@ def _run(source: str, told: Told) -> Run:
         max_steps=whole(below(config, "trainer", "max_steps")),
         step=last["step"],
         images=last["images"],
+        seconds=number(told.summary.get("seconds")),
+        images_per_second=number(told.summary.get("images_per_second")),
+        peak_memory=whole(told.summary.get("peak_memory")),
         hardware=_hardware(told.machine),
         command=readable(shlex.join(["ganlab", *map(str, told.machine.get("args") or [])])),
         terms=_terms(rows),
         problems=told.problems,
     )
-    run.evaluations = _evaluations(rows, contract, run.problems)
+    run.evaluations = _evaluations(rows, contract, told.config.get("floor"), run.problems)
     if run.state == "done" and run.max_steps and run.step < run.max_steps:
         run.state = "stopped"
     verdict = told.summary.get("verdict")
@@ -158,7 +161,7 @@ def _run(source: str, told: Told) -> Run:
 
 def _as_file(config: dict[str, Any]) -> dict[str, Any]:
     """As config.yaml has it; a run that told its hyperparameters alone told those of its game."""
-    told = {name: value for name, value in config.items() if name not in ("_wandb", "contract")}
+    told = {name: value for name, value in config.items() if name not in ("_wandb", "contract", "floor")}
     if not told or below(told, "model", "class_path"):
         return told
     path = told.pop("_class_path", None)
@@ -173,13 +176,15 @@ def _steps(rows: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
             yield {**row, "step": step, "images": images}
 
 
-def _evaluations(rows: Iterable[dict[str, Any]], contract: Any, problems: list[str]) -> list[Scored]:
+def _evaluations(
+    rows: Iterable[dict[str, Any]], contract: Any, floor: Any, problems: list[str]
+) -> list[Scored]:
     found: dict[int, Scored] = {}
     for row in rows:
         scores = {name: value for name, value in row.items() if measured(name) and value is not None}
         if scores and isinstance(contract, dict):
             each = scored(row["step"], scores, {}, contract, problems)
-            each.images = row["images"]
+            each.images, each.floor = row["images"], floor if isinstance(floor, dict) else {}
             found[row["step"]] = each
         elif scores and (said := "its scores have no contract") not in problems:
             problems.append(said)

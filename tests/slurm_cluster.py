@@ -12,6 +12,7 @@ from pathlib import Path
 
 NODES = ("n1", "n2")
 # A job that was requeued waits for as long as its credential lives, plus a second.
+# A job's processes meet at a port that follows from its number: those of two clusters here must differ.
 CONF = """\
 ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)
@@ -19,6 +20,7 @@ SlurmctldPort={controller}
 SlurmUser=root
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket,cred_expire=10
+FirstJobId={first}
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool.%n
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -53,7 +55,8 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     controller, *ports = _free_ports(1 + len(NODES))
     nodes = "".join(NODE.format(name=n, host=host, port=p) for n, p in zip(NODES, ports, strict=True))
     conf = folder / "slurm.conf"
-    conf.write_text(nodes + CONF.format(host=host, controller=controller, folder=folder))
+    first = 1 + 1000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    conf.write_text(nodes + CONF.format(host=host, controller=controller, folder=folder, first=first))
     key = folder / "munge.key"
     key.write_bytes(os.urandom(1024))
     key.chmod(0o400)

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import pty
 import re
 import shutil
 import subprocess
@@ -744,50 +743,6 @@ def test_my_checkpoint_is_loaded_once_my_module_is_imported(
     game = ganlab.load(path)
     assert type(game) is sys.modules["my_gan"].MyGAN
     assert game.sample(3, seed=0).shape == (3, 1, 4, 4)
-
-
-# Weights & Biases
-
-
-def records(file: Path) -> list[Any]:
-    """An offline run's records; short ones follow one another, each after its checksum, length and kind."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    content, at, found = file.read_bytes(), 7, []
-    assert len(content) < 2**15
-    while at < len(content):
-        length = int.from_bytes(content[at + 4 : at + 6], "little")
-        found.append(Record.FromString(content[at + 7 : at + 7 + length]))
-        at += 7 + length
-    return found
-
-
-def test_weights_and_biases_by_one_line_without_an_account(tmp_path: Path) -> None:
-    write(tmp_path)
-    # A terminal, at which a question could be asked.
-    theirs, ours = pty.openpty()
-    command = [COMMAND, "fit", "--config", "small.yaml", "--trainer.logger", "WandbLogger"]
-    told = tmp_path / "told"
-    with told.open("w") as file:
-        streams = {"stdin": ours, "stdout": file, "stderr": file}
-        environment = bare(tmp_path / "home")
-        done = subprocess.run(command, cwd=tmp_path, env=environment, **streams, timeout=300)
-    os.close(theirs)
-    os.close(ours)
-    assert done.returncode == 0, told.read_text()
-    assert "offline" in told.read_text()
-    (run,) = run_folders(tmp_path)
-    assert [int(row["step"]) for row in metrics(run)] == [2, 4, 6]
-    assert not (tmp_path / "wandb").exists()
-    (file,) = (run / "wandb").glob("offline-run-*/run-*.wandb")
-    kept = records(file)
-    (about,) = (record.run for record in kept if record.WhichOneof("record_type") == "run")
-    assert about.project == "ganlab"
-    assert about.display_name == "small-seed0"
-    points = [record.history.item for record in kept if record.WhichOneof("record_type") == "history"]
-    rows = [{item.key or item.nested_key[0]: item.value_json for item in point} for point in points]
-    assert [int(float(row["trainer/global_step"])) for row in rows] == [2, 4, 6]
-    assert all(row.keys() >= TERMS | NORMS | {"images"} for row in rows)
 
 
 # Conformance in a user's own tests

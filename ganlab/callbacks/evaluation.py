@@ -173,7 +173,8 @@ class Evaluation(Callback):
         at = {"step": trainer.global_step, "images": model.images_seen}
         known = {name: value for name, value in found["scores"].items() if value is not None}
         for logger in trainer.loggers:
-            logger.log_hyperparams({"contract": found["contract"]})  # type: ignore[call-arg]
+            about = {"contract": found["contract"], "floor": found["floor"]}
+            logger.log_hyperparams(about)  # type: ignore[call-arg]
             logger.log_metrics({**known, "images": float(model.images_seen)}, step=trainer.global_step)
             logger.save()
         if trainer.is_global_zero:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ganlab import loggers
 from ganlab.callbacks.evaluation import Evaluation
 from ganlab.callbacks.preemption import Preempted
 from ganlab.durable import beside
@@ -60,6 +61,9 @@ class Status(Callback):
 
     def on_fit_end(self, trainer: Trainer, model: LightningModule) -> None:
         self._tell(trainer, model, "done" if trainer.global_step >= trainer.max_steps else "stopped")
+        if trainer.is_global_zero and (rows := clock(Path(trainer.default_root_dir))):
+            facts = {"seconds": rows[-1]["seconds"], "images_per_second": rate(rows)}
+            loggers.conclude(trainer, **facts, peak_memory=max(row["memory"] or 0 for row in rows) or None)
 
     def on_exception(self, trainer: Trainer, model: LightningModule, exception: BaseException) -> None:
         if isinstance(exception, Preempted):
@@ -96,6 +100,12 @@ def clock(folder: Path) -> list[dict[str, Any]]:
     except OSError:
         return []
     return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def rate(rows: list[dict[str, Any]]) -> float | None:
+    """Images a second over a whole clock."""
+    images, seconds = (rows[-1][name] - rows[0][name] for name in ("images", "seconds"))
+    return images / seconds if images > 0 and seconds > 0 else None
 
 
 def _scoring(trainer: Trainer) -> float:

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from ganlab import loggers
 from ganlab.callbacks.evaluation import Evaluation
 from ganlab.data.stream import StreamData
 from ganlab.draws import seed_for
@@ -88,6 +89,7 @@ class Watchdog(Callback):
         self._judge_scores(trainer, cast(GAN, model))
         if trainer.is_global_zero and not cast(Any, trainer).fast_dev_run:
             self._write(Path(trainer.default_root_dir) / FILE)
+            loggers.conclude(trainer, verdict=self.verdict())
 
     # What it sees
 
