@@ -44,16 +44,21 @@ def begin_with(game: GAN, path: Path) -> None:
     found = [each for each in stored(folder) if not sealed.damage(each)][:1] if path.is_dir() else [path]
     if not found:
         raise Refused(f"{path} has no whole checkpoint to begin with (init_from).")
-    weights, own = read(found[0])["state_dict"], game.state_dict()
-    taken = {name: value for name, value in weights.items() if name != "skipped_steps"}
-    if wrong := exported.unfit(
-        taken, {name: value for name, value in own.items() if name != "skipped_steps"}
-    ):
+    weights = read(found[0])["state_dict"]
+    refuse_unfit(game, weights, found[0], "init_from")
+    game.load_state_dict(_taken(weights), strict=False)
+
+
+def refuse_unfit(game: GAN, weights: dict[str, Any], path: Path, option: str) -> None:
+    if wrong := exported.unfit(_taken(weights), _taken(game.state_dict())):
         raise Refused(
-            f"The weights of {found[0]} do not fit this game (init_from): {wrong}\n"
+            f"The weights of {path} do not fit this game ({option}): {wrong}\n"
             "have another shape or are not there."
         )
-    game.load_state_dict(taken, strict=False)
+
+
+def _taken(weights: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in weights.items() if name != "skipped_steps"}
 
 
 def chosen(path: Path) -> Path:

@@ -20,7 +20,9 @@ from ganlab import (  # noqa: F401
     loggers,
     metrics,
     networks,
+    options,
     resume,
+    rollback,
     runs,
     tensorboard_logger,
     user_code,
@@ -28,12 +30,9 @@ from ganlab import (  # noqa: F401
     wandb_logger,
 )
 from ganlab.callbacks import (
-    Checkpoints,
-    Evaluation,
     Preemption,
     Preflight,
     Progress,
-    Samples,
     Status,
     Watchdog,
 )
@@ -45,10 +44,7 @@ from ganlab.recipe import accepted
 from ganlab.refused import Refused
 from ganlab.trainer import Trainer
 
-PLAYERS = ("generator", "discriminator")
-TOLD_BY_DATA = ("image_shape", "classes")
 RUN_FOLDER = "GANLAB_RUN_FOLDER"
-RESUME = "Go on with this run's folder or checkpoint; auto: with the newest run of the same settings."
 
 
 class GanCLI(LightningCLI):
@@ -59,6 +55,7 @@ class GanCLI(LightningCLI):
     folder: ClassVar[Path | None] = None
     resumed: ClassVar[resume.Resumed | None] = None
     began: ClassVar[int] = 0
+    back: Path | None = None
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         parser = Parser(**kwargs)
@@ -99,29 +96,7 @@ class GanCLI(LightningCLI):
         return {"fit": hidden, "validate": hidden}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--runs", type=str, default="runs", help="The folder that collects all runs.")
-        parser.add_lightning_class_args(Samples, "samples")
-        parser.add_lightning_class_args(Evaluation, "evaluation")
-        parser.add_lightning_class_args(Checkpoints, "checkpoints")
-        parser.add_lightning_class_args(Preemption, "preemption")
-        parser.add_lightning_class_args(Watchdog, "watchdog")
-        parser.add_argument("--resume", type=str | None, help=RESUME)
-        parser.add_argument(
-            "--init_from", type=str | None, help="Begin a new run with the weights of this run or checkpoint."
-        )
-        parser.add_argument(
-            "--checkpoint_every",
-            type=int | None,
-            help="Short for checkpoints.every_n_steps, which it replaces.",
-        )
-        for player in PLAYERS:
-            for fact in TOLD_BY_DATA:
-                target = f"model.init_args.{player}.init_args.{fact}"
-                parser.link_arguments(f"data.{fact}", target, apply_on="instantiate")
-        latent = "init_args.latent_size"
-        parser.link_arguments(f"model.{latent}", f"model.init_args.generator.{latent}")
-        parser.link_arguments("seed_everything", "model.init_args.seed")
-        parser.link_arguments("seed_everything", "data.init_args.seed")
+        options.add(parser)
 
     def before_instantiate_classes(self) -> None:
         settings = self.settings
@@ -129,6 +104,9 @@ class GanCLI(LightningCLI):
         self._parser(self.subcommand).add_instantiator(self._build, GAN, prepend=True)
         if self.subcommand == "fit" and settings.resume:
             self._resume()
+        if self.subcommand == "fit" and settings.rollback and not settings.ckpt_path:
+            self.back = rollback.source(settings.rollback)
+            settings.ckpt_path = str(self.back)
         if settings.trainer.precision == "auto":
             settings.trainer.precision = best_precision(settings.trainer.accelerator)
         if self.subcommand == "fit" and not settings.trainer.fast_dev_run:
@@ -166,6 +144,7 @@ class GanCLI(LightningCLI):
             found = resume.named(settings.resume)
         began = yaml.safe_load((found.folder / "config.yaml").read_text())
         resume.refuse_differences(found, began, now)
+        settings.rollback = began.get("rollback")
         if settings.trainer.precision == "auto":
             settings.trainer.precision = began["trainer"]["precision"]
         self._go_on(found)
@@ -192,6 +171,8 @@ class GanCLI(LightningCLI):
                 path = self.resumed.checkpoint
                 GanCLI.began = checkpoint.step(path) if path else 0
                 runs.rewind(folder, self.began)
+            if self.back:
+                GanCLI.began = rollback.carry(self.back, folder)
             runs.write_config(folder, self.dumped())
             runs.write_environment(folder)
             # The other processes of this machine are started later and inherit it.
@@ -248,7 +229,7 @@ class GanCLI(LightningCLI):
         text = self._parser(self.subcommand).dump(self.settings, skip_link_targets=False, skip_none=False)
         model = yaml.safe_load(text)["model"]
         told = {target.rsplit(".", 1)[1]: value for target, value in applied_instantiation_links.items()}
-        for player in PLAYERS:
+        for player in options.PLAYERS:
             network = model["init_args"][player]
             # What was linked is left out of the dump.
             values = {**vars(self.settings.model.init_args[player].init_args), **told}
@@ -270,6 +251,8 @@ class GanCLI(LightningCLI):
             others = [] if chosen in (None, True, False) else chosen if isinstance(chosen, list) else [chosen]
             kwargs["logger"] = [Records(Path(folder)), *others]
         trainer = super().instantiate_trainer(**kwargs)
+        if self.back:
+            cast(Any, trainer).callbacks.append(rollback.Rollback())
         # What is about to be killed saves itself before anything else; the watchdog's state is part of it.
         order = {Watchdog: 0, Preemption: 1}
         cast(Any, trainer).callbacks.sort(key=lambda callback: order.get(type(callback), 2))
@@ -278,6 +261,9 @@ class GanCLI(LightningCLI):
     def before_fit(self) -> None:
         if self.settings.init_from and not self.settings.ckpt_path:
             checkpoint.begin_with(self.model, Path(self.settings.init_from))
+        if self.back:
+            weights = checkpoint.read(self.back)["state_dict"]
+            checkpoint.refuse_unfit(self.model, weights, self.back, "rollback")
         if leads() and self.folder and not (self.folder / user_code.KEPT).exists():
             user_code.keep(self.folders, self.folder)
 

@@ -17,12 +17,13 @@ from ganlab.sealed import damage
 from ganlab.suggestions import config_files
 
 AUTO = "auto"
-RESUMES = re.compile("--resume(=|$)")
+BRINGS = re.compile("--(resume|rollback)(=|$)")
 # What a resumed run may change: how long, how it is watched, where things lie, and what computes it.
 FREE = (
     "config",
     "resume",
     "init_from",
+    "rollback",
     "ckpt_path",
     "runs",
     "checkpoint_every",
@@ -65,9 +66,9 @@ class Resumed(NamedTuple):
 
 
 def with_its_config(arguments: list[str]) -> list[str]:
-    """A run that is resumed brings its own configuration, where no other is given."""
+    """A run that is resumed or rolled back brings its own configuration, where no other is given."""
     given = zip(arguments, [*arguments[1:], ""], strict=True)
-    names = [value if name == "--resume" else name[9:] for name, value in given if RESUMES.match(name)]
+    names = [name.partition("=")[2] or value for name, value in given if BRINGS.match(name)]
     if not names or names[-1] == AUTO or config_files(arguments):
         return arguments
     path = Path(names[-1])

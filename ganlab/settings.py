@@ -14,7 +14,8 @@ from ganlab.salvage import below, readable, whole
 BATCH = "data.init_args.batch_size"
 # Beside what a resumed run may change: the seed, and how a run is looked at, told by its contract.
 # How long it trains makes another experiment, and so does what it begins with or is called back by.
-COUNTS = {"trainer.max_steps", "trainer.min_*", "trainer.callbacks*", "init_from", BATCH}
+BEGINNINGS = ("init_from", "rollback")
+COUNTS = {"trainer.max_steps", "trainer.min_*", "trainer.callbacks*", *BEGINNINGS, BATCH}
 FREE = (
     *sorted({*resume.FREE} - COUNTS),
     "seed_everything",
@@ -38,8 +39,9 @@ def settings_of(config: dict[str, Any], batch: int | None = None) -> dict[str, A
     named = ((readable(key), value) for key, value in resume.flat(config))
     found = {key: value for key, value in named if value is not None and not _free(key)}
     size = whole(found.get(BATCH))
-    if found.get("init_from"):
-        found["init_from"] = RUN.sub("", readable(found["init_from"]))
+    for name in BEGINNINGS:
+        if found.get(name):
+            found[name] = RUN.sub("", readable(found[name]))
     if batch or size:
         found[BATCH] = batch or (size or 0) * processes(config)
     return found

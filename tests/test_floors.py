@@ -58,6 +58,7 @@ FLOORS = {
         "report",
         "results",
         "resume",
+        "rollback",
         "runs",
         "salvage",
         "settings",
@@ -77,6 +78,7 @@ FLOORS = {
         "fit",
         "generate",
         "launch",
+        "options",
         "verify_resume",
     },
 }

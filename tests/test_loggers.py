@@ -6,6 +6,7 @@ import pty
 import re
 import shlex
 import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -168,7 +169,8 @@ def test_groups_differ_where_a_comparisons_do_and_by_the_same_names(tmp_path: Pa
         ("--seed_everything", "3"): "game",
         ("--trainer.logger.project", "mine", "--samples.count", "9"): "game",
         ("--model.gamma", "2"): "game gamma=2",
-        ("--model.generator.hidden", "[8]", "--data.batch_size", "4"): "game generator.hidden=[8] batch_size=4",
+        ("--model.generator.hidden", "[8]"): "game generator.hidden=[8]",
+        ("--model.gamma", "2", "--data.batch_size", "4"): "game gamma=2 batch_size=4",
     }
     found = {given: group("--config", config, *given, folder=tmp_path) for given in names}
     assert {given: set(name.split(" ")) for given, name in found.items()} == {
@@ -194,6 +196,26 @@ def test_a_run_that_is_repeated_or_goes_on_stays_in_its_group(tmp_path: Path) ->
     assert names[0] == names[1]
     assert re.fullmatch(r"game [0-9a-f]{6}", names[0])
     assert group("--config", run / "config.yaml", "--model.gamma", "3", folder=tmp_path) != names[0]
+
+
+def test_a_workspace_shows_scores_of_groups_over_images_and_samples(tmp_path: Path) -> None:
+    script = Path(__file__).resolve().parents[1] / "scripts" / "wandb_workspace.py"
+    command = [sys.executable, str(script), "me/gans", "--score", "fid10k_mnist"]
+    with serving() as received:
+        environment = {**bare(tmp_path), **received.environment}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{received.address}/me/gans")
+    (view,) = received.views
+    assert view["section"]["settings"]["xAxis"] == "images"
+    assert view["section"]["runSets"][0]["grouping"] == [{"section": "run", "name": "group"}]
+    sections = view["section"]["panelBankConfig"]["sections"]
+    panels = [panel["config"] for section in sections for panel in section["panels"]]
+    assert panels[0]["metrics"] == ["fid10k_mnist"]
+    assert panels[1]["metrics"] == ["fid10k_mnist.min"]
+    assert any(panel.get("mediaKeys") == ["samples"] for panel in panels)
+    told = {name for panel in panels for name in panel.get("metrics", [])}
+    assert TERMS - {"r1", "r2"} | NORMS <= told
 
 
 # TensorBoard

@@ -20,6 +20,7 @@ class Received:
         about: Its name, group, tags and the like.
         metrics: How its metrics are drawn and summed up, by their names.
         files: By their paths, pictures among them.
+        views: Workspaces that were saved.
     """
 
     address: str
@@ -27,6 +28,7 @@ class Received:
     config: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
+    views: list[dict[str, Any]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -108,4 +110,8 @@ def answered(received: Received, asked: dict[str, Any]) -> dict[str, Any]:
     if "createRunFiles" in asked["query"]:
         files = [{"name": name, "uploadUrl": f"{received.address}/upload/{name}"} for name in told["files"]]
         return {"createRunFiles": {"runID": "b", "uploadHeaders": [], "files": files}}
-    return {"serverInfo": {"features": []}}
+    if "upsertView" in asked["query"]:
+        received.views.append(json.loads(told["spec"]))
+        return {"upsertView": {"view": {"id": "v", "name": told["name"]}, "inserted": True}}
+    viewer = {"id": "u", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}}
+    return {"serverInfo": {"features": []}, "viewer": viewer}

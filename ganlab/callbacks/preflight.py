@@ -22,9 +22,16 @@ class Preflight(Callback):
     def on_fit_start(self, trainer: Trainer, model: LightningModule) -> None:
         if trainer.is_global_zero and not cast(Any, trainer).fast_dev_run:
             folder, begun = trainer.default_root_dir, trainer.ckpt_path
-            print(f"resuming {folder} from {Path(begun).name}" if begun else f"training in {folder}")
+            print(_beginning(Path(folder), Path(begun)) if begun else f"training in {folder}")
             parts = [*_data(trainer), *_weights(trainer), _room(trainer, model), *_wandb(trainer)]
             print("pre-flight: " + " · ".join([*parts, *_versions(trainer)]), flush=True)
+
+
+def _beginning(folder: Path, checkpoint: Path) -> str:
+    own = checkpoint.resolve().parent.parent == folder.resolve()
+    return (
+        f"resuming {folder} from {checkpoint.name}" if own else f"training in {folder}, from {checkpoint} on"
+    )
 
 
 def _data(trainer: Trainer) -> Iterator[str]:

@@ -38,6 +38,7 @@ WORDS = {
     "uncovered": "fewer and fewer modes are covered",
     "worse": "the score is far above its best",
 }
+AGAIN = "From its best on, with other draws or settings: ganlab fit --rollback {} --seed_everything 1"
 
 
 class Watchdog(Callback):
@@ -88,8 +89,11 @@ class Watchdog(Callback):
     def on_fit_end(self, trainer: Trainer, model: LightningModule) -> None:
         self._judge_scores(trainer, cast(GAN, model))
         if trainer.is_global_zero and not cast(Any, trainer).fast_dev_run:
-            self._write(Path(trainer.default_root_dir) / FILE)
+            folder = Path(trainer.default_root_dir)
+            self._write(folder / FILE)
             loggers.conclude(trainer, verdict=self.verdict())
+            if self.symptoms() and (folder / "checkpoints" / "best.ckpt").exists():
+                print(f"watchdog: {self.verdict()}\n{AGAIN.format(folder)}", file=sys.stderr, flush=True)
 
     # What it sees
 
