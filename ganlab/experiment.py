@@ -183,24 +183,22 @@ class GanCLI(LightningCLI):
             settings.trainer.logger,
             folder,
             began=self.began,
-            group=self._group,
+            group=self.group,
             seed=settings.seed_everything,
             tags=[runs.snake_case(self._played["data"]), self._played["model"]],
         )
 
-    def _group(self) -> str:
+    def group(self) -> str:
         """What `ganlab compare` calls it beside a run of its experiment as it stands in its file."""
         files = [Path(str(path)) for path in self.settings.get("config") or []]
-        experiment, own = self.place.parent.name, yaml.safe_load(self.dumped())
+        experiment, own = self.place.parent.name, _told(self.dumped())
         repeated = next((file.parent for file in files if file.name == "config.yaml"), None)
         known = wandb_logger.remembered(repeated).get("group") if repeated else experiment
         if not files or not known:
             return grouping.unlike_others(own, experiment)
         parser = self._parser(self.subcommand)
         usual = parser.parse_args([f"--config={file}" for file in files])
-        if usual.trainer.precision == "auto":
-            usual.trainer.precision = best_precision(usual.trainer.accelerator)
-        return grouping.beside(yaml.safe_load(parser.dump(usual, skip_none=False)), own, known)
+        return grouping.beside(_told(parser.dump(usual, skip_none=False)), own, known)
 
     @cached_property
     def place(self) -> Path:
@@ -277,6 +275,14 @@ class GanCLI(LightningCLI):
 
 def leads() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def _told(text: str) -> dict[str, Any]:
+    """Settings with a precision that is still to be chosen as it would be here."""
+    settings = yaml.safe_load(text)
+    if settings["trainer"]["precision"] == "auto":
+        settings["trainer"]["precision"] = best_precision(settings["trainer"]["accelerator"])
+    return settings
 
 
 def _plain(value: Any) -> Any:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn, cast
 from rich.console import Console
 from rich.live import Live
 
-from ganlab import runs, slurm, standing, user_code
+from ganlab import loggers, runs, slurm, standing, user_code
 from ganlab.callbacks.status import tell as tell_status
 from ganlab.command import answered, quieten
 from ganlab.experiment import GanCLI
@@ -132,6 +132,7 @@ class Planned(GanCLI):
         folder = runs.create(self.place)
         runs.write_config(folder, self.dumped())
         user_code.keep(self.folders, folder)
+        loggers.plan(self.settings.trainer.logger, folder, self.group)
         return folder
 
 

@@ -1,5 +1,6 @@
 """A run's loggers by one line each, and what they are told beside numbers, each in its own words."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,23 @@ def prepare(chosen: Any, folder: Path, *, began: int, **about: Any) -> None:
         began: The step that the run goes on from.
         about: The rest is for Weights & Biases (`ganlab.wandb_logger.prepare`).
     """
-    for logger in chosen if isinstance(chosen, list) else [chosen]:
-        name = str(getattr(logger, "class_path", "")).rsplit(".", 1)[-1]
+    for name, logger in _by_name(chosen):
         if name == "WandbLogger":
             wandb_logger.prepare(logger, folder, **about)
         elif name == "TensorBoard":
             logger.init_args.save_dir = logger.init_args.save_dir or str(folder)
             logger.init_args.purge_step = began + 1 if began else None
+
+
+def plan(chosen: Any, folder: Path, group: Callable[[], str]) -> None:
+    """Of a run that will only be begun, from its folder alone, what is known now and not then."""
+    if any(name == "WandbLogger" for name, _ in _by_name(chosen)):
+        wandb_logger.remember(folder, {"group": group()})
+
+
+def _by_name(chosen: Any) -> Iterator[tuple[str, Any]]:
+    for logger in chosen if isinstance(chosen, list) else [chosen]:
+        yield str(getattr(logger, "class_path", "")).rsplit(".", 1)[-1], logger
 
 
 def show(trainer: Trainer, name: str, picture: Image, *, images: int) -> None:

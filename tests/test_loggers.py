@@ -20,6 +20,7 @@ from test_cli import COMMAND, NORMS, TERMS, metrics, write
 from wandb_server import Received, serving
 
 from ganlab import grouping, wandb_runs
+from ganlab.launch import Planned
 from ganlab.results import find, read
 
 SHOWN = GAME.replace("samples: {every_n_steps: 20", "samples: {every_n_steps: 5")
@@ -196,6 +197,17 @@ def test_a_run_that_is_repeated_or_goes_on_stays_in_its_group(tmp_path: Path) ->
     assert names[0] == names[1]
     assert re.fullmatch(r"game [0-9a-f]{6}", names[0])
     assert group("--config", run / "config.yaml", "--model.gamma", "3", folder=tmp_path) != names[0]
+
+
+def test_a_run_that_is_launched_is_in_the_group_that_it_would_be_in_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, SHOWN.replace("max_steps: 13", "max_steps: 1").replace("32-true", "auto"), "game.yaml")
+    told = ["--model.gamma=2", "--trainer.logger=WandbLogger", "--seed_everything=4"]
+    run = Planned.read(["fit", "--config", "game.yaml", *told]).write()
+    assert group("--resume", run, folder=tmp_path) == "game gamma=2"
+    assert begun(tmp_path) == run.resolve()
 
 
 def test_a_workspace_shows_scores_of_groups_over_images_and_samples(tmp_path: Path) -> None:
