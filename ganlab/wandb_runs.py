@@ -21,7 +21,8 @@ STEP = "trainer/global_step"
 # What it calls how a run ended.
 STATES = {"finished": "done", "running": "running", "pending": "queued", "killed": "stopped"}
 STATES |= {"preempted": "stopped", "preempting": "stopped", "crashed": "failed", "failed": "failed"}
-NAMED = re.compile(r"(.+)-seed(\d{1,18})")
+# The experiment, what of it was changed, and the seed.
+NAMED = re.compile(r"(.+?)(?: [^ =]+=.*)?-seed(\d{1,18})")
 
 
 @dataclass
