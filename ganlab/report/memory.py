@@ -68,7 +68,7 @@ def _told(found: Likeness) -> str:
     if len(found.unseen):
         near = int((found.distances < found.unseen.quantile(0.05)).sum())
         told += f", of unseen images {found.unseen.median():.1f}"
-        told += f"; {near} of {count} are nearer than 95 % of the unseen"
+        told += f"; {near} of {count} are nearer than 95\u00a0% of the unseen"
     if found.searched < found.total:
         told += f". In time were searched {found.searched:,} of {found.total:,} training images"
     return told + "."
