@@ -269,8 +269,8 @@ def test_a_run_that_ended_without_a_word_is_told_by_its_last_line(tmp_path: Path
 # A real SLURM
 
 
-LONG = SMALL.replace("max_steps: 7", "max_steps: 3000, precision: 32-true").replace(
-    "checkpoints: {every_n_steps: 3, keep: 3}", "checkpoints: {every_n_steps: 400}"
+LONG = SMALL.replace("max_steps: 7", "max_steps: 1500, precision: 32-true").replace(
+    "checkpoints: {every_n_steps: 3, keep: 3}", "checkpoints: {every_n_steps: 200}"
 )
 
 
@@ -311,7 +311,7 @@ class Job:
         answer = here("launch", "--status", self.launched, "--json", folder=self.folder, **self.slurm)
         return json.loads(answer.out)[0]
 
-    def until(self, state: str, *, step: int = 0, seconds: int = 180) -> dict[str, Any]:
+    def until(self, state: str, *, step: int = 0, seconds: int = 400) -> dict[str, Any]:
         """How it stands then; the states on the way are kept."""
         end = time.monotonic() + seconds
         while (found := self.status())["state"] != state or found["step"] < step:
@@ -349,18 +349,18 @@ def test_a_requeued_job_of_two_nodes_ends_where_an_undisturbed_one_does(
         (tmp_path / name).mkdir()
     calm = Job(tmp_path / "calm", slurm)
     assert calm.status()["state"] in ("queued", "starting", "running")
-    assert calm.until("done")["step"] == 3000
+    assert calm.until("done")["step"] == 1500
 
     job = Job(tmp_path / "disturbed", slurm)
     job.until("running", step=300)
     job.asked("scontrol", "requeue", f"{job.number}_0")
     queued = job.until("queued")
-    assert 300 <= queued["step"] < 3000
+    assert 300 <= queued["step"] < 1500
     assert "saved" in queued["detail"]
     assert (job.run / "checkpoints" / f"step-{queued['step']:09d}.ckpt").exists()
     job.hurry()
     job.until("running", step=queued["step"])
-    assert job.until("done")["step"] == 3000
+    assert job.until("done")["step"] == 1500
     assert "not bit-for-bit" not in job.logs()
 
     wanted, found = (last(each.run) for each in (calm, job))

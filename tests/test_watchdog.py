@@ -14,7 +14,7 @@ from ganlab.gan import GAN
 from ganlab.metrics import Pixels
 from ganlab.networks import DCGANDiscriminator, DCGANGenerator
 from ganlab.testing import Specks, new, play, state
-from ganlab.variants import R3GAN, WGAN, HingeGAN, NonSaturatingGAN
+from ganlab.variants import R3GAN, WGAN, HingeGAN, NonSaturatingGAN, RelativisticGAN
 
 SHAPE = {"image_shape": (1, 16, 16)}
 
@@ -70,7 +70,7 @@ def test_a_discriminator_gone_wild_is_named_within_three_evaluations(variant: An
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", [HingeGAN, NonSaturatingGAN, R3GAN])
+@pytest.mark.parametrize("variant", [HingeGAN, NonSaturatingGAN, R3GAN, RelativisticGAN])
 def test_a_game_that_learns_raises_no_alarm(variant: Any, tmp_path: Path) -> None:
     told = watched(digits(variant), tmp_path, steps=600, every=100)
     assert (told["verdict"], told["collapsed"], told["alarms"]) == ("healthy", False, [])
@@ -130,6 +130,23 @@ def test_after_so_many_it_is_stopped(tmp_path: Path) -> None:
     assert end(None) == 40
     # The fifth bad score is taken at step 14 and seen one step later.
     assert end(5) == 15
+
+
+def test_a_discriminator_that_tells_all_apart_has_won_only_where_samples_are_far_from_reals() -> None:
+    game, data = new(HingeGAN), Specks()
+    images, *_ = data.splits.train[torch.arange(30)]
+
+    def looked(samples: torch.Tensor) -> list[str]:
+        dog, game.sample = Watchdog(), lambda count, seed: samples  # type: ignore[assignment]
+        dog._judge_samples(game, data)
+        for _ in range(20):
+            dog._judge_terms(game, {"discriminator": torch.tensor(1e-5)})
+        return dog.symptoms()
+
+    reals = game.real((data.normalise(images),))
+    assert looked(reals.flip(0) + 0.01 * torch.randn_like(reals)) == []
+    assert looked(torch.randn_like(reals)) == ["won"]
+    assert looked(reals * 0 + 0.1 * torch.randn_like(reals)) == ["won"]
 
 
 def test_a_term_has_exploded_if_it_is_far_above_its_own_past() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sized
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from statistics import median
 from typing import Any, cast
@@ -24,6 +24,7 @@ SAMPLES = 64
 ALIKE = 0.1  # of the reals' mean distance: nearly one image
 LOST = 0.35  # of the greatest diversity so far
 WON = 0.02  # of the discriminator's loss where it knows nothing
+FAR = 0.2  # energy distance from the reals, in their mean distances: what has learnt has 0, noise 1 to 2
 EXPLODED, LARGE = 100.0, 1000.0  # times its own median; below the latter no term has exploded
 COVERING = ("modes", "coverage")  # scores that count what is not lost yet
 REMEMBERED = 200  # values of a term
@@ -33,7 +34,7 @@ PATIENCE = {"alike": 3, "lost": 3, "won": 1, "exploded": 3, "uncovered": 2, "wor
 WORDS = {
     "alike": "the generator makes nearly one image",
     "lost": "samples differ less and less",
-    "won": "the discriminator has won: its loss is near nothing",
+    "won": "the discriminator has won: its loss is near nothing, and samples are far from reals",
     "exploded": "a term has exploded",
     "uncovered": "fewer and fewer modes are covered",
     "worse": "the score is far above its best",
@@ -44,8 +45,8 @@ AGAIN = "From its best on, with other draws or settings: ganlab fit --rollback {
 class Watchdog(Callback):
     """Say when a game goes wrong, while it still can be stopped, and give each run one verdict.
 
-    It looks at what is there anyway: logged terms, scores, and every so often a few samples, whose mean
-    distance is held against that of reals.
+    It looks at what is there anyway: logged terms, scores, and every so often a few samples, whose distances
+    from one another and from reals are held against those of reals.
 
     Args:
         every_n_steps: Generator steps between two looks at samples.
@@ -61,7 +62,8 @@ class Watchdog(Callback):
         self.bests: dict[str, tuple[float, int]] = {}  # with the images they were seen at
         self.now: dict[str, float] = {}
         self.wins: list[bool] = []
-        self.distance = self.diversity = 0.0
+        self.diversity, self.apart = 0.0, inf
+        self._reals: Tensor | None = None
         self.alarms: list[dict[str, Any]] = []
         self.scored_at = -1
 
@@ -139,13 +141,19 @@ class Watchdog(Callback):
         loss, chance = logged.get("discriminator"), _chance(game)
         if loss is not None and chance > 0:
             self.wins = [*self.wins[1 - RECENT :], float(loss) < WON * chance]
-            self._see("won", sum(self.wins) >= MOSTLY * RECENT, game.images_seen)
+            # Many a discriminator tells all apart and still teaches: one of few reals, or a relativistic one.
+            won = sum(self.wins) >= MOSTLY * RECENT and self.apart > FAR
+            self._see("won", won, game.images_seen)
 
     def _judge_samples(self, game: GAN, data: Any) -> None:
-        self.distance = self.distance or _distance_of_reals(game, data)
-        if not self.distance:
+        if self._reals is None:
+            self._reals = _reals(game, data)
+        if not (usual := _mean_distance(self._reals)):
             return
-        diversity = _mean_distance(game.sample(SAMPLES, seed=seed_for("watchdog"))) / self.distance
+        fakes = game.sample(SAMPLES, seed=seed_for("watchdog")).detach().flatten(1).float()
+        reals, own = self._reals.to(fakes.device), _mean_distance(fakes)
+        self.apart = (2 * float(torch.cdist(fakes, reals).mean()) - own - usual) / usual
+        diversity = own / usual
         self._see("alike", diversity < ALIKE, game.images_seen)
         self._see("lost", diversity < LOST * self.diversity, game.images_seen)
         self.diversity = max(self.diversity, min(diversity, 1.0))
@@ -190,7 +198,7 @@ class Watchdog(Callback):
             made.write_text(json.dumps(found, indent=2) + "\n")
 
 
-STATE = ("counts", "since", "terms", "wins", "now", "distance", "diversity", "alarms", "scored_at")
+STATE = ("counts", "since", "terms", "wins", "now", "apart", "diversity", "alarms", "scored_at")
 
 
 def _chance(game: GAN) -> float:
@@ -201,21 +209,22 @@ def _chance(game: GAN) -> float:
     return float(game.loss.discriminator(nothing, nothing))
 
 
-def _distance_of_reals(game: GAN, data: Any) -> float:
-    """Of some that lie evenly spaced in their set; 0 where they are no tensors of numbers."""
+def _reals(game: GAN, data: Any) -> Tensor:
+    """Some that lie evenly spaced in their set, flat; none where they are no tensors of numbers."""
+    none = torch.zeros(0, 1)
     if not isinstance(data, StreamData):
-        return 0.0
+        return none
     train = data.splits.train
     places = torch.arange(SAMPLES)
     if isinstance(train, Sized):
         places = (places * len(train) // SAMPLES).unique()
     images, *others = train[places]
     reals = game.real((data.normalise(images), *others))
-    return _mean_distance(reals) if isinstance(reals, Tensor) and len(reals) > 1 else 0.0
+    return reals.detach().flatten(1).float() if isinstance(reals, Tensor) else none
 
 
 def _mean_distance(images: Tensor) -> float:
-    return float(torch.pdist(images.detach().flatten(1).float()).mean())
+    return float(torch.pdist(images).mean()) if len(images) > 1 else 0.0
 
 
 def _short(images: int) -> str:
