@@ -5,6 +5,7 @@ DIR/
     generator.safetensors  the weights of its average, or its own
     contract.json          the score of these weights, if they have one, with its protocol
     samples.png            64 samples
+    generator.onnx         the same for whoever has no torch, if it was asked for
     README.md              the model card
 """
 

@@ -6,13 +6,14 @@ import json
 import re
 import shutil
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
-from ganlab import checkpoint, durable, exported, runs, sample, user_code
+from ganlab import checkpoint, durable, exported, onnx_file, runs, sample, user_code
 from ganlab.command import Parser, answered, quieten
 from ganlab.hardware import keep_freed_memory
 from ganlab.refused import Refused
@@ -22,6 +23,8 @@ WHAT = "a run's folder, a checkpoint or an exported folder"
 TRUST = "import and run the code that the file names and the run has kept; as if you ran it as a program"
 COUNT, WALKS = 64, 16
 STOPS, FRAMES = 8, 60
+WALKED = {".gif": sample.to_gif, ".mp4": sample.to_mp4}
+DRAWN = {".png": sample.to_picture, ".npz": sample.to_npz, "": sample.to_folder}
 CARD = """\
 ---
 library_name: ganlab
@@ -50,7 +53,12 @@ ganlab sample DIR --count 64 --out grid.png
 
 `DIR` is this folder. Loading it runs no code of its own: `generator.safetensors` holds tensors,
 `config.json` plain data.{needs}
-{score}"""
+{onnx}{score}"""
+
+ONNX = """
+`generator.onnx` is the generator for ONNX Runtime, without torch or ganlab: for any n, from
+{portable}. Latents are drawn as `latent_distribution` in `config.json` says.
+"""
 
 
 def main(arguments: list[str]) -> int:
@@ -65,9 +73,11 @@ def _sample(arguments: list[str]) -> None:
         prog="ganlab sample", description="Draw samples: as a picture, a folder, a file or a walk."
     )
     parser.add_argument("what", type=str, help=WHAT)
-    parser.add_argument("--out", type=str, required=True, help="grid.png, samples.npz, walk.gif or a folder/")
     parser.add_argument(
-        "--count", type=int | None, help=f"samples, else {COUNT}; walks in a GIF, else {WALKS}"
+        "--out", type=str, required=True, help="grid.png, samples.npz, walk.gif, walk.mp4 or a folder/"
+    )
+    parser.add_argument(
+        "--count", type=int | None, help=f"samples, else {COUNT}; walks side by side, else {WALKS}"
     )
     parser.add_argument("--seed", type=int, default=0, help="sample i follows from it and i alone")
     parser.add_argument(
@@ -87,23 +97,21 @@ def _sample(arguments: list[str]) -> None:
         game = game.to("cuda")
     source = Source(game, chosen.seed, chosen.raw, chosen["class"], runs.holding(found))
     source.refuse_wrong_label()
-    count = chosen.count or (WALKS if out.suffix == ".gif" else COUNT)
+    count = chosen.count or (WALKS if out.suffix in WALKED else COUNT)
     try:
         _write(out, source, count, stops=chosen.interpolate or STOPS, frames=chosen.frames or FRAMES)
     except OSError as error:
         raise Refused(f"{out} could not be written: {error.strerror or error}.") from error
-    kind = "walk" if out.suffix == ".gif" else "sample"
+    kind = "walk" if out.suffix in WALKED else "sample"
     print(f"{count:,} {kind}{'s' if count > 1 else ''} of {found} (seed {chosen.seed}): {out}")
 
 
 def _write(out: Path, source: Source, count: int, *, stops: int, frames: int) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix == ".gif":
-        sample.to_gif(out, source, count, stops=stops, frames=frames)
+    if out.suffix in WALKED:
+        WALKED[out.suffix](out, source, count, stops=stops, frames=frames)
     else:
-        {".png": sample.to_picture, ".npz": sample.to_npz, "": sample.to_folder}[out.suffix](
-            out, source, count
-        )
+        DRAWN[out.suffix](out, source, count)
 
 
 def _refuse_numbers(chosen: Any) -> None:
@@ -113,13 +121,20 @@ def _refuse_numbers(chosen: Any) -> None:
 
 
 def _refuse_place(out: Path, chosen: Any) -> None:
-    if out.suffix not in (".png", ".npz", ".gif", ""):
-        raise Refused(f"--out {out}: samples are written to a .png, an .npz, a .gif or a folder.")
+    if out.suffix not in {**DRAWN, **WALKED}:
+        raise Refused(f"--out {out}: samples are written to a .png, an .npz, a .gif, an .mp4 or a folder.")
     if out.suffix and out.is_dir():
         raise Refused(f"--out {out} is a folder.")
     walks = [name for name in ("interpolate", "frames") if chosen[name] is not None]
-    if walks and out.suffix != ".gif":
-        raise Refused(f"--{walks[0]} is for a walk, which is written to a .gif, not to {out}.")
+    if walks and out.suffix not in WALKED:
+        raise Refused(f"--{walks[0]} is for a walk, which is written to a .gif or an .mp4, not to {out}.")
+    if out.suffix == ".mp4":
+        _refuse_missing(f"--out {out}", "video", "av")
+
+
+def _refuse_missing(what: str, extra: str, *modules: str) -> None:
+    if missing := [module for module in modules if find_spec(module) is None]:
+        raise Refused(f'{what} needs {" and ".join(missing)}: pip install "ganlab[{extra}]"')
 
 
 def _found(chosen: Any) -> Path:
@@ -133,9 +148,12 @@ def _export(arguments: list[str]) -> None:
     parser.add_argument("what", type=str, help="a run's folder or a checkpoint")
     parser.add_argument("--out", type=str, required=True, help="a new folder")
     parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
+    parser.add_argument("--onnx", action="store_true", help=f"{onnx_file.FILE} as well, for ONNX Runtime")
     parser.add_argument("--trust_code", action="store_true", help=TRUST)
     chosen = parser.parse_args(arguments)
     out = Path(chosen.out).expanduser()
+    if chosen.onnx:
+        _refuse_missing("--onnx", "onnx", "onnx", "onnxruntime")
     if out.exists():
         raise Refused(f"{out} is there already: name a new folder (--out).")
     found = _found(chosen)
@@ -145,7 +163,7 @@ def _export(arguments: list[str]) -> None:
     try:
         made.mkdir(parents=True)
         try:
-            _fill(made, found, raw=chosen.raw, trusted=chosen.trust_code)
+            _fill(made, found, raw=chosen.raw, trusted=chosen.trust_code, onnx=chosen.onnx)
             made.rename(out)
         finally:
             shutil.rmtree(made, ignore_errors=True)
@@ -154,7 +172,7 @@ def _export(arguments: list[str]) -> None:
     print(f"{found} as {', '.join(sorted(file.name for file in out.iterdir()))} in {out}")
 
 
-def _fill(folder: Path, found: Path, *, raw: bool, trusted: bool) -> None:
+def _fill(folder: Path, found: Path, *, raw: bool, trusted: bool, onnx: bool) -> None:
     game, held = checkpoint.load(found, trust_code=trusted), checkpoint.read(found)
     config = exported.described(game, held["hyper_parameters"], raw=raw, step=held["global_step"])
     exported.save(folder, game, config)
@@ -171,7 +189,8 @@ def _fill(folder: Path, found: Path, *, raw: bool, trusted: bool) -> None:
     score = _score(run, config)
     if score:
         (folder / "contract.json").write_text(json.dumps(score, indent=2, allow_nan=False) + "\n")
-    (folder / "README.md").write_text(_card(folder, config, score, run))
+    portable = onnx_file.write(folder, again) if onnx else ""
+    (folder / "README.md").write_text(_card(folder, config, score, run, portable))
 
 
 def _score(run: Path | None, config: dict[str, Any]) -> dict[str, Any] | None:
@@ -186,7 +205,9 @@ def _score(run: Path | None, config: dict[str, Any]) -> dict[str, Any] | None:
     return rows[-1] if rows else None
 
 
-def _card(folder: Path, config: dict[str, Any], score: dict[str, Any] | None, run: Path | None) -> str:
+def _card(
+    folder: Path, config: dict[str, Any], score: dict[str, Any] | None, run: Path | None, portable: str
+) -> str:
     variant, played_on = config["variant"].rpartition(".")[2], ""
     with suppress(OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
         played_on = yaml.safe_load((run / "config.yaml").read_text())["data"]["class_path"] if run else ""
@@ -203,6 +224,7 @@ def _card(folder: Path, config: dict[str, Any], score: dict[str, Any] | None, ru
         step=config["step"],
         weights="the average over its steps" if config["weights"] == "ema" else "those of the last step",
         needs=f" It needs these modules to be imported first: `{'`, `'.join(foreign)}`." if foreign else "",
+        onnx=ONNX.format(portable=portable) if portable else "",
         score=f"\n| score | value |\n|---|---|\n{rows}\nThe protocol is in `contract.json`.\n"
         if rows
         else "",

@@ -37,6 +37,7 @@ FLOORS = {
         "exported",
         "loggers",
         "offline_wandb",
+        "onnx_file",
         "sample",
         "sealed",
         "slurm",
