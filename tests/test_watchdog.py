@@ -113,8 +113,12 @@ def test_one_bad_evaluation_is_an_accident() -> None:
 
 def test_shares_and_counts_are_better_the_greater_they_are() -> None:
     assert judged([0.2, 0.5, 0.9, 0.1, 0.1], name="recall", better="max")[-1].startswith("collapsed at 4 k")
-    assert "modes are covered" in judged([10, 25, 11, 10], name="modes20k", better="max")[-1]
+    assert "modes or classes are covered" in judged([10, 25, 11, 10], name="modes20k", better="max")[-1]
     assert set(judged([10, 25, 20, 18], name="modes20k", better="max")) == {"healthy"}
+    # The share of samples that are of a wrong class: in the end 34 % are right, where 70 % were.
+    lost = judged([0.9, 0.3, 0.3, 0.66, 0.66], name="class_distance10k_mnist")
+    assert lost[-1].startswith("collapsed at 4 k images (fewer and fewer modes or classes are covered)")
+    assert set(judged([0.9, 0.3, 0.3, 0.6, 0.6], name="class_distance10k_mnist")) == {"healthy"}
 
 
 def test_after_so_many_it_is_stopped(tmp_path: Path) -> None:

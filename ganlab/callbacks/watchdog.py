@@ -26,7 +26,10 @@ LOST = 0.35  # of the greatest diversity so far
 WON = 0.02  # of the discriminator's loss where it knows nothing
 FAR = 0.2  # energy distance from the reals, in their mean distances: what has learnt has 0, noise 1 to 2
 EXPLODED, LARGE = 100.0, 1000.0  # times its own median; below the latter no term has exploded
-COVERING = ("modes", "coverage")  # scores that count what is not lost yet
+COVERING, LACKING = (
+    ("modes", "coverage"),
+    ("class_distance",),
+)  # scores that tell what is not lost, and what is
 REMEMBERED = 200  # values of a term
 RECENT, MOSTLY = 20, 0.8  # looks at the discriminator's loss, and the share of them that it has won
 # Looks, or for scores evaluations, after which a symptom is no accident.
@@ -36,7 +39,7 @@ WORDS = {
     "lost": "samples differ less and less",
     "won": "the discriminator has won: its loss is near nothing, and samples are far from reals",
     "exploded": "a term has exploded",
-    "uncovered": "fewer and fewer modes are covered",
+    "uncovered": "fewer and fewer modes or classes are covered",
     "worse": "the score is far above its best",
 }
 AGAIN = "From its best on, with other draws or settings: ganlab fit --rollback {} --seed_everything 1"
@@ -124,7 +127,8 @@ class Watchdog(Callback):
         if name not in self.bests or (value < best if better == "min" else value > best):
             self.bests[name] = value, images
         far = value > self.stop_ratio * best if better == "min" else value < best / self.stop_ratio
-        return far and best > 0, name.startswith(COVERING) and value < best / 2
+        covered, most = (1 - value, 1 - best) if name.startswith(LACKING) else (value, best)
+        return far and best > 0, name.startswith((*COVERING, *LACKING)) and covered < most / 2
 
     def _judge_terms(self, game: GAN, logged: Any) -> None:
         exploded, before = False, self.counts["exploded"] >= PATIENCE["exploded"]
