@@ -34,8 +34,8 @@ def carry(taken: Path, folder: Path) -> int:
     if not old:
         return step
     pictures = [path for path in old.glob("samples/step-*.png") if int(path.stem[5:]) <= step]
-    best = [taken] if taken.name == "best.ckpt" else []
-    for path in [*(old / name for name in RECORDS), *pictures, *best]:
+    best = ["checkpoints/best.ckpt"] if taken.name == "best.ckpt" else []
+    for path in [*(old / name for name in (*RECORDS, *best)), *pictures]:
         if path.is_file():
             (copy := folder / path.relative_to(old)).parent.mkdir(exist_ok=True)
             shutil.copyfile(path, copy)
