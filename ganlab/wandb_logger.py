@@ -27,6 +27,12 @@ class SteadyWandbLogger(WandbLogger):
     metrics.csv still has, and a resumed one comes by rows again that W&B has already.
     """
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # Lightning passes it on even if nobody chose it, and W&B warns that it means nothing any more.
+        if self._wandb_init["anonymous"] is None:
+            del self._wandb_init["anonymous"]
+
     _told: float | None = None
     _scores: frozenset[str] = frozenset()
 

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,6 +76,7 @@ def test_it_needs_no_account_and_leaves_nothing_beside_the_run(told: Told) -> No
     assert "works offline: no account is set up here" in told.said
     assert told.beside == {"game.yaml", "said", "home", "runs"}
     assert [int(row["step"]) for row in metrics(told.run) if row["generator"]] == [2, 4, 6, 8, 10, 12]
+    assert "WARNING" not in told.said
     assert told.said.splitlines()[-2].endswith(f"wandb sync {relative(told.run)}/wandb/offline-run-*")
 
 
@@ -263,6 +265,17 @@ def test_tensorboard_by_one_line(tmp_path: Path) -> None:
     assert_tells_all(begun(tmp_path))
 
 
+def test_where_tensorboard_is_missing_a_sentence_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ganlab.loggers.find_spec", lambda name: None)
+    config = write(tmp_path, SHOWN, "game.yaml")
+    answer = fit("--config", config, "--trainer.logger", "TensorBoard", folder=tmp_path)
+    assert answer.code == 2
+    assert "pip install" in answer.err
+    assert not [*tmp_path.glob("runs/*/*/*")]
+
+
 KILLED = """
 import os, signal
 from ganlab.gan import GAN
@@ -288,5 +301,6 @@ def test_tensorboard_forgets_what_a_killed_run_comes_by_again(tmp_path: Path) ->
     run = begun(tmp_path)
     assert at(run, 9).exists()
     assert not at(run, 10).exists()
+    time.sleep(1)  # TensorBoard reads its files in the order of the seconds at which they were begun.
     assert fit("--resume", run, folder=tmp_path).code == 0
     assert_tells_all(run)

@@ -153,7 +153,8 @@ def test_a_job_that_is_warned_goes_back_into_the_queue_once(
 
 @pytest.mark.parametrize("signals", [["SIGTERM"], ["SIGUSR1", "SIGINT"]], ids="+".join)
 def test_a_job_that_is_cancelled_stays_cancelled(signals: list[str], asked: Path, tmp_path: Path) -> None:
-    command = reach(tmp_path, SLURM_JOB_ID="123")
+    # All are sent while the step is played.
+    command = reach(tmp_path, SLURM_JOB_ID="123", seconds=0.4 if len(signals) == 1 else 3.0)
     for name in signals:
         command.signal(signal.Signals[name])
     assert command.end().code == (130 if "SIGINT" in signals else 75)

@@ -100,6 +100,7 @@ class Preemption(Callback):
     def _stop(self, trainer: Trainer, wish: int) -> None:
         savers = [each for each in cast(Any, trainer).callbacks if isinstance(each, Checkpoints)]
         (savers or [Checkpoints()])[0].save(trainer)
+        wish = max(wish, self._wish)  # Meanwhile more may have been said.
         stopped = Preempted(trainer.global_step, EXIT_CODES[wish])
         if trainer.is_global_zero:
             print(f"ganlab: {stopped}", file=sys.stderr, flush=True)
