@@ -7,9 +7,10 @@ runs/<data>/<experiment>/<time>-seed<k>/
     clock.jsonl        seconds of training and peak memory over time
     metrics.csv        every term over time
     scores.jsonl       every evaluation, with its contract
+    verdict.json       what the watchdog says
     hparams.yaml       what the checkpoint rebuilds the game from, to read
     code/              the user's own modules
-    checkpoints/  samples/
+    checkpoints/  samples/  and, where they were asked for, wandb/  tensorboard/
 """
 
 import fcntl
