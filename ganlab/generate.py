@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import yaml
 from ganlab import checkpoint, durable, exported, onnx_file, runs, sample, user_code
 from ganlab.command import Parser, answered, quieten
 from ganlab.hardware import keep_freed_memory
-from ganlab.refused import Refused
+from ganlab.refused import Refused, refuse_missing
 from ganlab.sample import Source
 
 WHAT = "a run's folder, a checkpoint or an exported folder"
@@ -129,12 +128,7 @@ def _refuse_place(out: Path, chosen: Any) -> None:
     if walks and out.suffix not in WALKED:
         raise Refused(f"--{walks[0]} is for a walk, which is written to a .gif or an .mp4, not to {out}.")
     if out.suffix == ".mp4":
-        _refuse_missing(f"--out {out}", "video", "av")
-
-
-def _refuse_missing(what: str, extra: str, *modules: str) -> None:
-    if missing := [module for module in modules if find_spec(module) is None]:
-        raise Refused(f'{what} needs {" and ".join(missing)}: pip install "ganlab[{extra}]"')
+        refuse_missing(f"--out {out}", "video", "av")
 
 
 def _found(chosen: Any) -> Path:
@@ -153,7 +147,7 @@ def _export(arguments: list[str]) -> None:
     chosen = parser.parse_args(arguments)
     out = Path(chosen.out).expanduser()
     if chosen.onnx:
-        _refuse_missing("--onnx", "onnx", "onnx", "onnxruntime")
+        refuse_missing("--onnx", "onnx", "onnx", "onnxruntime")
     if out.exists():
         raise Refused(f"{out} is there already: name a new folder (--out).")
     found = _found(chosen)

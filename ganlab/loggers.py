@@ -1,7 +1,6 @@
 """A run's loggers by one line each, and what they are told beside numbers, each in its own words."""
 
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from PIL.Image import Image
 
 from ganlab import wandb_logger
-from ganlab.refused import Refused
+from ganlab.refused import refuse_missing
 
 
 def prepare(chosen: Any, folder: Path, *, began: int, **about: Any) -> None:
@@ -25,10 +24,7 @@ def prepare(chosen: Any, folder: Path, *, began: int, **about: Any) -> None:
         if name == "WandbLogger":
             wandb_logger.prepare(logger, folder, **about)
         elif name == "TensorBoard":
-            if not find_spec("tensorboard"):
-                raise Refused(
-                    'TensorBoard is not installed (trainer.logger): pip install "ganlab[tensorboard]"'
-                )
+            refuse_missing("TensorBoard (trainer.logger)", "tensorboard", "tensorboard")
             logger.init_args.save_dir = logger.init_args.save_dir or str(folder)
             logger.init_args.purge_step = began + 1 if began else None
 

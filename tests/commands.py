@@ -173,6 +173,19 @@ evaluation: {extractor: Pixels, samples: 40, every_n_steps: 5}
 checkpoints: {every_n_steps: 3, keep: 3}
 """
 
+# A patch that kills a process before its twelfth step.
+KILLED = """
+import os, signal
+from ganlab.gan import GAN
+original = GAN.training_step
+def training_step(game, *given):
+    if game.global_step == 11:
+        {before}
+        os.kill(os.getpid(), signal.SIGKILL)
+    original(game, *given)
+GAN.training_step = training_step
+"""
+
 
 def begun(folder: Path) -> Path:
     """The one run there is."""

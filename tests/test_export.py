@@ -288,22 +288,25 @@ def test_a_conditional_game_goes_along_with_its_class(
     assert len(one.unique()) == 3
 
 
-def test_what_would_draw_other_samples_is_not_exported(home: Path, tmp_path: Path) -> None:
-    write(home, MY_GENERATOR, "my_generator.py")
-    network = "my_generator.MyGenerator, init_args: {hides: true}"
-    run = trained(home, GAME.replace("NETWORK", network), name="hiding")
-    answer = here("export", run, "--out", "export", "--trust_code", folder=tmp_path)
-    assert "draws other samples" in refused(answer, tmp_path)
-    assert not [*tmp_path.iterdir()]
+TOP = MY_GENERATOR.replace("hides: bool = False", "hides: bool = False, top: nn.Module = None")
 
 
-def test_networks_built_from_classes_are_not_exported(home: Path, tmp_path: Path) -> None:
-    text = MY_GENERATOR.replace("hides: bool = False", "hides: bool = False, top: nn.Module = None")
-    write(home, text, "my_nested.py")
-    network = "my_nested.MyGenerator, init_args: {top: {class_path: torch.nn.Identity}}"
-    run = trained(home, GAME.replace("NETWORK", network), name="nested")
+@pytest.mark.parametrize(
+    ("module", "text", "arguments", "words"),
+    [
+        ("my_hiding", MY_GENERATOR, "{hides: true}", "draws other samples"),
+        ("my_nested", TOP, "{top: {class_path: torch.nn.Identity}}", "plain arguments"),
+    ],
+    ids=["what would draw other samples", "networks built from classes"],
+)
+def test_what_an_export_could_not_repeat_is_not_exported(
+    module: str, text: str, arguments: str, words: str, home: Path, tmp_path: Path
+) -> None:
+    write(home, text, f"{module}.py")
+    network = f"{module}.MyGenerator, init_args: {arguments}"
+    run = trained(home, GAME.replace("NETWORK", network), name=module)
     answer = here("export", run, "--out", "export", "--trust_code", folder=tmp_path)
-    assert "plain arguments" in refused(answer, tmp_path)
+    assert words in refused(answer, tmp_path)
     assert not [*tmp_path.iterdir()]
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import yaml
-from commands import GAME, Command, at, bare, begun, end_all, fit
+from commands import GAME, KILLED, Command, at, bare, begun, end_all, fit
 from PIL import Image
 from test_cli import COMMAND, NORMS, TERMS, metrics, write
 from wandb_server import Received, serving
@@ -268,7 +268,7 @@ def test_tensorboard_by_one_line(tmp_path: Path) -> None:
 def test_where_tensorboard_is_missing_a_sentence_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ganlab.loggers.find_spec", lambda name: None)
+    monkeypatch.setattr("ganlab.refused.find_spec", lambda name: None)
     config = write(tmp_path, SHOWN, "game.yaml")
     answer = fit("--config", config, "--trainer.logger", "TensorBoard", folder=tmp_path)
     assert answer.code == 2
@@ -276,23 +276,11 @@ def test_where_tensorboard_is_missing_a_sentence_says_so(
     assert not [*tmp_path.glob("runs/*/*/*")]
 
 
-KILLED = """
-import os, signal
-from ganlab.gan import GAN
-original = GAN.training_step
-def training_step(game, *given):
-    if game.global_step == 11:
-        game.trainer.loggers[1].experiment.flush()
-        os.kill(os.getpid(), signal.SIGKILL)
-    original(game, *given)
-GAN.training_step = training_step
-"""
-
-
 def test_tensorboard_forgets_what_a_killed_run_comes_by_again(tmp_path: Path) -> None:
     config = write(tmp_path, SHOWN, "game.yaml")
+    patch = KILLED.format(before="game.trainer.loggers[1].experiment.flush()")
     command = Command(
-        "fit", "--config", config, "--trainer.logger", "TensorBoard", folder=tmp_path, patch=KILLED
+        "fit", "--config", config, "--trainer.logger", "TensorBoard", folder=tmp_path, patch=patch
     )
     try:
         assert command.end().code not in (0, 1)

@@ -26,10 +26,8 @@ LOST = 0.35  # of the greatest diversity so far
 WON = 0.02  # of the discriminator's loss where it knows nothing
 FAR = 0.2  # energy distance from the reals, in their mean distances: what has learnt has 0, noise 1 to 2
 EXPLODED, LARGE = 100.0, 1000.0  # times its own median; below the latter no term has exploded
-COVERING, LACKING = (
-    ("modes", "coverage"),
-    ("class_distance",),
-)  # scores that tell what is not lost, and what is
+COVERING = ("modes", "coverage")  # scores that count what is not lost yet
+LACKING = ("class_distance",)  # shares of what is
 REMEMBERED = 200  # values of a term
 RECENT, MOSTLY = 20, 0.8  # looks at the discriminator's loss, and the share of them that it has won
 # Looks, or for scores evaluations, after which a symptom is no accident.
