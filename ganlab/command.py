@@ -5,7 +5,9 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 from lightning.pytorch.cli import LightningArgumentParser
 
@@ -16,12 +18,12 @@ DECLINING = ("lightning.pytorch.trainer.connectors", "torch.optim")
 
 
 class Parser(LightningArgumentParser):
-    made: ClassVar[list["Parser"]] = []
+    made: ClassVar[WeakSet["Parser"]] = WeakSet()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
         if self.exit_on_error:
-            self.made.append(self)
+            self.made.add(self)
 
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
         """Three lines with the nearest known names, exit code 2."""
@@ -35,7 +37,8 @@ class Parser(LightningArgumentParser):
 def answered(work: Callable[[], None]) -> int:
     """Do a command's work; what cannot work is told in a sentence, with the exit code 2."""
     try:
-        work()
+        # jsonargparse leaves parsers in the context: a process that trains twice would keep all they built.
+        copy_context().run(work)
     except Exception as error:
         if not (refused := refusal(error)):
             raise

@@ -1,6 +1,7 @@
 """`ganlab fit` and `ganlab validate`."""
 
 import errno
+import gc
 import re
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ LOST = re.compile(r"Connection (closed|reset) by peer|Broken pipe|Timed out wait
 def main(arguments: list[str]) -> int:
     keep_freed_memory()
     quieten()
+    if GanCLI.opened:
+        gc.collect()  # What was trained here before is held by circles only: it makes room for the next.
     GanCLI.opened = GanCLI.folder = GanCLI.resumed = None
     GanCLI.began = 0
     arguments = resume.with_its_config(arguments)

@@ -1,4 +1,6 @@
+import gc
 import warnings
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -8,6 +10,15 @@ import torch
 def _few_threads() -> None:
     # Small nets: threads of parallel test processes would only wait for one another.
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _lasting() -> Iterator[None]:
+    # What is imported stays: a search for garbage need not go through it each time.
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

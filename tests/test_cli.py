@@ -1,6 +1,7 @@
 """The command: what it says and refuses, what a run leaves behind, and that a user's files are its equals."""
 
 import csv
+import gc
 import json
 import os
 import re
@@ -541,6 +542,16 @@ def test_a_resumed_run_is_the_straight_one(run: Path, home: Path) -> None:
             assert_same(values, other["state"][index], what=f"optimizer state {index}")
     assert [row["step"] for row in metrics(resumed)] == ["4", "6"]
     assert metrics(resumed) == metrics(run)[1:]
+
+
+def test_a_run_that_is_over_takes_no_memory_from_the_next(tmp_path: Path) -> None:
+    """Both in one process, as in a notebook."""
+    config = write(tmp_path)
+    before = {id(each) for each in gc.get_objects() if type(each) is R3GAN}
+    for seed in ("0", "1"):
+        assert here("fit", "--config", config, "--seed_everything", seed, folder=tmp_path).code == 0
+        gc.collect()
+        assert {id(each) for each in gc.get_objects() if type(each) is R3GAN} <= before
 
 
 def test_a_trial_run_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import (
@@ -18,11 +20,13 @@ from commands import (
     end_all,
     fit,
     living,
+    signalled,
     steps,
 )
 from test_cli import metrics, write
 
 from ganlab import offline_wandb
+from ganlab.gan import GAN
 from ganlab.sealed import damage
 
 # The seventh step tells that it is played, and takes its time.
@@ -122,6 +126,24 @@ def test_a_second_interrupt_ends_at_once(straight: Path, tmp_path: Path) -> None
     command.signal(signal.SIGINT)
     assert command.end(timeout=5).code == 130
     assert_goes_on(tmp_path, straight, stopped=6)
+
+
+@pytest.mark.parametrize("ends", ["as it should", "by a signal", "by an error"])
+def test_what_listened_to_signals_before_does_so_again(
+    ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("a defect")
+
+    if ends == "by an error":
+        monkeypatch.setattr(GAN, "training_step", fail)
+    command = ("--config", write(tmp_path, GAME), "--trainer.max_steps", "2")
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    with signalled(1) if ends == "by a signal" else suppress(ValueError):
+        fit(*command, folder=tmp_path)
+    state = json.loads((begun(tmp_path) / "status.json").read_text())["state"]
+    assert state == {"as it should": "done", "by a signal": "preempted", "by an error": "failed"}[ends]
+    assert {number: signal.getsignal(number) for number in before} == before
 
 
 # A SLURM job

@@ -52,15 +52,16 @@ class Preemption(Callback):
     def __init__(self, margin: float | None = 60.0) -> None:
         self.margin = margin
         self._wish = NOTHING
-        self._before: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
         self._wish, self._agreement = NOTHING, Agreement(seconds=1, steps=10)
         end = slurm.end(job) if self.margin is not None and (job := slurm.job()) else None
         self._end = float("inf") if end is None else end - cast(float, self.margin)
         if threading.current_thread() is threading.main_thread():
-            # In place of Lightning's own, whose handler of SIGTERM waits for other processes.
-            self._before = {number: signal.signal(number, self._hear) for number in WISHES}
+            # In place of Lightning's own, whose handler of SIGTERM waits for other processes. At the end
+            # Lightning brings back what was there before both.
+            for number in WISHES:
+                signal.signal(number, self._hear)
             # With it goes a message between the processes, for which it waits in every step.
             trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing  # type: ignore[method-assign]
 
@@ -81,21 +82,10 @@ class Preemption(Callback):
         if wish:
             self._stop(trainer, wish)
 
-    def teardown(self, trainer: Trainer, model: LightningModule, stage: str) -> None:
-        self._restore()
-
-    def on_exception(self, trainer: Trainer, model: LightningModule, exception: BaseException) -> None:
-        self._restore()
-
     def _hear(self, number: int, frame: Any) -> None:
         if number == signal.SIGINT and self._wish == INTERRUPT:
             os._exit(EXIT_CODES[INTERRUPT])
         self._wish = max(self._wish, WISHES[signal.Signals(number)])
-
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
 
     def _stop(self, trainer: Trainer, wish: int) -> None:
         savers = [each for each in cast(Any, trainer).callbacks if isinstance(each, Checkpoints)]
