@@ -1,4 +1,4 @@
-"""`ganlab evaluate`: the scores of a run, a checkpoint, or anybody's images."""
+"""`ganlab evaluate`: the scores of a run, a checkpoint, an export, or anybody's images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rich.table import Table
 from torch import Tensor
 
 # Imported, a class is known by its bare name.
-from ganlab import data, metrics, user_code  # noqa: F401
+from ganlab import data, exported, metrics, user_code  # noqa: F401
 from ganlab.callbacks.evaluation import fake_batches
 from ganlab.checkpoint import load, read
 from ganlab.command import Parser, answered, quieten
@@ -54,7 +54,9 @@ def _evaluate(chosen: Any) -> None:
 
 def _parse(arguments: list[str]) -> Any:
     parser = Parser(prog="ganlab evaluate", description=__doc__)
-    parser.add_argument("what", type=str, help="a run, a checkpoint, or a folder, zip or npz of images")
+    parser.add_argument(
+        "what", type=str, help="a run, a checkpoint, an export, or a folder, zip or npz of images"
+    )
     parser.add_argument(
         "--reference", type=str, help="a data class, an experiment file, or images; else the run's own data"
     )
@@ -82,25 +84,26 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     run = what if (what / "config.yaml").is_file() else holding(what)
     settings = yaml.safe_load((run / "config.yaml").read_text()) if run else {}
     extractor = _extractor(chosen, settings)
-    checkpoint = _checkpoint(what)
-    given = None if checkpoint else Given(what)
+    source = what if exported.is_export(what) else _checkpoint(what)
+    given = None if source else Given(what)
     panel = Panel(extractor, tuple(chosen.scores.split(",")), given.total if given else chosen.samples)
     if torch.cuda.is_available():
         extractor.to("cuda")
-    reals, contract, floor = _reference(chosen, settings, panel, split, "given" if given else None)
     if given:
-        batches: Batches = given.batches()
+        fakes, batches = "given", given.batches()
     else:
-        assert checkpoint
-        batches = fake_batches(
-            _loaded(checkpoint, trusted=chosen.trust_code), panel.samples, chosen.seed, raw=chosen.raw
-        )
+        assert source
+        fakes = exported.read(source)["weights"] if source.is_dir() else exported.FAKES[chosen.raw]
+        game = _loaded(source, trusted=chosen.trust_code)
+        batches = fake_batches(game, panel.samples, chosen.seed, raw=chosen.raw)
+    reals, contract, floor = _reference(chosen, settings, panel, split, fakes)
     values, reasons = panel.score(reals, panel.observe(batches, panel.samples))
     found = {"scores": values, "reasons": reasons, "contract": contract.plain()}
-    if run and checkpoint:
-        line = {"step": read(checkpoint)["global_step"], "checkpoint": checkpoint.name, **found}
-        with (run / "scores.jsonl").open("a") as file:
-            file.write(json.dumps(line, allow_nan=False) + "\n")
+    if source and not source.is_dir():
+        found = {"step": read(source)["global_step"], "checkpoint": source.name, **found}
+        if run:
+            with (run / "scores.jsonl").open("a") as file:
+                file.write(json.dumps(found, allow_nan=False) + "\n")
     return found | {"floor": floor, "says": str(contract)}
 
 
@@ -142,13 +145,14 @@ def _built(kind: type, told: Any) -> Any:
 
 
 def _reference(
-    chosen: Any, settings: dict[str, Any], panel: Panel, split: Split, fakes: str | None
+    chosen: Any, settings: dict[str, Any], panel: Panel, split: Split, fakes: str
 ) -> tuple[Reals, Contract, dict[str, Any]]:
-    fakes, seed = fakes or ("raw" if chosen.raw else "ema"), None if fakes else chosen.seed
+    seed = None if fakes == "given" else chosen.seed
     told = chosen.reference or settings.get("data")
     if not told:
         raise Refused(
-            "Images from elsewhere need something to be compared with: --reference CelebA, or images."
+            "Images from elsewhere and exports need something to be compared with:\n"
+            "--reference with a data class (CelebA), an experiment file or images."
         )
     if isinstance(told, str) and told not in data.__all__ and Path(told).suffix in (".yaml", ".yml"):
         told = yaml.safe_load(Path(told).read_text())["data"]
@@ -226,7 +230,8 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
     floors = [value for name, value in floor.items() if name != "samples"] or [None] * len(scores)
     if as_json:
         plain = {name: {"value": value} for name, value in scores.items()}
-        told = {"scores": plain, "reasons": found["reasons"], "floor": floor, "contract": found["contract"]}
+        told = {"scores": plain, "floor": floor}
+        told |= {name: found[name] for name in ("step", "checkpoint", "reasons", "contract") if name in found}
         print(json.dumps(told, allow_nan=False))
         return
     table = Table("score", "value", "real floor", box=None)
@@ -235,6 +240,8 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
         table.add_row(name, text, "" if low is None else f"{low:.5g}")
     console = Console()
     console.print(table)
+    if "checkpoint" in found:
+        print(f"step {found['step']:,} ({found['checkpoint']})")
     print(f"{found['says']}  (contract {found['contract']['hash'][:12]})")
     if floor:
         print(f"real floor: {floor['samples']:,} reals that were never trained on, in place of the fakes")

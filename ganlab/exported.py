@@ -97,10 +97,27 @@ def save(folder: Path, game: GAN, config: dict[str, Any]) -> None:
     (folder / WEIGHTS).write_bytes(serialized(plain, metadata={"format": "pt"}))
 
 
+def read(folder: Path) -> dict[str, Any]:
+    """What it says of itself, if that is whole."""
+    source = folder / CONFIG
+    try:
+        config = json.loads(source.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise Refused(f"{source} cannot be read as JSON: {str(error)[:100]}") from error
+    config = config if isinstance(config, dict) else {}
+    parts = {"generator": None, "game": None, **config}.keys() & {"generator", "game", "discriminator"}
+    if not all(_is_part(config.get(name)) for name in parts):
+        raise Refused(f"{source} does not tell a generator and its game as class paths and arguments.")
+    if config.get("format") != FORMAT:
+        raise Refused(f"{source} has the format {config.get('format')!r}; this ganlab reads {FORMAT}.")
+    if config.get("weights") not in FAKES:
+        raise Refused(f"{source} says that its weights are {config.get('weights')!r}: neither ema nor raw.")
+    return config
+
+
 def load(folder: Path, *, trusted: bool = False) -> GAN:
     """A game that samples; it has no discriminator, and of generator and average what was exported."""
-    source = folder / CONFIG
-    config = _read(source)
+    source, config = folder / CONFIG, read(folder)
     players = {"generator": config["generator"], "discriminator": {"class_path": "torch.nn.Identity"}}
     if "discriminator" in config:
         players["discriminator"] = config["discriminator"]
@@ -154,22 +171,6 @@ def unfit(weights: Mapping[str, Any], own: Mapping[str, Any]) -> str:
 
 def _form(value: Any) -> Any:
     return (value.shape, value.is_floating_point()) if isinstance(value, Tensor) else type(value)
-
-
-def _read(source: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(source.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise Refused(f"{source} cannot be read as JSON: {str(error)[:100]}") from error
-    config = config if isinstance(config, dict) else {}
-    parts = {"generator": None, "game": None, **config}.keys() & {"generator", "game", "discriminator"}
-    if not all(_is_part(config.get(name)) for name in parts):
-        raise Refused(f"{source} does not tell a generator and its game as class paths and arguments.")
-    if config.get("format") != FORMAT:
-        raise Refused(f"{source} has the format {config.get('format')!r}; this ganlab reads {FORMAT}.")
-    if config.get("weights") not in FAKES:
-        raise Refused(f"{source} says that its weights are {config.get('weights')!r}: neither ema nor raw.")
-    return config
 
 
 def _is_part(part: Any) -> bool:

@@ -192,6 +192,19 @@ def test_a_score_goes_along_only_if_it_is_of_these_weights(export: Path, run: Pa
     assert (exported(garbled, tmp_path / "again") / "contract.json").exists()
 
 
+def test_an_export_scores_what_its_run_scored(export: Path, run: Path, tmp_path: Path) -> None:
+    chosen = ("--samples", "40", "--extractor", "Pixels", "--scores", "fid", "--json")
+    answer = here("evaluate", export, "--reference", run / "config.yaml", *chosen, folder=tmp_path)
+    assert answer.code == 0, answer
+    told, row = json.loads(answer.out), json.loads((export / "contract.json").read_text())
+    assert told["scores"]["fid40_pixels"]["value"] == pytest.approx(row["scores"]["fid40_pixels"])
+    assert told["contract"]["hash"] == row["contract"]["hash"]
+    raw = exported(run, tmp_path / "raw", "--raw")
+    answer = here("evaluate", raw, "--reference", run / "config.yaml", *chosen, folder=tmp_path)
+    assert json.loads(answer.out)["contract"]["fakes"] == "raw"
+    assert "--reference" in refused(here("evaluate", export, *chosen, folder=tmp_path), tmp_path)
+
+
 def test_the_card_is_what_the_hub_expects(export: Path) -> None:
     _, front, text = (export / "README.md").read_text().split("---\n", 2)
     told = yaml.safe_load(front)
@@ -483,9 +496,10 @@ def test_a_checkpoints_variant_is_a_game_or_nothing(variant: Any, run: Path, fie
 
 def check_refused(field: Path, what: str) -> None:
     before = {path.name for path in field.iterdir()}
-    for command in (("sample", what, "--out", "grid.png"), ("export", what, "--out", "export")):
-        if command[0] == "sample" or what.endswith(".ckpt"):
-            refused(here(*command, folder=field), field)
+    scored = ("evaluate", what, "--reference", "Digits", "--extractor", "Pixels")
+    other = ("export", what, "--out", "export") if what.endswith(".ckpt") else scored
+    for command in (("sample", what, "--out", "grid.png"), other):
+        refused(here(*command, folder=field), field)
     with pytest.raises(Refused) as refusal:
         ganlab.load(what)
     assert 1 <= len(str(refusal.value).splitlines()) <= 3
