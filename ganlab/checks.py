@@ -11,6 +11,7 @@ from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
 from ganlab.refused import Refused
+from ganlab.turn import evaluating
 
 if TYPE_CHECKING:
     from ganlab.gan import GAN
@@ -96,17 +97,9 @@ def few(batch: Any) -> Any:
 @torch.no_grad()
 def players(turn: Turn, generator: nn.Module, discriminator: nn.Module) -> None:
     """Play two samples in evaluation mode, which leaves no trace, and compare shapes."""
-    training = [
-        (module, module.training) for player in (generator, discriminator) for module in player.modules()
-    ]
-    for module, _ in training:
-        module.training = False
-    try:
+    with evaluating(generator, discriminator):
         if isinstance(turn.real, Tensor) and isinstance(turn.fake, Tensor):
             _shapes(turn, type(generator).__name__, type(discriminator).__name__)
-    finally:
-        for module, mode in training:
-            module.training = mode
 
 
 def _shapes(turn: Turn, generator: str, discriminator: str) -> None:

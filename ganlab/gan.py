@@ -19,9 +19,10 @@ from ganlab import checks, losses
 from ganlab.augment import Augmentation, augment
 from ganlab.draws import Draws, reseed, seed_for
 from ganlab.ema import Average, kept
+from ganlab.portions import in_portions
 from ganlab.recipe import recipe
 from ganlab.record import Record, Terms, refuse_non_finite
-from ganlab.turn import Side, Turn, frozen, fused, raised, sides, split
+from ganlab.turn import Side, Turn, evaluating, frozen, fused, raised, sides, split
 
 
 class GAN(LightningModule):
@@ -291,11 +292,8 @@ class GAN(LightningModule):
     @torch.no_grad()
     def made(self, latent: Tensor, *, raw: bool = False, condition: Any = None) -> Any:
         network = self.generator if raw else self.ema
-        training = network.training
-        network.eval()
-        images = self.fake(network, latent, condition)
-        network.train(training)
-        return images
+        with evaluating(network):
+            return in_portions(self.fake, len(latent), network, latent, condition)
 
     # Lightning's hooks
 

@@ -46,6 +46,19 @@ def frozen(player: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
+@contextmanager
+def evaluating(*players: nn.Module) -> Iterator[None]:
+    """Afterwards each layer is in the mode that it was in, whatever the others were in."""
+    layers = [layer for player in players for layer in player.modules() if layer.training]
+    for layer in layers:
+        layer.training = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.training = True
+
+
 def fused(optimizer: Optimizer) -> Optimizer:
     """Let Adam update all parameters in one kernel, wherever its author did not choose otherwise."""
     if isinstance(optimizer, (Adam, AdamW)):

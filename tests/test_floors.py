@@ -28,7 +28,7 @@ FLOORS = {
         "refused",
     },
     "parts": {"data", "metrics", "networks"},
-    "game": {"checks", "ema", "gan", "turn"},
+    "game": {"checks", "ema", "gan", "portions", "turn"},
     "variants": {"variants"},
     "instruments": {
         "callbacks",

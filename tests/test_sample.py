@@ -558,3 +558,28 @@ def test_sampling_leaves_a_game_as_it_was() -> None:
     assert torch.equal(game.sample(3, seed=5), game.made(game.latents(3, seed=5)))
     assert game.generator.training
     assert not game.sample(3, seed=5, raw=True).requires_grad
+    *_, last = layers = [*game.generator.modules()]
+    last.eval()
+    game.sample(3, seed=5, raw=True)
+    assert [layer for layer in layers if not layer.training] == [last]
+
+
+class Labelled(HingeGAN):
+    """Its samples carry their class, and come with it."""
+
+    def fake(self, generator: Any, latent: torch.Tensor, condition: Any) -> Any:
+        images = generator(latent) + condition["label"].view(-1, 1, 1, 1)
+        return images, {"label": condition["label"] + condition["shift"]}
+
+
+def test_a_network_never_sees_many_latents_at_once() -> None:
+    game = small()
+    game.__class__ = Labelled
+    seen: list[int] = []
+    game.ema.network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    labels, latents = torch.arange(300), game.latents(300, seed=1)
+    images, told = game.made(latents, condition={"label": labels, "shift": torch.tensor(7)})
+    assert max(seen) < 100
+    assert sum(seen) == 300
+    assert torch.equal(told["label"], labels + 7)
+    assert torch.allclose(images, game.ema(latents) + labels.view(-1, 1, 1, 1), atol=1e-4)
