@@ -68,29 +68,38 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
         *(["slurmd", "-N", name] for name in NODES),
     ]
     with ExitStack() as stack:
+        stack.callback(_stop, folder)
         for command in commands:
-            stack.callback(_stop, folder)
             subprocess.run([_path(command[0]), *command[1:]], env=told, check=True, timeout=60)
-        _wait_for_nodes(told, folder)
+        if not _idle(told):
+            raise RuntimeError(f"the nodes did not come up: {(folder / 'slurmctld.log').read_text()[-2000:]}")
         yield {"SLURM_CONF": str(conf)}
         subprocess.run(["scancel", "--user=root"], env=told, timeout=60)
+        # A node's daemon that is stopped while a job still ends would wait for it for ever.
+        _idle(told)
 
 
-def _wait_for_nodes(told: dict[str, str], folder: Path) -> None:
+def _idle(told: dict[str, str]) -> bool:
+    """Whether all nodes are, within half a minute."""
     for _ in range(60):
         idle = subprocess.run(
             ["sinfo", "-h", "-t", "idle", "-o", "%D"], env=told, capture_output=True, text=True, timeout=60
         )
         if idle.stdout.strip() == str(len(NODES)):
-            return
+            return True
         time.sleep(0.5)
-    raise RuntimeError(f"the nodes did not come up: {(folder / 'slurmctld.log').read_text()[-2000:]}")
+    return False
 
 
 def _stop(folder: Path) -> None:
-    for pid in folder.glob("*.pid"):
-        with suppress(OSError, ValueError):
-            os.kill(int(pid.read_text()), signal.SIGTERM)
+    pids = [int(told) for path in folder.glob("*.pid") if (told := path.read_text().strip())]
+    for number, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 0)):
+        for pid in pids:
+            with suppress(OSError):
+                os.kill(pid, number)
+        ends = time.monotonic() + seconds
+        while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < ends:
+            time.sleep(0.05)
 
 
 def _path(program: str) -> str | None:
