@@ -10,7 +10,10 @@ COMMANDS = {
         "ganlab.fit",
         "run the validation of a checkpoint: --config RUN/config.yaml --ckpt_path FILE",
     ),
-    "evaluate": ("ganlab.evaluate", "the scores of a run, a checkpoint or a folder of images [--json]"),
+    "evaluate": (
+        "ganlab.evaluate",
+        "the scores of a run, a checkpoint, an export or a folder of images [--json]",
+    ),
     "sample": (
         "ganlab.generate",
         "draw from a run, a checkpoint or an export: --out grid.png, folder/, x.npz, walk.gif",
