@@ -82,10 +82,11 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
 def _idle(told: dict[str, str]) -> bool:
     """Whether all nodes are, within half a minute."""
     for _ in range(60):
-        idle = subprocess.run(
-            ["sinfo", "-h", "-t", "idle", "-o", "%D"], env=told, capture_output=True, text=True, timeout=60
+        # Asked for the idle ones, it would count those on which a job still ends.
+        states = subprocess.run(
+            ["sinfo", "-h", "-o", "%T %D"], env=told, capture_output=True, text=True, timeout=60
         )
-        if idle.stdout.strip() == str(len(NODES)):
+        if states.stdout.strip() == f"idle {len(NODES)}":
             return True
         time.sleep(0.5)
     return False
