@@ -135,13 +135,13 @@ def _extractor(chosen: Any, settings: dict[str, Any]) -> Extractor:
         path = told if isinstance(told, str) else told["class_path"]
         arguments = {} if isinstance(told, str) else dict(told.get("init_args") or {})
         told = {"class_path": path, "init_args": {**arguments, "weights": chosen.weights}}
-    return _built(Extractor, told)
+    return _built("extractor", Extractor, told)
 
 
-def _built(kind: type, told: Any) -> Any:
+def _built(name: str, kind: type, told: Any) -> Any:
     parser = Parser(exit_on_error=True)
-    parser.add_argument("--it", type=kind)
-    return parser.instantiate_classes(parser.parse_object({"it": told})).it
+    parser.add_argument(f"--{name}", type=kind)
+    return parser.instantiate_classes(parser.parse_object({name: told}))[name]
 
 
 def _reference(
@@ -163,7 +163,7 @@ def _reference(
             panel.extractor.identity(), given.identity, given.total, panel.samples, fakes=fakes, seed=seed
         )
         return reals, contract, {}
-    found: StreamData = _built(LightningDataModule, told)
+    found: StreamData = _built("data", LightningDataModule, told)
     found.prepare_data()
     reals, floor = prepared(panel, found, split)
     return reals, contracted(panel, found, split, fakes=fakes, seed=seed), floor

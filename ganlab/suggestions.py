@@ -83,7 +83,7 @@ def _classes(where: str) -> list[str]:
     from lightning.pytorch import callbacks, loggers
     from torch import optim
 
-    from ganlab import data, networks, variants
+    from ganlab import data, metrics, networks, variants
     from ganlab.gan import GAN
 
     known = {
@@ -95,6 +95,7 @@ def _classes(where: str) -> list[str]:
         "generator_scheduler": dir(optim.lr_scheduler),
         "discriminator_scheduler": dir(optim.lr_scheduler),
         "data": data.__all__,
+        "extractor": metrics.__all__,
         "logger": loggers.__all__,
         "callbacks": callbacks.__all__,
     }

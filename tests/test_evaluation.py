@@ -589,6 +589,16 @@ def test_what_cannot_be_scored_is_refused(how, tmp_path, capsys, monkeypatch):
     assert word in err
 
 
+@pytest.mark.parametrize(
+    ("reference", "extractor", "nearest"), [("Digits", "Pixel", "Pixels"), ("Digit", "Pixels", "Digits")]
+)
+def test_a_misspelt_class_is_answered_with_the_nearest(reference, extractor, nearest, tmp_path, capsys):
+    images = forms(tmp_path)[0]
+    with pytest.raises(SystemExit, match="2"):
+        asked(capsys, images, "--reference", reference, "--extractor", extractor)
+    assert f"Nearest: {nearest}." in capsys.readouterr().err
+
+
 def test_missing_weights_stop_a_run_before_it_begins(run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
