@@ -1,25 +1,43 @@
 """A PyTorch Lightning research framework for generative adversarial networks."""
 
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import Any
 
 # Names are imported on first use: `ganlab --help` must not wait for torch.
-_HOME = {
-    "GAN": "ganlab.gan",
-    "Terms": "ganlab.record",
-    "Trainer": "ganlab.trainer",
-    "load": "ganlab.checkpoint",
-    "Turn": "ganlab.turn",
-    "recipe": "ganlab.recipe",
+_NAMES = {
+    "GAN": "ganlab.game.gan",
+    "Terms": "ganlab.game.terms",
+    "Trainer": "ganlab.training.trainer",
+    "Turn": "ganlab.game.turn",
+    "configured": "ganlab.class_paths",
+    "load": "ganlab.runs.load",
 }
-_MODULES = ("data", "losses", "networks", "penalties", "testing", "variants")
+_MODULES = (
+    "augment",
+    "callbacks",
+    "data",
+    "errors",
+    "losses",
+    "metrics",
+    "networks",
+    "penalties",
+    "seeds",
+    "testing",
+    "variants",
+)
 
-__all__ = [*_HOME, *_MODULES]
+__all__ = ["__version__", *_NAMES, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
+    if name in _NAMES:
+        return getattr(import_module(_NAMES[name]), name)
     if name in _MODULES:
         return import_module(f"ganlab.{name}")
+    if name == "__version__":
+        return metadata.version("ganlab")
     raise AttributeError(f"module 'ganlab' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

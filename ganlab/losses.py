@@ -10,7 +10,7 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-from ganlab.refused import Refused
+from ganlab.errors import Refused
 
 Logits = Callable[[], Tensor]
 

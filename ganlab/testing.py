@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from ganlab.data import StreamData
-from ganlab.gan import GAN
-from ganlab.record import NonFiniteError, Terms
-from ganlab.trainer import Trainer
-from ganlab.turn import Side
+from ganlab.game.gan import GAN
+from ganlab.game.players import Side
+from ganlab.game.terms import NonFiniteError, Terms
+from ganlab.training.trainer import Trainer
 
 SHAPE = (1, 8, 8)
 Game = Callable[..., GAN]

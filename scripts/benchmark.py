@@ -39,8 +39,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision import transforms
 
-from ganlab import Trainer, data, hardware, networks, variants
+from ganlab import Trainer, data, networks, variants
 from ganlab.callbacks import Checkpoints, Progress, Samples
+from ganlab.system import hardware
 
 QUICK, LONG = (5, 3.0), (10, 20.0)  # rounds, seconds a lap
 ITEMS, LATENT = 60_000, 100

@@ -25,9 +25,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from ganlab import data, hardware
-from ganlab.data.files import PictureFiles
+from ganlab import data
+from ganlab.data.pictures.picture_files import PictureFiles
 from ganlab.data.stream import StreamData
+from ganlab.system import hardware
 
 BATCH, ROUNDS, SECONDS, SIZE = 64, 5, 4.0, 64
 

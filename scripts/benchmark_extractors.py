@@ -32,8 +32,8 @@ from torch_fidelity.feature_extractor_inceptionv3 import (  # type: ignore[impor
     FeatureExtractorInceptionV3,
 )
 
-from ganlab import hardware
-from ganlab.metrics.inception import Inception
+from ganlab.metrics.extractors.inception import Inception
+from ganlab.system import hardware
 
 LAP = 16
 REFERENCE = "torch-fidelity"

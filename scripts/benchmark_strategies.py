@@ -1,6 +1,6 @@
 """What two processes tell each other: python scripts/benchmark_strategies.py [--quick] [--json FILE]
 
-ganlab.strategy.TwoPlayers against Lightning's ddp_find_unused_parameters_true, on two processes of this
+ganlab.training.TwoPlayers against Lightning's ddp_find_unused_parameters_true, on two processes of this
 machine's CPU (gloo), for games whose networks are large beside their batch:
 
 - bytes a generator step: what a process hands to collectives, whoever calls them;
@@ -28,9 +28,10 @@ from torch import distributed as dist
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ganlab import Trainer, data, hardware, networks, variants
-from ganlab.command import quieten
-from ganlab.gan import GAN
+from ganlab import Trainer, data, networks, variants
+from ganlab.cli.parser import silence_warnings
+from ganlab.game.gan import GAN
+from ganlab.system import hardware
 
 QUICK, LONG = (3, 20), (9, 60)  # rounds, steps a turn
 WARM = 4  # steps
@@ -115,7 +116,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rounds, steps = QUICK if arguments.quick else LONG
     torch.set_num_threads(1)
-    quieten()
+    silence_warnings()
     # Lightning starts the second process, which does all of this, too.
     first = "LOCAL_RANK" not in os.environ
 

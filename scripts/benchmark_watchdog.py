@@ -12,8 +12,8 @@ from unittest.mock import patch
 
 import torch
 
-from ganlab import fit
 from ganlab.callbacks import Watchdog
+from ganlab.cli import fit
 
 EXPERIMENTS = (
     "experiments/digits/ns.yaml",
@@ -50,7 +50,7 @@ def measured(experiment: str, steps: int, options: list[str]) -> tuple[float, fl
     with tempfile.TemporaryDirectory() as folder:
         given = [f"--config={experiment}", f"--runs={folder}", f"--trainer.max_steps={steps}"]
         given += ["--evaluation.extractor=null", *(f"--{option}" for option in options)]
-        with patch("ganlab.options.Watchdog", Timed):
+        with patch("ganlab.cli.options.Watchdog", Timed):
             if fit.main(["fit", *given]):
                 raise SystemExit(1)
     return sum(end - began for began, end in moments), moments[-1][1] - moments[0][0]

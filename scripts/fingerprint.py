@@ -65,7 +65,7 @@ def fit(*options: str) -> subprocess.Popen[bytes]:
 def finish(process: subprocess.Popen[bytes]) -> None:
     _, errors = process.communicate()
     if process.returncode:
-        raise SystemExit(f"{process.args}:\n{errors.decode()[-2000:]}")
+        raise SystemExit(f"{process.args!r}:\n{errors.decode()[-2000:]}")
 
 
 def play(name: str, options: list[str], home: Path) -> Path:
@@ -120,9 +120,12 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="runs at once")
     chosen = parser.parse_args()
     wanted = {name: options for name, options in cases(chosen.mnist).items() if chosen.only in name}
-    with tempfile.TemporaryDirectory(prefix="fingerprint-") as temporary, ThreadPoolExecutor(chosen.jobs) as pool:
+    with (
+        tempfile.TemporaryDirectory(prefix="fingerprint-") as temporary,
+        ThreadPoolExecutor(chosen.jobs) as pool,
+    ):
         home = chosen.keep or Path(temporary)
-        made = pool.map(lambda case: fingerprint(play(*case, home / case[0])), wanted.items())
+        made = pool.map(lambda name: fingerprint(play(name, wanted[name], home / name)), wanted)
         hashes = dict(zip(wanted, made, strict=True))
     if chosen.out:
         chosen.out.write_text(json.dumps(hashes, indent=1) + "\n")
@@ -135,7 +138,10 @@ def main() -> int:
         other = before[name]
         unlike = sorted(key for key in {*own, *other} if own.get(key) != other.get(key))
         differing += bool(unlike)
-        print(f"{name}: " + (f"{len(unlike)} of {len(own)} differ: {', '.join(unlike[:5])}" if unlike else "equal"))
+        print(
+            f"{name}: "
+            + (f"{len(unlike)} of {len(own)} differ: {', '.join(unlike[:5])}" if unlike else "equal")
+        )
     return int(differing > 0)
 
 

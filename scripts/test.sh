@@ -7,6 +7,7 @@ if [ $# -eq 0 ]; then
   .venv/bin/ruff check .
   .venv/bin/ruff format --check .
   .venv/bin/mypy
+  .venv/bin/lint-imports --no-logo --no-cache
 fi
 # A test process a core, a thread a process: their nets are too small to share.
 export OMP_NUM_THREADS=1

@@ -25,8 +25,8 @@ from torch_fidelity.metric_fid import (  # type: ignore[import-untyped]
 )
 
 from ganlab.data import MNIST, Digits, FashionMNIST, StreamData
-from ganlab.metrics.classifiers import Classifier, LeNet, framed
-from ganlab.metrics.extractors import FOLDER
+from ganlab.metrics.extractors.classifiers import Classifier, LeNet, framed
+from ganlab.metrics.extractors.extractor import FOLDER
 
 BATCH, RATE, SEED = 128, 3e-3, 0
 NOISE = 20 / 255  # the largest standard deviation of the noise that is trained with

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 import torch
-from test_cli import COMMAND, Answer, here
+from command_line import COMMAND, Answer, here
 
-from ganlab import runs
-from ganlab.callbacks.checkpoints import stored
-from ganlab.gan import GAN
+from ganlab.checkpoints.checksummed import newest_first
+from ganlab.game.gan import GAN
+from ganlab.runs.folder import _claimed
 
 BEGUN: list[Command] = []
 
@@ -40,7 +40,9 @@ class Command:
         told = ([str(argument) for argument in arguments], str(folder), environment, patch, *self.files)
         with _environment(bare(folder)):
             context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(["pytest", "commands", "ganlab.fit", "ganlab.data.digits"])
+            context.set_forkserver_preload(
+                ["pytest", "commands", "ganlab.cli.fit", "ganlab.data.sets.digits"]
+            )
             forkserver.ensure_running()
             self.process = context.Process(target=_play, args=told)
             self.process.start()
@@ -148,9 +150,9 @@ def _play(
     os.environ.update(environment)
     sys.argv = [COMMAND, *arguments]
     exec(patch, {})
-    from ganlab import cli
+    from ganlab.cli import main
 
-    code = cli.main(arguments)
+    code = main.main(arguments)
     atexit._run_exitfuncs()
     sys.exit(code)
 
@@ -176,7 +178,7 @@ checkpoints: {every_n_steps: 3, keep: 3}
 # A patch that kills a process before its twelfth step.
 KILLED = """
 import os, signal
-from ganlab.gan import GAN
+from ganlab import GAN
 original = GAN.training_step
 def training_step(game, *given):
     if game.global_step == 11:
@@ -195,7 +197,7 @@ def begun(folder: Path) -> Path:
 
 def steps(run: Path) -> list[int]:
     """Of its checkpoints, newest first."""
-    return [int(path.stem.removeprefix("step-")) for path in stored(run / "checkpoints")]
+    return [int(path.stem.removeprefix("step-")) for path in newest_first(run / "checkpoints")]
 
 
 def at(run: Path, step: int) -> Path:
@@ -228,8 +230,8 @@ def fit(*arguments: Any, folder: Path, **environment: str) -> Answer:
     """Within this process."""
     with _environment({**bare(folder), **environment}):
         answer = here("fit", *arguments, folder=folder)
-    while runs._claimed:
-        runs._claimed.pop().close()
+    while _claimed:
+        _claimed.pop().close()
     return answer
 
 

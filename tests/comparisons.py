@@ -8,10 +8,11 @@ import numpy as np
 import torch
 import yaml
 
-from ganlab.comparison import Comparison, Row, Table
-from ganlab.data.digits import Digits
-from ganlab.data.pictures import grid
-from ganlab.results import Group, Run, Scored
+from ganlab.comparison.read import Group, Run
+from ganlab.comparison.result import Comparison, Row, Table
+from ganlab.data.grid import grid
+from ganlab.data.sets.digits import Digits
+from ganlab.runs.records import Scored
 
 STEPS = (100, 200, 300, 400)
 BATCH = 64

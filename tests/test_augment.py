@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ganlab import augment
 from ganlab.augment import TABLE, Augmentation, colour, cutout, flip, translation
-from ganlab.gan import GAN
+from ganlab.game.gan import GAN
 from ganlab.testing import new, play
 from ganlab.variants import HingeGAN
 

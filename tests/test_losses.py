@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from ganlab import losses
+from ganlab.errors import Refused
 from ganlab.losses import Loss, NonSaturating
-from ganlab.refused import Refused
 
 # Both sides of every kink, and far enough out that a wrong slope or sign shows.
 REAL = torch.tensor([-2.3, -1.0001, -0.4, 0.0, 0.7, 0.9999, 1.5, 4.2], dtype=torch.float64)

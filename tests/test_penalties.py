@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ganlab.gan import GAN
+from ganlab.game.gan import GAN
+from ganlab.game.terms import Terms
 from ganlab.networks import MLPDiscriminator
 from ganlab.penalties import interpolates, one_centred, perturbed, squared_norm, zero_centred
-from ganlab.record import Terms
 from ganlab.testing import SHAPE, Specks, new, play
 from ganlab.variants import DRAGAN, R1GAN, R3GAN, WGANGP
 

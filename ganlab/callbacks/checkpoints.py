@@ -1,4 +1,3 @@
-import re
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -7,8 +6,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from ganlab.callbacks.agreement import Agreement
-
-NAME = re.compile(r"step-\d+\.ckpt")
+from ganlab.checkpoints.checksummed import newest_first
 
 
 class Checkpoints(Checkpoint):
@@ -51,13 +49,8 @@ class Checkpoints(Checkpoint):
         trainer.save_checkpoint(path)
         self._saved_at, self._saved = trainer.global_step, time.monotonic()
         if trainer.is_global_zero:
-            kept = stored(folder)
+            kept = newest_first(folder)
             ahead = [each for each in kept if each.name > path.name]
             # A run that went back plays those ahead again; where it began anew, they are damaged.
             for old in [*(ahead if trainer.ckpt_path else ()), *kept[len(ahead) + self.keep :]]:
                 old.unlink()
-
-
-def stored(folder: Path) -> list[Path]:
-    """Those that are kept by their step, newest first."""
-    return sorted((path for path in folder.glob("step-*.ckpt") if NAME.fullmatch(path.name)), reverse=True)

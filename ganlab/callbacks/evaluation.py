@@ -9,22 +9,18 @@ from math import nan
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ganlab.callbacks.preemption import Preemption
-from ganlab.data.pictures import quantise
 from ganlab.data.stream import Split, StreamData
-from ganlab.draws import seed_for
-from ganlab.gan import GAN
-from ganlab.metrics.extractors import Extractor
-from ganlab.metrics.panel import Batches, Panel, Reals, described
-from ganlab.metrics.processes import agreed, once, place, shares
-from ganlab.metrics.reals import contracted, prepared
-from ganlab.refused import Refused
-
-BLOCK = 250  # samples that follow from one seed
+from ganlab.errors import Refused
+from ganlab.game.gan import GAN
+from ganlab.metrics.extractors.extractor import Extractor
+from ganlab.metrics.reference import contract_of, prepare_reference
+from ganlab.metrics.scorer import Batches, Reals, Scorer, described
+from ganlab.sampling.plan import BLOCK, fake_batches
+from ganlab.system.processes import broadcast, on_rank_zero, rank_and_world
 
 
 class Evaluation(Callback):
@@ -53,7 +49,7 @@ class Evaluation(Callback):
         seed: int = 0,
         raw: bool = False,
     ) -> None:
-        self.panel = Panel(extractor, tuple(scores), samples) if extractor else None
+        self.panel = Scorer(extractor, tuple(scores), samples) if extractor else None
         self.every_n_steps, self.split, self.seed, self.raw = every_n_steps, split, seed, raw
         self.best: float | None = None
         self._reals: Reals | None = None
@@ -75,7 +71,7 @@ class Evaluation(Callback):
             rows = path.read_text().splitlines() if trainer.is_global_zero and path.exists() else []
             # `ganlab evaluate` adds rows, too, under whatever protocol it was asked for.
             own = [row["step"] for row in map(json.loads, rows) if "checkpoint" not in row]
-            self.scored_at = agreed(max([self.scored_at, *own]))
+            self.scored_at = broadcast(max([self.scored_at, *own]))
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
         """What a run that was stopped after its step had not come to."""
@@ -142,14 +138,14 @@ class Evaluation(Callback):
             blocks = fake_batches(model, self.panel.samples, self.seed, raw=self.raw)
             fakes = self.panel.observe(interruptible(trainer, blocks, self.panel.samples), self.panel.samples)
         panel, self.scored_at = self.panel, trainer.global_step
-        values, reasons = once(lambda: panel.score(reals, fakes))
+        values, reasons = on_rank_zero(lambda: panel.score(reals, fakes))
         self.values = values
         validating = trainer.state.fn == "validate"  # Its own table shows the values.
         if logs:
             # For whoever monitors a score; the loggers get it below, whatever their cadence is.
             watched = {name: nan if value is None else value for name, value in values.items()}
             model.log_dict(watched, logger=validating)
-        contract = contracted(
+        contract = contract_of(
             self.panel, data, self.split, fakes="raw" if self.raw else "ema", seed=self.seed
         )
         if trainer.is_global_zero:
@@ -163,7 +159,7 @@ class Evaluation(Callback):
     def _prepare(self, trainer: Trainer, data: StreamData) -> Reals:
         """The reals' statistics, and beside them what reals that were never trained on would score."""
         assert self.panel
-        self._reals, self._floor = prepared(self.panel, data, self.split)
+        self._reals, self._floor = prepare_reference(self.panel, data, self.split)
         if trainer.is_global_zero and self._floor:
             shown = {name: value for name, value in self._floor.items() if name != "samples"}
             print(f"real floor ({self._floor['samples']:,} held-out images)  {described(shown)}")
@@ -215,7 +211,7 @@ def interruptible(trainer: Trainer, batches: Batches, samples: int) -> Batches:
 @contextmanager
 def one_set_of_buffers(model: GAN) -> Iterator[None]:
     """The first process's, whose checkpoints are written: normalisation counts on each process alone."""
-    if place()[1] == 1:
+    if rank_and_world()[1] == 1:
         yield
         return
     buffers = [*model.generator.buffers(), *model.ema.buffers()]
@@ -227,17 +223,3 @@ def one_set_of_buffers(model: GAN) -> Iterator[None]:
     finally:
         for buffer, kept in zip(buffers, own, strict=True):
             buffer.copy_(kept)
-
-
-def fake_batches(model: GAN, samples: int, seed: int, *, raw: bool = False) -> Batches:
-    """This process's share of the samples, as bytes or, on a plane, as points.
-
-    One without a share makes a block that does not count, for it has to know what features look like.
-    """
-    blocks = [int(block) for block in shares(-(-samples // BLOCK), 1)]
-    for block in blocks or [0]:
-        start = block * BLOCK
-        count = min(BLOCK, samples - start)
-        made = model.sample(BLOCK, seed=seed_for("evaluation", seed, block), raw=raw)[:count]
-        index = start + torch.arange(count if blocks else 0)
-        yield index, quantise(made) if made.ndim == 4 else made.float()

@@ -11,9 +11,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
-from ganlab import slurm
 from ganlab.callbacks.agreement import Agreement
 from ganlab.callbacks.checkpoints import Checkpoints
+from ganlab.system import slurm
 
 # Where several come together, the one that says most, which has the largest number, is obeyed.
 NOTHING, REQUEUE, LEAVE, INTERRUPT = range(4)

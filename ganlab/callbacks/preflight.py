@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from ganlab.callbacks.checkpoints import Checkpoints
 from ganlab.callbacks.evaluation import Evaluation
 from ganlab.data.stream import StreamData
-from ganlab.refused import Refused
+from ganlab.errors import Refused
 
 EXACT = ("ganlab", "torch", "lightning", "numpy")  # other versions may compute other last bits
 

@@ -3,11 +3,11 @@ from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from ganlab import loggers
-from ganlab.data.pictures import grid
+from ganlab.data.grid import grid
 from ganlab.data.stream import StreamData
-from ganlab.draws import seed_for
-from ganlab.gan import GAN
+from ganlab.game.gan import GAN
+from ganlab.loggers import dispatch
+from ganlab.seeds import seed_for
 
 
 class Samples(Callback):
@@ -56,4 +56,4 @@ class Samples(Callback):
         folder = Path(trainer.default_root_dir) / "samples"
         folder.mkdir(parents=True, exist_ok=True)
         picture.save(folder / f"step-{trainer.global_step:09d}.png")
-        loggers.show(trainer, "samples", picture, images=model.images_seen)
+        dispatch.show(trainer, "samples", picture, images=model.images_seen)

@@ -1,6 +1,4 @@
 import json
-import os
-import socket
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -8,13 +6,11 @@ from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from ganlab import loggers
 from ganlab.callbacks.evaluation import Evaluation
 from ganlab.callbacks.preemption import Preempted
-from ganlab.durable import beside
-from ganlab.hardware import peak_memory
-
-FILE, CLOCK = "status.json", "clock.jsonl"
+from ganlab.loggers import dispatch
+from ganlab.runs.status import CLOCK, first_line, images_per_second, read_clock, write_status
+from ganlab.system.hardware import peak_memory
 
 
 class Status(Callback):
@@ -35,7 +31,7 @@ class Status(Callback):
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
         self._began = self._told = self._clocked = time.monotonic()
         self._last, self._scoring = trainer.global_step, _scoring(trainer)
-        rows = clock(Path(trainer.default_root_dir))
+        rows = read_clock(Path(trainer.default_root_dir))
         self._before = rows[-1]["seconds"] if rows else 0.0
         self._tell(trainer, model, "running")
         if not rows:
@@ -61,15 +57,15 @@ class Status(Callback):
 
     def on_fit_end(self, trainer: Trainer, model: LightningModule) -> None:
         self._tell(trainer, model, "done" if trainer.global_step >= trainer.max_steps else "stopped")
-        if trainer.is_global_zero and (rows := clock(Path(trainer.default_root_dir))):
-            facts = {"seconds": rows[-1]["seconds"], "images_per_second": rate(rows)}
-            loggers.conclude(trainer, **facts, peak_memory=max(row["memory"] or 0 for row in rows) or None)
+        if trainer.is_global_zero and (rows := read_clock(Path(trainer.default_root_dir))):
+            facts = {"seconds": rows[-1]["seconds"], "images_per_second": images_per_second(rows)}
+            dispatch.conclude(trainer, **facts, peak_memory=max(row["memory"] or 0 for row in rows) or None)
 
     def on_exception(self, trainer: Trainer, model: LightningModule, exception: BaseException) -> None:
         if isinstance(exception, Preempted):
             self._tell(trainer, model, "preempted")
         else:
-            self._tell(trainer, model, "failed", error=sentence(exception))
+            self._tell(trainer, model, "failed", error=first_line(exception))
 
     def _clock(self, trainer: Trainer, model: LightningModule) -> None:
         self._clocked = time.monotonic()
@@ -90,40 +86,8 @@ class Status(Callback):
         if trainer.is_global_zero and not cast(Any, trainer).fast_dev_run:
             at = {"step": trainer.global_step, "max_steps": trainer.max_steps}
             seen = {"images": cast(Any, model).images_seen, "images_per_second": self._rate}
-            tell(Path(trainer.default_root_dir), state, **at, **seen, **more)
-
-
-def clock(folder: Path) -> list[dict[str, Any]]:
-    """Step, images, seconds of training and peak memory in bytes, as they went by."""
-    try:
-        lines = (folder / CLOCK).read_text().splitlines(keepends=True)
-    except OSError:
-        return []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-def rate(rows: list[dict[str, Any]]) -> float | None:
-    """Images a second over a whole clock."""
-    images, seconds = (rows[-1][name] - rows[0][name] for name in ("images", "seconds"))
-    return images / seconds if images > 0 and seconds > 0 else None
+            write_status(Path(trainer.default_root_dir), state, **at, **seen, **more)
 
 
 def _scoring(trainer: Trainer) -> float:
     return sum(each.seconds for each in cast(Any, trainer).callbacks if isinstance(each, Evaluation))
-
-
-def tell(folder: Path, state: str, **more: Any) -> None:
-    who = {"host": socket.gethostname(), "pid": os.getpid(), "job": os.environ.get("SLURM_JOB_ID")}
-    path = folder / FILE
-    # A reader never meets half of it; that it outlives the machine is not needed.
-    made = beside(path)
-    try:
-        made.write_text(json.dumps({"state": state, "time": time.time(), **who, **more}))
-        made.replace(path)
-    except OSError:
-        made.unlink(missing_ok=True)
-
-
-def sentence(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

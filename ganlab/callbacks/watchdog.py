@@ -12,12 +12,12 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from ganlab import loggers
 from ganlab.callbacks.evaluation import Evaluation
 from ganlab.data.stream import StreamData
-from ganlab.draws import seed_for
-from ganlab.durable import whole
-from ganlab.gan import GAN
+from ganlab.game.gan import GAN
+from ganlab.loggers import dispatch
+from ganlab.seeds import seed_for
+from ganlab.system.atomic_file import atomic_write
 
 FILE = "verdict.json"
 SAMPLES = 64
@@ -94,7 +94,7 @@ class Watchdog(Callback):
         if trainer.is_global_zero and not cast(Any, trainer).fast_dev_run:
             folder = Path(trainer.default_root_dir)
             self._write(folder / FILE)
-            loggers.conclude(trainer, verdict=self.verdict())
+            dispatch.conclude(trainer, verdict=self.verdict())
             if self.symptoms() and (folder / "checkpoints" / "best.ckpt").exists():
                 print(f"watchdog: {self.verdict()}\n{AGAIN.format(folder)}", file=sys.stderr, flush=True)
 
@@ -196,7 +196,7 @@ class Watchdog(Callback):
     def _write(self, path: Path) -> None:
         found = {"verdict": self.verdict(), "collapsed": bool(self.symptoms()), "alarms": self.alarms}
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as made:
+        with atomic_write(path) as made:
             made.write_text(json.dumps(found, indent=2) + "\n")
 
 

@@ -16,9 +16,9 @@ from PIL.Image import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
-from ganlab.data.pictures import grid
-from ganlab.draws import seed_for
-from ganlab.refused import Refused
+from ganlab.data.grid import grid
+from ganlab.errors import Refused
+from ganlab.seeds import seed_for
 
 Batch = tuple[Tensor, ...]
 DIGESTED = 4096  # items at once
@@ -127,6 +127,22 @@ class Splits(NamedTuple):
     held_out: FiniteItems | None
 
 
+class ModeIndices(NamedTuple):
+    """Which mode of the data each sample belongs to.
+
+    Attributes:
+        nearest: Of each sample the number of its nearest mode; -1 where it has none.
+        total: How many modes there are.
+        near: Whether a sample is so near to its mode that it counts; none: that is not asked.
+        enough: Samples that cover a mode well.
+    """
+
+    nearest: Tensor
+    total: int
+    near: Tensor | None = None
+    enough: int = 20
+
+
 class StreamData(LightningDataModule, ABC):
     """What all data share.
 
@@ -217,8 +233,8 @@ class StreamData(LightningDataModule, ABC):
         """Draw samples the way these data want to be seen."""
         return grid(samples)
 
-    def modes(self, features: Tensor, logits: Tensor | None) -> dict[str, float]:
-        """How many of the modes samples cover, where the modes are known."""
+    def modes(self, features: Tensor, logits: Tensor | None) -> ModeIndices:
+        """The modes of samples as an extractor sees them, where the modes are known."""
         raise Refused(
             f"Nobody knows the modes of {type(self).__name__}: the score is for Gaussians and StackedMNIST."
         )
@@ -250,11 +266,11 @@ class StreamData(LightningDataModule, ABC):
             pin_memory=self._pinned,
             # Each iter() draws a seed for workers; the default generator is the one that training draws from.
             generator=torch.Generator(),
-            worker_init_fn=_deafen,
+            worker_init_fn=_ignore_signals,
         )
 
 
-def _deafen(worker: int) -> None:
+def _ignore_signals(worker: int) -> None:
     """What a cluster or a terminal signals is for the process that trains, which ends its workers itself and
     needs their batch to finish its step. None outlives the signal to end by much.
     """

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlab.draws import seed_for
+from ganlab.data.stream import ModeIndices
+from ganlab.errors import Refused
 from ganlab.metrics.statistics import BLOCK, Gaussian, frechet, gaussian
-from ganlab.refused import Refused
+from ganlab.seeds import seed_for
 
 
 class Spread(NamedTuple):
@@ -252,7 +253,7 @@ def total_variation(counts: Tensor, others: Tensor) -> float:
 
 
 class Modes(NamedTuple):
-    """Modes with a sample, modes with `enough`, share of samples near a mode, KL(p ‖ uniform)."""
+    """Modes with a sample, modes with enough of them, share of samples near a mode, KL(p ‖ uniform)."""
 
     covered: int
     well_covered: int
@@ -260,40 +261,23 @@ class Modes(NamedTuple):
     kl: float
 
 
-def modes(
-    points: Tensor, centres: Tensor, sigma: float, mixing: Tensor | None = None, enough: int = 20
-) -> Modes:
-    """Srivastava et al. 2017, arXiv:1705.07761, section 4: near means within 3 sigma of a mode's centre.
+def count_modes(found: ModeIndices) -> Modes:
+    """Srivastava et al. 2017, arXiv:1705.07761, section 4.
 
     A mode is covered by samples near it; in the KL each sample counts for its nearest mode (Lin et al. 2018,
-    arXiv:1712.04086). A mode is centre + sigma * noise @ mixing, as in `data.Gaussians`. Points that are no
-    numbers are near no mode.
+    arXiv:1712.04086). A classifier's errors hit modes that were never drawn, a few times each: a mode is well
+    covered by `found.enough` samples.
     """
-    to_noise = torch.eye(centres.shape[1]).double() if mixing is None else mixing.double().inverse()
-    found = points[points.isfinite().all(1)].double() @ to_noise
-    distance, mode = torch.cdist(found, centres.double() @ to_noise).min(1)
-    near = class_histogram(mode[distance <= 3 * sigma], len(centres))
-    high_quality = int(near.sum()) / len(points) if len(points) else nan
-    kl = kl_to_uniform(class_histogram(mode, len(centres)))
-    return Modes(int((near > 0).sum()), int((near >= enough).sum()), high_quality, kl)
+    counted = found.nearest[found.nearest >= 0]
+    near = counted if found.near is None else found.nearest[found.near]
+    counts = class_histogram(near, found.total)
+    asked = found.near is not None and len(found.nearest) > 0
+    high_quality = len(near) / len(found.nearest) if asked else nan
+    kl = kl_to_uniform(class_histogram(counted, found.total))
+    return Modes(int((counts > 0).sum()), int((counts >= found.enough).sum()), high_quality, kl)
 
 
 def kl_to_uniform(counts: Tensor) -> float:
     """nan without a sample."""
     p = counts.double() / counts.sum()
     return float(torch.xlogy(p, p * len(p)).sum())
-
-
-class StackedModes(NamedTuple):
-    covered: int
-    well_covered: int
-    kl: float
-
-
-def stacked_modes(labels: Tensor, classes: int = 1000, enough: int = 10) -> StackedModes:
-    """Srivastava et al. 2017, arXiv:1705.07761, section 4: labels hit, of 1000 on Stacked MNIST, and the KL.
-
-    A classifier's errors hit labels that were never drawn, a few times each: `enough` leaves them out.
-    """
-    counts = class_histogram(labels, classes)
-    return StackedModes(int((counts > 0).sum()), int((counts >= enough).sum()), kl_to_uniform(counts))

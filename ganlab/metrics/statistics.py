@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from ganlab.refused import Refused
+from ganlab.errors import Refused
 
 BLOCK = 2048
 
@@ -25,7 +25,7 @@ class Gaussian:
         self.count = count
 
 
-class Rows:
+class FeatureRows:
     """One row of features, and of logits where there are any, per sample, in the samples' own order."""
 
     def __init__(self, features: Tensor, logits: Tensor | None) -> None:
@@ -111,11 +111,11 @@ class Features(Kept):
         for name, rows in given.items():
             self._append(name, rows.to(self.device, self.kept_dtype))
 
-    def compute(self) -> Rows:
+    def compute(self) -> FeatureRows:
         index = whole(self.index)
         self._refuse_gaps(torch.empty(0, dtype=torch.int64) if index is None else index.cpu())
         rows = {name: self._sorted(index, whole(getattr(self, name))) for name in self.widths}
-        return Rows(rows["features"], rows.get("logits"))
+        return FeatureRows(rows["features"], rows.get("logits"))
 
     def reset(self) -> None:
         super().reset()

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ganlab.refused import Refused
+from ganlab.errors import Refused
 
 Choice = TypeVar("Choice")
 

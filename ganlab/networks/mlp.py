@@ -8,8 +8,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from ganlab.errors import Refused
 from ganlab.networks.layers import SLOPE, choose, require_positive
-from ganlab.refused import Refused
 
 ActivationKind = Literal["leaky_relu", "relu", "tanh", "elu", "silu", "gelu", "softplus"]
 

@@ -5,8 +5,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from ganlab.errors import Refused
 from ganlab.networks.layers import SLOPE, Pyramid, Residual, require_positive, widths
-from ganlab.refused import Refused
 
 
 def _linear_map(layer: nn.Linear | nn.Conv2d) -> nn.Module:

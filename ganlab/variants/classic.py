@@ -3,7 +3,7 @@
 from typing import Any
 
 from ganlab import losses
-from ganlab.gan import GAN
+from ganlab.game.gan import GAN
 
 
 class MinimaxGAN(GAN):

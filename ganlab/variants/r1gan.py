@@ -1,10 +1,10 @@
 from typing import Any
 
 from ganlab import losses
-from ganlab.gan import GAN
+from ganlab.game.gan import GAN
+from ganlab.game.terms import Terms
+from ganlab.game.turn import Turn
 from ganlab.penalties import zero_centred
-from ganlab.record import Terms
-from ganlab.turn import Turn
 
 
 class R1GAN(GAN):

@@ -4,11 +4,11 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 
 from ganlab import losses
-from ganlab.gan import GAN
+from ganlab.class_paths import configured
+from ganlab.game.gan import GAN
+from ganlab.game.terms import Terms
+from ganlab.game.turn import Turn
 from ganlab.penalties import zero_centred
-from ganlab.recipe import recipe
-from ganlab.record import Terms
-from ganlab.turn import Turn
 
 
 class R3GAN(GAN):
@@ -24,8 +24,8 @@ class R3GAN(GAN):
         self,
         *,
         gamma: float = 1.0,
-        generator_optimizer: OptimizerCallable = recipe(torch.optim.Adam, lr=2e-4, betas=(0.0, 0.99)),
-        discriminator_optimizer: OptimizerCallable = recipe(torch.optim.Adam, lr=2e-4, betas=(0.0, 0.99)),
+        generator_optimizer: OptimizerCallable = configured(torch.optim.Adam, lr=2e-4, betas=(0.0, 0.99)),
+        discriminator_optimizer: OptimizerCallable = configured(torch.optim.Adam, lr=2e-4, betas=(0.0, 0.99)),
         **base: Any,
     ) -> None:
         super().__init__(

@@ -4,11 +4,11 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 
 from ganlab import losses
-from ganlab.gan import GAN
+from ganlab.class_paths import configured
+from ganlab.game.gan import GAN
+from ganlab.game.terms import Terms
+from ganlab.game.turn import Turn
 from ganlab.penalties import interpolates, one_centred
-from ganlab.recipe import recipe
-from ganlab.record import Terms
-from ganlab.turn import Turn
 
 
 class WGAN(GAN):
@@ -25,8 +25,8 @@ class WGAN(GAN):
         *,
         clip: float = 0.01,
         critic_steps: int = 5,
-        generator_optimizer: OptimizerCallable = recipe(torch.optim.RMSprop, lr=5e-5),
-        discriminator_optimizer: OptimizerCallable = recipe(torch.optim.RMSprop, lr=5e-5),
+        generator_optimizer: OptimizerCallable = configured(torch.optim.RMSprop, lr=5e-5),
+        discriminator_optimizer: OptimizerCallable = configured(torch.optim.RMSprop, lr=5e-5),
         **base: Any,
     ) -> None:
         super().__init__(
@@ -56,8 +56,8 @@ class WGANGP(GAN):
         *,
         gamma: float = 10.0,
         critic_steps: int = 5,
-        generator_optimizer: OptimizerCallable = recipe(torch.optim.Adam, lr=1e-4, betas=(0.0, 0.9)),
-        discriminator_optimizer: OptimizerCallable = recipe(torch.optim.Adam, lr=1e-4, betas=(0.0, 0.9)),
+        generator_optimizer: OptimizerCallable = configured(torch.optim.Adam, lr=1e-4, betas=(0.0, 0.9)),
+        discriminator_optimizer: OptimizerCallable = configured(torch.optim.Adam, lr=1e-4, betas=(0.0, 0.9)),
         **base: Any,
     ) -> None:
         super().__init__(

@@ -1,0 +1,116 @@
+"""Checkpoint files that show whether they still are what was written.
+
+Such a file is torch's own archive, which any torch.load reads. The archive's comment, its last bytes, is the
+SHA-256 of all bytes before it: file and digest are one file, so they cannot come apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from ganlab.errors import Failed, Refused
+from ganlab.system.atomic_file import atomic_write
+
+NAME = re.compile(r"step-\d+\.ckpt")
+
+MARK = b"sha256:"
+MARK_SIZE = len(MARK) + 64  # bytes
+END, END_SIZE = b"PK\x05\x06", 22  # an archive's last record, which ends with its comment's length
+CHUNK = 2**22
+
+
+class ChecksummedIO(TorchCheckpointIO):
+    """Lightning's way to read and write checkpoints, made safe: whole, sealed, and of plain values only."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        if _remote(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+        else:
+            write_checksummed(Path(path), checkpoint)
+
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None) -> Any:
+        if not _remote(path) and (reason := damage(Path(path))):
+            raise Refused(f"The checkpoint {path} is damaged: {reason}.\nTake the one before it.")
+        try:
+            return super().load_checkpoint(path, map_location, True if weights_only is None else weights_only)
+        except UnpicklingError as error:
+            raise Refused(
+                f"{path} holds more than plain values and tensors: code would be run to read it, and was not."
+            ) from error
+
+
+def write_checksummed(path: Path, checkpoint: dict[str, Any]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as made:
+            with made.open("wb") as file:
+                torch.save(checkpoint, file)
+            _append_checksum(made)
+    # torch wraps what the system says of a full disk.
+    except (OSError, RuntimeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error).splitlines()[0]
+        left = ""
+        with suppress(OSError):
+            left = f" ({shutil.disk_usage(path.parent).free / 1e6:,.0f} MB are left there)"
+        raise Failed(
+            f"The checkpoint {path} could not be written: {reason}{left}.\n"
+            "Nothing that was written before is lost. Make room, or another folder, and resume the run:\n"
+            f"ganlab fit --resume {path.parent.parent}"
+        ) from error
+
+
+def _append_checksum(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(-2, os.SEEK_END)
+        file.write(MARK_SIZE.to_bytes(2, "little"))
+        digest = _digest(file, file.tell())
+        file.write(MARK + digest)
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint; of one that others wrote, unsealed, nothing is known."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - MARK_SIZE, 0))
+            seal = file.read()
+            if len(seal) == MARK_SIZE and seal.startswith(MARK):
+                same = _digest(file, size - MARK_SIZE) == seal.removeprefix(MARK)
+                return None if same else "its bytes are not those that were written"
+            record = seal[-END_SIZE:]
+            others = record.startswith(END) and record.endswith(b"\0\0")
+            return None if others else "it ends too early"
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def _digest(file: Any, length: int) -> bytes:
+    """Of the first bytes; the file then stands behind them."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while length > 0:
+        chunk = file.read(min(CHUNK, length))
+        if not chunk:
+            break
+        digest.update(chunk)
+        length -= len(chunk)
+    return digest.hexdigest().encode()
+
+
+def _remote(path: Any) -> bool:
+    return "://" in str(path)
+
+
+def newest_first(folder: Path) -> list[Path]:
+    """Those that are kept by their step, newest first."""
+    return sorted((path for path in folder.glob("step-*.ckpt") if NAME.fullmatch(path.name)), reverse=True)

@@ -1,0 +1,1 @@
+"""The command `ganlab`: one file a command, each thin."""

@@ -1,0 +1,80 @@
+"""`ganlab compare`: which group of runs is better, by how much, and how sure that is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ganlab.cli.parser import Parser, run_command, silence_warnings
+from ganlab.comparison import read, read_wandb, report, tables
+from ganlab.comparison import text as printed
+from ganlab.comparison.read import Run
+from ganlab.errors import Refused
+from ganlab.system.atomic_file import atomic_write
+
+WIDE = 160  # columns, where there is no terminal
+
+
+def main(arguments: list[str]) -> int:
+    silence_warnings()
+    return run_command(lambda: _compare(_parse(arguments[1:])))
+
+
+def _parse(arguments: list[str]) -> Any:
+    parser = Parser(prog="ganlab compare", description=__doc__)
+    add = parser.add_argument
+    add("runs", type=str, nargs="*", help="run folders, folders above them, launches, or patterns of these")
+    add("--from", type=str, help="runs of Weights & Biases: wandb:entity/project")
+    add("--by", type=str, help="a setting to call the groups by, in full or in short: gamma")
+    add("--pool", action="store_true", help="put together what has one name, though its settings differ")
+    add("--score", type=str, help="one of the scores alone, in full or in short: fid10k_digits, fid")
+    add("--target", type=float, help="a value of the score: how soon is it reached?")
+    add("--out", type=str, default="report", help="the folder to write to")
+    add("--json", action="store_true", help="print one JSON object")
+    return parser.parse_args(arguments)
+
+
+def _compare(chosen: Any) -> None:
+    found = tables.compare(gathered(chosen), chosen.by, chosen.pool, chosen.score, chosen.target)
+    out = Path(chosen.out).expanduser()
+    as_json = json.dumps(printed.plain(found), indent=2, allow_nan=False)
+    if chosen.json:
+        print(as_json)
+    else:
+        _show(found)
+    written = {
+        "table.md": printed.markdown(found),
+        "table.csv": printed.table_csv(found),
+        "scores.json": as_json + "\n",
+    }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in written.items():
+            with atomic_write(out / name) as made:
+                made.write_text(text, encoding="utf-8")
+        page = report.write(out, found)
+    except OSError as error:
+        raise Refused(f"Nothing can be written to {out}: {error.strerror} (--out).") from error
+    if not chosen.json:
+        print(f"report: {page}")
+
+
+def gathered(chosen: Any) -> list[Run]:
+    source = vars(chosen).get("from")
+    if not chosen.runs and not source:
+        raise Refused("Name runs: ganlab compare runs/mnist/*/*, or --from wandb:entity/project")
+    folders = read.find(chosen.runs)
+    kept_by_wandb = [folder for folder in folders if any(folder.glob("*.wandb"))]
+    found = [read.read(folder) for folder in folders if folder not in kept_by_wandb]
+    found += read_wandb.offline(kept_by_wandb)
+    return found + (read_wandb.of_project(source) if source else [])
+
+
+def _show(found: Any) -> None:
+    console = Console()
+    console = console if console.is_terminal else Console(width=WIDE)
+    for part in printed.terminal(found):
+        console.print(part)

@@ -1,0 +1,141 @@
+"""`ganlab data check`: what a data set is found to hold, before a run depends on it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import ActionConfigFile
+from lightning.pytorch import LightningDataModule
+from PIL import Image
+
+# Imported, a class is known by its bare name.
+from ganlab import data  # noqa: F401
+from ganlab.cli.arguments import config_files
+from ganlab.cli.parser import Parser, run_command, silence_warnings
+from ganlab.data.pictures.picture_files import PictureFiles
+from ganlab.data.rows import Rows
+from ganlab.data.stream import Split, StreamData
+from ganlab.runs import user_code
+from ganlab.system.hardware import keep_freed_memory
+
+SHOWN = 64
+LOOKED_AT = 1000
+SECONDS = 2.0
+NOT_DATA = (
+    "model",
+    "trainer",
+    "samples",
+    "evaluation",
+    "checkpoints",
+    "seed_everything",
+    "runs",
+    "ckpt_path",
+)
+SPLITS: tuple[Split, ...] = ("train", "held_out")
+
+
+def main(arguments: list[str]) -> int:
+    rest = arguments[2:]
+    if arguments[1:2] != ["check"]:
+        print("ganlab: ganlab data knows one verb: ganlab data check CLASS --root FOLDER.", file=sys.stderr)
+        return 2
+    keep_freed_memory()
+    silence_warnings()
+    user_code.find(Path(path) for path in config_files(rest))
+    return run_command(lambda: check(_parse(rest)))
+
+
+def _parse(arguments: list[str]) -> Any:
+    """`CLASS --size 64` is `--data CLASS --data.size 64`."""
+    told = "Other options are those of the class: --root, --size, ..."
+    parser = Parser(prog="ganlab data check CLASS", description=told)
+    parser.add_argument("-c", "--config", action=ActionConfigFile, help="An experiment file, for its data.")
+    parser.add_argument("--out", type=str, default=None, help="Where to write the picture; else ./CLASS.png.")
+    parser.add_subclass_arguments(LightningDataModule, "data", required=True)
+    for section in NOT_DATA:
+        parser.add_argument(f"--{section}", type=Any, help="Of an experiment file; not looked at.")
+    if arguments and not arguments[0].startswith("-"):
+        arguments = ["--data", *arguments]
+    own = ("--config", "-c", "--out", "--data", "--help", "-h")
+    spelt = [
+        f"--data.{word.removeprefix('--')}"
+        if word.startswith("--") and word.partition("=")[0].partition(".")[0] not in own
+        else word
+        for word in arguments
+    ]
+    return parser.instantiate_classes(parser.parse_args(spelt))
+
+
+def check(chosen: Any) -> None:
+    found: StreamData = chosen.data
+    name = type(found).__name__
+    began = time.perf_counter()
+    found.prepare_data()
+    found.setup("fit")
+    took = time.perf_counter() - began
+
+    print(name)
+    for label, told in _found(found):
+        print(f"  {label:12}{told}")
+    print(f"  loaded in   {took:.1f} s")
+    print(f"  throughput  {_throughput(found):,.0f} images/s, in batches of {found.batch_size}")
+    out = Path(chosen.out or f"{name.lower()}.png")
+    batches = islice(found.train_dataloader(), -(-SHOWN // found.batch_size))
+    images = torch.cat([images for images, *_ in batches])
+    found.picture(found.normalise(images[:SHOWN])).save(out)
+    print(f"  picture     {out}")
+
+
+def _found(found: StreamData) -> Iterator[tuple[str, str]]:
+    if isinstance(found, PictureFiles):
+        yield "read from", str(found.source[0].path.resolve())
+        yield "pictures", _sizes(found)
+    yield "seen as", f"{' x '.join(map(str, found.image_shape))} (channels first)"
+    for split in SPLITS:
+        items: Any = getattr(found.splits, split)
+        if isinstance(items, Rows):
+            yield split.replace("_", " "), f"{len(items):,} images{_classes(items, found.classes)}"
+            yield "", f"fingerprint {found.fingerprint_of(split)}"
+        if isinstance(found, PictureFiles) and split in found.pictures:
+            cache, _ = found.cached(split)
+            yield "", f"cache {cache.images.parent} ({cache.images.stat().st_size / 1e6:,.0f} MB)"
+            yield from (("broken", f"skipped: {reason}") for reason in cache.skipped.values())
+
+
+def _classes(items: Rows, classes: int | None) -> str:
+    if items.labels is None or items.labels.ndim > 1 or not classes or classes > 20:
+        return f", {classes:,} classes" if classes else ""
+    counts = items.labels.bincount(minlength=classes).tolist()
+    return f", {classes} classes of " + ", ".join(f"{count:,}" for count in counts)
+
+
+def _sizes(found: PictureFiles) -> str:
+    """Of as many as can be looked at in a moment."""
+    archive, pictures = found.source
+    sizes = set()
+    for picture in pictures[:: max(1, len(pictures) // LOOKED_AT)]:
+        try:
+            with Image.open(BytesIO(archive.read(picture.name))) as image:
+                sizes.add(image.size)
+        # What is broken is told elsewhere.
+        except Exception:
+            continue
+    (least, most) = min(sizes, default=(0, 0)), max(sizes, default=(0, 0))
+    span = f"{least[0]} x {least[1]}" + (f" to {most[0]} x {most[1]}" if least != most else "")
+    return f"{len(pictures):,}, {span} pixels"
+
+
+def _throughput(found: StreamData) -> float:
+    batches = iter(found.train_dataloader())
+    found.normalise(next(batches)[0])
+    began, images = time.perf_counter(), 0
+    while (passed := time.perf_counter() - began) < SECONDS:
+        images += len(found.normalise(next(batches)[0]))
+    return images / passed

@@ -1,0 +1,184 @@
+"""`ganlab evaluate`: the scores of a run, a checkpoint, an export, or anybody's images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from lightning.pytorch import LightningDataModule
+from rich.console import Console
+from rich.table import Table
+
+# Imported, a class is known by its bare name.
+from ganlab import data, metrics  # noqa: F401
+from ganlab.checkpoints import export
+from ganlab.checkpoints.export import is_export, read_config
+from ganlab.cli.parser import Parser, run_command, silence_warnings
+from ganlab.data.stream import Split, StreamData
+from ganlab.errors import Refused
+from ganlab.game.gan import GAN
+from ganlab.metrics.contract import Contract
+from ganlab.metrics.extractors.extractor import Extractor
+from ganlab.metrics.given import GivenImages
+from ganlab.metrics.reference import contract_of, prepare_reference, statistics
+from ganlab.metrics.scorer import TABLE, Reals, Scorer
+from ganlab.runs import user_code
+from ganlab.runs.folder import run_of
+from ganlab.runs.load import load, read_checkpoint
+from ganlab.runs.resume import newest
+from ganlab.sampling.plan import fake_batches
+from ganlab.system.hardware import keep_freed_memory
+
+
+def main(arguments: list[str]) -> int:
+    keep_freed_memory()
+    silence_warnings()
+    user_code.find([])
+    return run_command(lambda: _evaluate(_parse(arguments[1:])))
+
+
+def _evaluate(chosen: Any) -> None:
+    _show(evaluate(chosen), as_json=chosen.json)
+
+
+def _parse(arguments: list[str]) -> Any:
+    parser = Parser(prog="ganlab evaluate", description=__doc__)
+    parser.add_argument(
+        "what", type=str, help="a run, a checkpoint, an export, or a folder, zip or npz of images"
+    )
+    parser.add_argument(
+        "--reference", type=str, help="a data class, an experiment file, or images; else the run's own data"
+    )
+    parser.add_argument("--samples", type=int, default=50_000, help="how many fakes; of given images: all")
+    parser.add_argument("--scores", type=str, default="fid", help=f"some of {','.join(TABLE)}")
+    parser.add_argument(
+        "--extractor", type=Extractor, help="what sees them; else the run's own, or Inception"
+    )
+    parser.add_argument("--weights", type=str, help="its file of weights")
+    parser.add_argument("--split", type=Literal["train", "held_out", "test"], default="train")
+    parser.add_argument("--seed", type=int, default=0, help="of the samples")
+    parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
+    parser.add_argument(
+        "--trust_code", action="store_true", help="import what a checkpoint names; a run is trusted anyway"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser.parse_args(arguments)
+
+
+def evaluate(chosen: Any) -> dict[str, Any]:
+    split: Split = "train" if chosen.split == "train" else "held_out"
+    what = Path(chosen.what).expanduser()
+    if not what.exists():
+        raise Refused(f"There is no {what} to evaluate.")
+    run = what if (what / "config.yaml").is_file() else run_of(what)
+    settings = yaml.safe_load((run / "config.yaml").read_text()) if run else {}
+    extractor = _extractor(chosen, settings)
+    source = what if is_export(what) else _checkpoint(what)
+    given = None if source else GivenImages(what)
+    panel = Scorer(extractor, tuple(chosen.scores.split(",")), given.total if given else chosen.samples)
+    if torch.cuda.is_available():
+        extractor.to("cuda")
+    if given:
+        fakes, batches = "given", given.batches()
+    else:
+        assert source
+        fakes = read_config(source)["weights"] if source.is_dir() else export.FAKES[chosen.raw]
+        game = _loaded(source, trusted=chosen.trust_code)
+        batches = fake_batches(game, panel.samples, chosen.seed, raw=chosen.raw)
+    reals, contract, floor = _reference(chosen, settings, panel, split, fakes)
+    values, reasons = panel.score(reals, panel.observe(batches, panel.samples))
+    found = {"scores": values, "reasons": reasons, "contract": contract.plain()}
+    if source and not source.is_dir():
+        found = {"step": read_checkpoint(source)["global_step"], "checkpoint": source.name, **found}
+        if run:
+            with (run / "scores.jsonl").open("a") as file:
+                file.write(json.dumps(found, allow_nan=False) + "\n")
+    return found | {"floor": floor, "says": str(contract)}
+
+
+def _checkpoint(what: Path) -> Path | None:
+    if what.suffix == ".ckpt":
+        return what
+    if not (what / "config.yaml").is_file():
+        return None
+    if not (found := newest(what)):
+        raise Refused(f"The run {what} has no whole checkpoint yet.")
+    return found
+
+
+def _loaded(checkpoint: Path, *, trusted: bool) -> GAN:
+    """A run is trusted as `fit --resume` trusts it: its configuration names the data, which are code, too."""
+    run = run_of(checkpoint)
+    user_code.find([run / "config.yaml"] if run else [])
+    game = load(checkpoint, trust_code=trusted or run is not None)
+    return game.to("cuda") if torch.cuda.is_available() else game
+
+
+def _extractor(chosen: Any, settings: dict[str, Any]) -> Extractor:
+    """The one asked for, the run's own, or the published FID's."""
+    told = (
+        chosen.extractor or (settings.get("evaluation") or {}).get("extractor") or "ganlab.metrics.Inception"
+    )
+    told = told if isinstance(told, str) else {k: v for k, v in dict(told).items() if v is not None}
+    if chosen.weights:
+        path = told if isinstance(told, str) else told["class_path"]
+        arguments = {} if isinstance(told, str) else dict(told.get("init_args") or {})
+        told = {"class_path": path, "init_args": {**arguments, "weights": chosen.weights}}
+    return _built("extractor", Extractor, told)
+
+
+def _built(name: str, kind: type, told: Any) -> Any:
+    parser = Parser(exit_on_error=True)
+    parser.add_argument(f"--{name}", type=kind)
+    return parser.instantiate_classes(parser.parse_object({name: told}))[name]
+
+
+def _reference(
+    chosen: Any, settings: dict[str, Any], panel: Scorer, split: Split, fakes: str
+) -> tuple[Reals, Contract, dict[str, Any]]:
+    seed = None if fakes == "given" else chosen.seed
+    told = chosen.reference or settings.get("data")
+    if not told:
+        raise Refused(
+            "Images from elsewhere and exports need something to be compared with:\n"
+            "--reference with a data class (CelebA), an experiment file or images."
+        )
+    if isinstance(told, str) and told not in data.__all__ and Path(told).suffix in (".yaml", ".yml"):
+        told = yaml.safe_load(Path(told).read_text())["data"]
+    if isinstance(told, str) and Path(told).exists():
+        given = GivenImages(Path(told))
+        reals = statistics(panel, given.batches, given.total, given.identity)
+        contract = Contract(
+            panel.extractor.identity(), given.identity, given.total, panel.samples, fakes=fakes, seed=seed
+        )
+        return reals, contract, {}
+    found: StreamData = _built("data", LightningDataModule, told)
+    found.prepare_data()
+    reals, floor = prepare_reference(panel, found, split)
+    return reals, contract_of(panel, found, split, fakes=fakes, seed=seed), floor
+
+
+def _show(found: dict[str, Any], *, as_json: bool) -> None:
+    scores, floor = found["scores"], found["floor"]
+    # The floor's names tell its own number of samples.
+    floors = [value for name, value in floor.items() if name != "samples"] or [None] * len(scores)
+    if as_json:
+        plain = {name: {"value": value} for name, value in scores.items()}
+        told = {"scores": plain, "floor": floor}
+        told |= {name: found[name] for name in ("step", "checkpoint", "reasons", "contract") if name in found}
+        print(json.dumps(told, allow_nan=False))
+        return
+    table = Table("score", "value", "real floor", box=None)
+    for (name, value), low in zip(scores.items(), floors, strict=True):
+        text = found["reasons"].get(name, "") if value is None else f"{value:.5g}"
+        table.add_row(name, text, "" if low is None else f"{low:.5g}")
+    console = Console()
+    console.print(table)
+    if "checkpoint" in found:
+        print(f"step {found['step']:,} ({found['checkpoint']})")
+    print(f"{found['says']}  (contract {found['contract']['hash'][:12]})")
+    if floor:
+        print(f"real floor: {floor['samples']:,} reals that were never trained on, in place of the fakes")

@@ -1,0 +1,319 @@
+"""A configuration becomes a game, data and a Trainer, in a run's folder."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import lightning.pytorch as pl
+import yaml
+from jsonargparse import ActionConfigFile, Namespace
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_only
+
+from ganlab import data, metrics, networks, variants  # noqa: F401
+from ganlab.callbacks import Preemption, Preflight, Progress, Status, Watchdog
+from ganlab.callbacks.checkpoints import Checkpoints
+from ganlab.callbacks.evaluation import Evaluation
+from ganlab.callbacks.rollback import Rollback
+from ganlab.callbacks.samples import Samples
+from ganlab.class_paths import accepted
+from ganlab.cli.arguments import AUTO
+from ganlab.cli.parser import Parser
+from ganlab.comparison import groups
+from ganlab.errors import Refused
+from ganlab.game.gan import GAN
+from ganlab.loggers import dispatch, tensorboard, wandb  # noqa: F401
+from ganlab.loggers.csv import MetricsCSV
+
+# Imported, a class is known by its bare name.
+from ganlab.runs import load, resume, rollback, user_code  # noqa: F401
+from ganlab.runs.folder import (
+    claim_folder,
+    create_folder,
+    experiment_name,
+    new_run_path,
+    rewind_records,
+    snake_case,
+    write_config,
+    write_environment,
+)
+from ganlab.runs.load import begin_with_weights, read_checkpoint, refuse_unfit, step_of
+from ganlab.system.hardware import best_precision
+from ganlab.training.trainer import Trainer
+
+PLAYERS = ("generator", "discriminator")
+TOLD_BY_DATA = ("image_shape", "classes")
+RESUME = "Go on with this run's folder or checkpoint; auto: with the newest run of the same settings."
+INIT_FROM = "Begin a new run with the weights of this run or checkpoint."
+ROLLBACK = "Begin a new run where this run was best, or with its checkpoint, and with what is changed here."
+
+RUN_FOLDER = "GANLAB_RUN_FOLDER"
+
+
+class GanCLI(LightningCLI):
+    """Joins the four choices: nobody types twice what one of them knows."""
+
+    folders: ClassVar[list[Path]] = []
+    opened: ClassVar[Path | None] = None
+    folder: ClassVar[Path | None] = None
+    resumed: ClassVar[resume.Resumed | None] = None
+    began: ClassVar[int] = 0
+    back: Path | None = None
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        parser = Parser(**kwargs)
+        parser.add_argument(
+            "-c", "--config", action=ActionConfigFile, help="An experiment file, or several, merged in order."
+        )
+        return parser
+
+    @classmethod
+    def read(cls, arguments: list[str]) -> "GanCLI":
+        """Do what the arguments of a command say."""
+        return cls(
+            GAN,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            trainer_class=Trainer,
+            trainer_defaults={
+                "callbacks": [Preflight(), Progress(), Status()],
+                "enable_model_summary": False,
+            },
+            seed_everything_default=0,
+            save_config_callback=None,
+            auto_configure_optimizers=False,
+            args=arguments,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        hidden = {
+            "model",
+            "datamodule",
+            "train_dataloaders",
+            "val_dataloaders",
+            "dataloaders",
+            "weights_only",
+        }
+        return {"fit": hidden, "validate": hidden}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        add_options(parser)
+
+    def before_instantiate_classes(self) -> None:
+        settings = self.settings
+        self.settle()
+        self._parser(self.subcommand).add_instantiator(self._build, GAN, prepend=True)
+        if self.subcommand == "fit" and settings.resume:
+            self._resume()
+        if self.subcommand == "fit" and settings.rollback and not settings.ckpt_path:
+            self.back = rollback.source(settings.rollback)
+            settings.ckpt_path = str(self.back)
+        if settings.trainer.precision == "auto":
+            settings.trainer.precision = best_precision(settings.trainer.accelerator)
+        if self.subcommand == "fit" and not settings.trainer.fast_dev_run:
+            self._open_folder()
+
+    def settle(self) -> None:
+        """What a user may write in more than one way."""
+        settings = self.settings
+        # Lightning knows other words (last, best) and addresses elsewhere.
+        if (
+            (path := settings.ckpt_path)
+            and path.endswith(".ckpt")
+            and "://" not in path
+            and not Path(path).exists()
+        ):
+            raise Refused(f"There is no checkpoint {path} (ckpt_path).")
+        if settings.checkpoint_every is not None:
+            settings.checkpoints.every_n_steps, settings.checkpoint_every = settings.checkpoint_every, None
+
+    @property
+    def settings(self) -> Namespace:
+        return self.config[self.subcommand]
+
+    def _resume(self) -> None:
+        settings, now = self.settings, yaml.safe_load(self.dumped())
+        if settings.ckpt_path:
+            raise Refused("--resume names the checkpoint itself: leave out --ckpt_path.")
+        if settings.resume == AUTO:
+            found = resume.automatic(self.place, now)
+            if not found:
+                if leads():
+                    print("No run with these settings has a whole checkpoint: this one begins anew.")
+                return
+        else:
+            found = resume.named(settings.resume)
+        began = yaml.safe_load((found.folder / "config.yaml").read_text())
+        resume.refuse_differences(found, began, now)
+        settings.rollback = began.get("rollback")
+        if settings.trainer.precision == "auto":
+            settings.trainer.precision = began["trainer"]["precision"]
+        self._go_on(found)
+
+    def _go_on(self, found: resume.Resumed) -> None:
+        GanCLI.resumed = found
+        if found.checkpoint:
+            self.settings.ckpt_path = str(found.checkpoint)
+
+    def _open_folder(self) -> None:
+        settings = self.settings
+        if self.resumed:
+            folder = self.resumed.folder
+        elif leads():
+            folder = GanCLI.opened = create_folder(self.place)
+        else:
+            folder = Path(os.environ.get(RUN_FOLDER, settings.runs))
+        if leads():
+            waited = claim_folder(folder)
+            if waited and self.resumed and not str(settings.resume).endswith(".ckpt"):
+                # Whoever had the run before has written since.
+                self._go_on(resume.named(str(folder)))
+            if self.resumed:
+                path = self.resumed.checkpoint
+                GanCLI.began = step_of(path) if path else 0
+                rewind_records(folder, self.began)
+            if self.back:
+                GanCLI.began = rollback.carry(self.back, folder)
+            write_config(folder, self.dumped())
+            write_environment(folder)
+            # The other processes of this machine are started later and inherit it.
+            os.environ[RUN_FOLDER] = str(folder)
+        GanCLI.folder = folder
+        settings.trainer.default_root_dir = str(folder)
+        dispatch.prepare(
+            settings.trainer.logger,
+            folder,
+            began=self.began,
+            group=self.group,
+            seed=settings.seed_everything,
+            tags=[snake_case(self._played["data"]), self._played["model"]],
+        )
+
+    def group(self) -> str:
+        """What `ganlab compare` calls it beside a run of its experiment as it stands in its file."""
+        files = [Path(str(path)) for path in self.settings.get("config") or []]
+        experiment, own = self.place.parent.name, _told(self.dumped())
+        repeated = next((file.parent for file in files if file.name == "config.yaml"), None)
+        known = wandb.remembered(repeated).get("group") if repeated else experiment
+        if not files or not known:
+            return groups.unlike_others(own, experiment)
+        parser = self._parser(self.subcommand)
+        usual = parser.parse_args([f"--config={file}" for file in files])
+        return groups.beside(_told(parser.dump(usual, skip_none=False)), own, known)
+
+    @cached_property
+    def place(self) -> Path:
+        """Where a new run has its folder."""
+        settings = self.settings
+        files = [Path(str(path)) for path in settings.get("config") or []]
+        experiment = experiment_name(files[-1] if files else None, self._played["model"])
+        seed = settings.seed_everything
+        return new_run_path(Path(settings.runs), data=self._played["data"], experiment=experiment, seed=seed)
+
+    @property
+    def _played(self) -> dict[str, str]:
+        """The names of the classes that play, and are played on."""
+        return {part: self.settings[part].class_path.rsplit(".", 1)[-1] for part in ("data", "model")}
+
+    def dumped(self) -> str:
+        """What repeats the run from its beginning."""
+        anew = self.settings.clone()
+        anew.resume = anew.ckpt_path = None
+        return self._parser(self.subcommand).dump(anew, skip_none=False)
+
+    def _build(
+        self, game: type[GAN], *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any
+    ) -> GAN:
+        """Give the game plain hyperparameters, in Lightning's form, that rebuild it without data."""
+        text = self._parser(self.subcommand).dump(self.settings, skip_link_targets=False, skip_none=False)
+        model = yaml.safe_load(text)["model"]
+        told = {target.rsplit(".", 1)[1]: value for target, value in applied_instantiation_links.items()}
+        for player in PLAYERS:
+            network = model["init_args"][player]
+            # What was linked is left out of the dump.
+            values = {**vars(self.settings.model.init_args[player].init_args), **told}
+            known = accepted(network["class_path"])
+            linked = {key: _plain(value) for key, value in values.items() if key in known}
+            network["init_args"] = {**linked, **network.get("init_args", {})}
+        built = game(*args, **kwargs)
+        instantiator = "lightning.pytorch.cli.instantiate_module"
+        path = {"_class_path": model["class_path"], "_instantiator": instantiator}
+        built.save_hyperparameters({**model["init_args"], **path})
+        return built
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        folder = self.settings.trainer.default_root_dir
+        chosen = self.config_init[self.subcommand].trainer.logger
+        if self.subcommand != "fit":
+            kwargs["logger"] = False
+        elif folder:
+            others = [] if chosen in (None, True, False) else chosen if isinstance(chosen, list) else [chosen]
+            kwargs["logger"] = [MetricsCSV(Path(folder)), *others]
+        trainer = super().instantiate_trainer(**kwargs)
+        if self.back:
+            cast(Any, trainer).callbacks.append(Rollback())
+        # What is about to be killed saves itself before anything else; the watchdog's state is part of it.
+        order = {Watchdog: 0, Preemption: 1}
+        cast(Any, trainer).callbacks.sort(key=lambda callback: order.get(type(callback), 2))
+        return trainer
+
+    def before_fit(self) -> None:
+        if self.settings.init_from and not self.settings.ckpt_path:
+            begin_with_weights(self.model, Path(self.settings.init_from))
+        if self.back:
+            weights = read_checkpoint(self.back)["state_dict"]
+            refuse_unfit(self.model, weights, self.back, "rollback")
+        if leads() and self.folder and not (self.folder / user_code.KEPT).exists():
+            user_code.keep(self.folders, self.folder)
+
+    def after_fit(self) -> None:
+        if leads() and self.folder:
+            began, end = self.began, self.trainer.max_steps
+            if began >= end > 0:
+                print(f"It was done already, at step {began:,}: trainer.max_steps is {end:,}.")
+            print(f"run folder: {self.folder}")
+
+
+def leads() -> bool:
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def _told(text: str) -> dict[str, Any]:
+    """Settings with a precision that is still to be chosen as it would be here."""
+    settings = yaml.safe_load(text)
+    if settings["trainer"]["precision"] == "auto":
+        settings["trainer"]["precision"] = best_precision(settings["trainer"]["accelerator"])
+    return settings
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def add_options(parser: LightningArgumentParser) -> None:
+    parser.add_argument("--runs", type=str, default="runs", help="The folder that collects all runs.")
+    parser.add_lightning_class_args(Samples, "samples")
+    parser.add_lightning_class_args(Evaluation, "evaluation")
+    parser.add_lightning_class_args(Checkpoints, "checkpoints")
+    parser.add_lightning_class_args(Preemption, "preemption")
+    parser.add_lightning_class_args(Watchdog, "watchdog")
+    parser.add_argument("--resume", type=str | None, help=RESUME)
+    parser.add_argument("--init_from", type=str | None, help=INIT_FROM)
+    parser.add_argument("--rollback", type=str | None, help=ROLLBACK)
+    parser.add_argument(
+        "--checkpoint_every",
+        type=int | None,
+        help="Short for checkpoints.every_n_steps, which it replaces.",
+    )
+    for player in PLAYERS:
+        for fact in TOLD_BY_DATA:
+            target = f"model.init_args.{player}.init_args.{fact}"
+            parser.link_arguments(f"data.{fact}", target, apply_on="instantiate")
+    latent = "init_args.latent_size"
+    parser.link_arguments(f"model.{latent}", f"model.init_args.generator.{latent}")
+    parser.link_arguments("seed_everything", "model.init_args.seed")
+    parser.link_arguments("seed_everything", "data.init_args.seed")

@@ -1,0 +1,153 @@
+"""`ganlab export`: a trained generator in a folder for others."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from ganlab.checkpoints import onnx as onnx_file
+from ganlab.checkpoints.export import describe, load_export, save_export
+from ganlab.checkpoints.onnx import write_onnx
+from ganlab.cli.parser import COUNT, TRUST, Parser, chosen_source, run_command, silence_warnings
+from ganlab.errors import Refused, refuse_missing
+from ganlab.runs.folder import run_of
+from ganlab.runs.load import load, read_checkpoint
+from ganlab.sampling import write
+from ganlab.sampling.write import Source
+from ganlab.system.atomic_file import temporary_path
+from ganlab.system.hardware import keep_freed_memory
+
+CARD = """\
+---
+library_name: ganlab
+pipeline_tag: unconditional-image-generation
+license: unknown  # choose one before you share it
+tags:
+- ganlab
+- gan
+- pytorch
+---
+
+# {title}
+
+{pictures}A generator that was trained with ganlab as `{variant}`, after {step:,} generator steps;
+the weights are {weights}.
+
+```python
+import ganlab
+
+images = ganlab.load("DIR").sample(64, seed=0)  # numbers in [-1, 1]
+```
+
+```bash
+ganlab sample DIR --count 64 --out grid.png
+```
+
+`DIR` is this folder. Loading it runs no code of its own: `generator.safetensors` holds tensors,
+`config.json` plain data.{needs}
+{onnx}{score}"""
+ONNX = """
+`generator.onnx` is the generator for ONNX Runtime, without torch or ganlab: for any n, from
+{portable}. Latents are drawn as `latent_distribution` in `config.json` says.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    keep_freed_memory()
+    silence_warnings()
+    return run_command(lambda: _export(arguments[1:]))
+
+
+def _export(arguments: list[str]) -> None:
+    parser = Parser(prog="ganlab export", description="Write a generator to a folder for others.")
+    parser.add_argument("what", type=str, help="a run's folder or a checkpoint")
+    parser.add_argument("--out", type=str, required=True, help="a new folder")
+    parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
+    parser.add_argument("--onnx", action="store_true", help=f"{onnx_file.FILE} as well, for ONNX Runtime")
+    parser.add_argument("--trust_code", action="store_true", help=TRUST)
+    chosen = parser.parse_args(arguments)
+    out = Path(chosen.out).expanduser()
+    if chosen.onnx:
+        refuse_missing("--onnx", "onnx", "onnx", "onnxruntime")
+    if out.exists():
+        raise Refused(f"{out} is there already: name a new folder (--out).")
+    found = chosen_source(chosen)
+    if found.is_dir():
+        raise Refused(f"{found} is an export already.")
+    made = temporary_path(out)
+    try:
+        made.mkdir(parents=True)
+        try:
+            _fill(made, found, raw=chosen.raw, trusted=chosen.trust_code, onnx=chosen.onnx)
+            made.rename(out)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    except OSError as error:
+        raise Refused(f"{out} could not be written: {error.strerror or error}.") from error
+    print(f"{found} as {', '.join(sorted(file.name for file in out.iterdir()))} in {out}")
+
+
+def _fill(folder: Path, found: Path, *, raw: bool, trusted: bool, onnx: bool) -> None:
+    game, held = load(found, trust_code=trusted), read_checkpoint(found)
+    config = describe(game, held["hyper_parameters"], raw=raw, step=held["global_step"])
+    save_export(folder, game, config)
+    again, run = load_export(folder, trusted=trusted), run_of(found)
+    with suppress(TypeError):  # A game that wants to be told a class shows itself when it is told one.
+        first, other = (each.sample(8, seed=0, raw=raw) for each in (game, again))
+        if not torch.equal(first, other):
+            raise Refused(
+                f"What would be exported of {found} draws other samples than the run: its generator or\n"
+                f"{config['variant']} depends on more than weights and plain arguments. Nothing was written."
+            )
+        with suppress(Refused):  # Samples that are no pictures.
+            write.sheet(Source(again, run=run), COUNT).save(folder / "samples.png")
+    score = _score(run, config)
+    if score:
+        (folder / "contract.json").write_text(json.dumps(score, indent=2, allow_nan=False) + "\n")
+    portable = write_onnx(folder, again) if onnx else ""
+    (folder / "README.md").write_text(_card(folder, config, score, run, portable))
+
+
+def _score(run: Path | None, config: dict[str, Any]) -> dict[str, Any] | None:
+    """The last row in the run's records that is of these very weights."""
+    rows = []
+    with suppress(OSError):
+        for line in (run / "scores.jsonl").read_text().splitlines() if run else ():
+            with suppress(ValueError, TypeError, KeyError):
+                row = json.loads(line)
+                if row["step"] == config["step"] and row["contract"]["fakes"] == config["weights"]:
+                    rows.append(row)
+    return rows[-1] if rows else None
+
+
+def _card(
+    folder: Path, config: dict[str, Any], score: dict[str, Any] | None, run: Path | None, portable: str
+) -> str:
+    variant, played_on = config["variant"].rpartition(".")[2], ""
+    with suppress(OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        played_on = yaml.safe_load((run / "config.yaml").read_text())["data"]["class_path"] if run else ""
+    title = f"{variant} on {played_on.rpartition('.')[2]}" if played_on else variant
+    parts = [config["game"], config["generator"]]
+    modules = sorted({each["class_path"].rpartition(".")[0] for each in parts})
+    foreign = [module for module in modules if module.split(".")[0] not in ("ganlab", "torch")]
+    told = {name: value for name, value in (score or {}).get("scores", {}).items() if value is not None}
+    rows = "".join(f"| {name} | {value:.5g} |\n" for name, value in told.items())
+    return CARD.format(
+        title=re.sub(r"[^\w .-]", "", title),
+        pictures="![64 samples](samples.png)\n\n" if (folder / "samples.png").exists() else "",
+        variant=config["variant"],
+        step=config["step"],
+        weights="the average over its steps" if config["weights"] == "ema" else "those of the last step",
+        needs=f" It needs these modules to be imported first: `{'`, `'.join(foreign)}`." if foreign else "",
+        onnx=ONNX.format(portable=portable) if portable else "",
+        score=f"\n| score | value |\n|---|---|\n{rows}\nThe protocol is in `contract.json`.\n"
+        if rows
+        else "",
+    )

@@ -1,0 +1,56 @@
+"""The command `ganlab`. It imports torch only when a command needs it."""
+
+import difflib
+import sys
+from importlib import import_module, metadata
+
+COMMANDS = {
+    "fit": ("ganlab.cli.fit", "train a variant: ganlab fit --config experiments/digits/r3gan.yaml"),
+    "validate": (
+        "ganlab.cli.fit",
+        "run the validation of a checkpoint: --config RUN/config.yaml --ckpt_path FILE",
+    ),
+    "evaluate": (
+        "ganlab.cli.evaluate",
+        "the scores of a run, a checkpoint, an export or a folder of images [--json]",
+    ),
+    "sample": (
+        "ganlab.cli.sample",
+        "draw from a run, a checkpoint or an export: --out grid.png, folder/, x.npz, walk.gif",
+    ),
+    "export": ("ganlab.cli.export", "a run's generator as safetensors and JSON for others: --out FOLDER"),
+    "data": (
+        "ganlab.cli.data_check",
+        "look at a data set: ganlab data check CatsVsDogs --root FOLDER",
+    ),
+    "compare": ("ganlab.cli.compare", "runs against runs, with error bars: a table and report.html [--json]"),
+    "launch": (
+        "ganlab.cli.launch",
+        "experiments x seeds as one SLURM array job, or --local; --status FOLDER",
+    ),
+    "verify-resume": ("ganlab.cli.verify_resume", "prove that a killed run of yours goes on bit for bit"),
+    "list": ("ganlab.cli.list", "the variants, networks, data and experiments there are [--json]"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command = arguments[0] if arguments else "--help"
+    if command in ("-h", "--help"):
+        print(_help())
+    elif command in ("-V", "--version"):
+        print(f"ganlab {metadata.version('ganlab')}")
+    elif command in COMMANDS:
+        return import_module(COMMANDS[command][0]).main(arguments)
+    else:
+        near = difflib.get_close_matches(command, COMMANDS, n=2) or list(COMMANDS)
+        print(f"ganlab: there is no command '{command}'. Nearest: {', '.join(near)}.", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _help() -> str:
+    lines = [f"  {name:10} {line}" for name, (_, line) in COMMANDS.items()]
+    return "\n".join(
+        ["usage: ganlab COMMAND ...", "", *lines, "", "ganlab COMMAND --help tells its options."]
+    )

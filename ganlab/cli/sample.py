@@ -1,0 +1,91 @@
+"""`ganlab sample`: what a trained generator gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganlab.cli.parser import COUNT, TRUST, WALKS, WHAT, Parser, chosen_source, run_command, silence_warnings
+from ganlab.errors import Refused, refuse_missing
+from ganlab.runs.folder import run_of
+from ganlab.runs.load import load
+from ganlab.sampling import write
+from ganlab.sampling.walk import to_gif, to_mp4
+from ganlab.sampling.write import Source
+from ganlab.system.hardware import keep_freed_memory
+
+STOPS, FRAMES = 8, 60
+WALKED = {".gif": to_gif, ".mp4": to_mp4}
+DRAWN = {".png": write.to_picture, ".npz": write.to_npz, "": write.to_folder}
+
+
+def main(arguments: list[str]) -> int:
+    keep_freed_memory()
+    silence_warnings()
+    return run_command(lambda: _sample(arguments[1:]))
+
+
+def _sample(arguments: list[str]) -> None:
+    parser = Parser(
+        prog="ganlab sample", description="Draw samples: as a picture, a folder, a file or a walk."
+    )
+    parser.add_argument("what", type=str, help=WHAT)
+    parser.add_argument(
+        "--out", type=str, required=True, help="grid.png, samples.npz, walk.gif, walk.mp4 or a folder/"
+    )
+    parser.add_argument(
+        "--count", type=int | None, help=f"samples, else {COUNT}; walks side by side, else {WALKS}"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="sample i follows from it and i alone")
+    parser.add_argument(
+        "--class", type=int | None, metavar="K", help="of all samples, where a game knows any"
+    )
+    parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
+    parser.add_argument("--interpolate", type=int | None, metavar="K", help=f"latents on a walk ({STOPS})")
+    parser.add_argument("--frames", type=int | None, help=f"pictures of the whole walk ({FRAMES})")
+    parser.add_argument("--trust_code", action="store_true", help=TRUST)
+    chosen = parser.parse_args(arguments)
+    out = Path(chosen.out).expanduser()
+    _refuse_numbers(chosen)
+    _refuse_place(out, chosen)
+    found = chosen_source(chosen)
+    game = load(found, trust_code=chosen.trust_code)
+    if torch.cuda.is_available():
+        game = game.to("cuda")
+    source = Source(game, chosen.seed, chosen.raw, chosen["class"], run_of(found))
+    source.refuse_wrong_label()
+    count = chosen.count or (WALKS if out.suffix in WALKED else COUNT)
+    try:
+        _write(out, source, count, stops=chosen.interpolate or STOPS, frames=chosen.frames or FRAMES)
+    except OSError as error:
+        raise Refused(f"{out} could not be written: {error.strerror or error}.") from error
+    kind = "walk" if out.suffix in WALKED else "sample"
+    print(f"{count:,} {kind}{'s' if count > 1 else ''} of {found} (seed {chosen.seed}): {out}")
+
+
+def _write(out: Path, source: Source, count: int, *, stops: int, frames: int) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix in WALKED:
+        WALKED[out.suffix](out, source, count, stops=stops, frames=frames)
+    else:
+        DRAWN[out.suffix](out, source, count)
+
+
+def _refuse_numbers(chosen: Any) -> None:
+    for name, least in (("count", 1), ("interpolate", 2), ("frames", 2), ("class", 0)):
+        if (value := chosen[name]) is not None and value < least:
+            raise Refused(f"--{name} is {value}; it is at least {least}.")
+
+
+def _refuse_place(out: Path, chosen: Any) -> None:
+    if out.suffix not in {**DRAWN, **WALKED}:
+        raise Refused(f"--out {out}: samples are written to a .png, an .npz, a .gif, an .mp4 or a folder.")
+    if out.suffix and out.is_dir():
+        raise Refused(f"--out {out} is a folder.")
+    walks = [name for name in ("interpolate", "frames") if chosen[name] is not None]
+    if walks and out.suffix not in WALKED:
+        raise Refused(f"--{walks[0]} is for a walk, which is written to a .gif or an .mp4, not to {out}.")
+    if out.suffix == ".mp4":
+        refuse_missing(f"--out {out}", "video", "av")

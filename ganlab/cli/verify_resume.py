@@ -1,0 +1,175 @@
+"""`ganlab verify-resume`: trains a configuration twice, then half, kills it, resumes it, and compares the
+whole state.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganlab.cli.parser import run_command
+from ganlab.errors import Refused
+from ganlab.runs.load import read_checkpoint, step_of
+
+PATIENCE = 1800  # seconds for one run
+TRIES = 3
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="ganlab verify-resume",
+        description=__doc__,
+        epilog="All other options are those of ganlab fit. Scores are left out: they never touch training.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--steps", type=int, default=40, help="of each run; it is killed after half of them")
+    chosen, options = parser.parse_known_args(arguments[1:])
+    same: list[bool] = []
+    return run_command(lambda: same.append(verify(options, chosen.steps))) or int(not all(same))
+
+
+def verify(options: list[str], steps: int) -> bool:
+    if steps < 4:
+        raise Refused(f"steps is {steps}; half of them before the kill need at least 4.")
+    with tempfile.TemporaryDirectory(prefix="verify-resume-") as name:
+        home = Path(name)
+        one, other = (straight(options, steps, home / word) for word in ("once", "again"))
+        if different := first_difference(one, other):
+            print(f"Two straight runs differ, so a resumed one must: {different}")
+            print(blame([*options, "--trainer.deterministic", "true"], steps, home))
+            return False
+        print(f"straight, twice: {len(dict(leaves(read_checkpoint(one)))):,} values, all the same")
+        resumed, killed_after = interrupted(options, steps, home / "killed")
+        if different := first_difference(one, resumed):
+            print(f"killed after step {killed_after} and resumed, the run differs: {different}")
+            return False
+        print(f"killed after step {killed_after} and resumed: all the same, to the last bit")
+        return True
+
+
+def fit(options: list[str], steps: int, folder: Path) -> list[str]:
+    settings = {
+        "runs": folder,
+        "trainer.max_steps": steps,
+        "checkpoint_every": steps // 2,
+        "checkpoints.keep": 3,
+        "samples.every_n_steps": 10**9,
+        "evaluation.extractor": "null",
+        "trainer.logger": "false",
+    }
+    return [
+        sys.executable,
+        "-m",
+        "ganlab",
+        "fit",
+        *options,
+        *(f"--{key}={value}" for key, value in settings.items()),
+    ]
+
+
+def straight(options: list[str], steps: int, folder: Path) -> Path:
+    run = subprocess.run(fit(options, steps, folder), capture_output=True, text=True, timeout=PATIENCE)
+    if run.returncode:
+        raise Refused(f"The configuration does not train:\n{last_lines(run.stderr)}")
+    return last(folder)
+
+
+def interrupted(options: list[str], steps: int, folder: Path) -> tuple[Path, int]:
+    """The last checkpoint of a run that was killed once it had saved half, and was resumed."""
+    for attempt in range(TRIES):
+        home = folder / str(attempt)
+        # The process group, or else the run's other processes would live on.
+        run = subprocess.Popen(
+            fit(options, steps, home),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        until = time.monotonic() + PATIENCE
+        while (
+            run.poll() is None
+            and time.monotonic() < until
+            and not list(home.glob("*/*/*/checkpoints/step-*"))
+        ):
+            time.sleep(0.001)
+        with_luck = run.poll() is None
+        if with_luck:
+            os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+        saved = last(home)
+        if with_luck and (reached := step_of(saved)) < steps:
+            command = [sys.executable, "-m", "ganlab", "fit", "--resume", str(saved.parent.parent)]
+            again = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+            if again.returncode:
+                raise Refused(f"The killed run could not be resumed:\n{last_lines(again.stderr)}")
+            return last(home), reached
+    raise Refused(f"The run was over before it could be killed, {TRIES} times: give it more --steps.")
+
+
+def last(folder: Path) -> Path:
+    return sorted(folder.glob("*/*/*/checkpoints/step-*.ckpt"))[-1]
+
+
+def first_difference(one: Path, other: Path) -> str | None:
+    mine, theirs = (dict(leaves(read_checkpoint(path))) for path in (one, other))
+    for name, value in mine.items():
+        if name not in theirs:
+            return f"{name} is missing"
+        if not equal(value, theirs[name]):
+            many = sum(n not in theirs or not equal(v, theirs[n]) for n, v in mine.items())
+            return f"{name} differs first, of {many:,} values"
+    return None
+
+
+def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    branches = (
+        tree.items()
+        if isinstance(tree, dict)
+        else enumerate(tree)
+        if isinstance(tree, (list, tuple))
+        else None
+    )
+    if branches is None:
+        yield name, tree
+        return
+    for branch, below in branches:
+        yield from leaves(below, f"{name}.{branch}" if name else str(branch))
+
+
+def equal(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    return one == other
+
+
+def blame(options: list[str], steps: int, home: Path) -> str:
+    """What torch can say of an operation that does not repeat itself."""
+    run = subprocess.run(
+        fit(options, steps, home / "deterministic"), capture_output=True, text=True, timeout=PATIENCE
+    )
+    if named := re.search(r"RuntimeError: (\S+) does not have a deterministic implementation", run.stderr):
+        return f"The operation {named[1]} has no deterministic form: leave it out, or accept that."
+    if run.returncode:
+        return f"With --trainer.deterministic true it stops: {last_lines(run.stderr)}"
+    again = straight(options, steps, home / "deterministic again")
+    if not first_difference(last(home / "deterministic"), again):
+        return "With --trainer.deterministic true they are the same."
+    return (
+        "Not even --trainer.deterministic true helps: look for numbers that your own code draws or the time."
+    )
+
+
+def last_lines(text: str) -> str:
+    return "\n".join([line for line in text.strip().splitlines() if line.strip()][-2:])

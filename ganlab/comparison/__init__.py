@@ -1,0 +1,1 @@
+"""From runs to tables, intervals and one page."""

@@ -1,0 +1,131 @@
+"""What is drawn over training: each group's mean, the range of its seeds, and each seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import exp, isfinite, log
+from typing import Literal
+
+import numpy as np
+
+from ganlab.comparison.read import Group, Run
+from ganlab.comparison.result import Table
+
+Point = tuple[float, float]
+Axis = Literal["images", "seconds"]
+BINS = 100
+
+
+@dataclass
+class Line:
+    """A group in a plot.
+
+    Attributes:
+        number: The group's place in the comparison, from which its colour follows.
+        seeds: Of each run.
+        mean: As far as all runs go; on a logarithmic scale the geometric mean.
+        band: Places, lowest and highest of the seeds; empty with one.
+    """
+
+    number: int
+    name: str
+    seeds: list[list[Point]]
+    mean: list[Point]
+    band: list[tuple[float, float, float]]
+
+    def values(self) -> Iterable[float]:
+        yield from (y for seed in self.seeds for _, y in seed)
+        yield from (y for _, y in self.mean)
+        yield from (y for _, *both in self.band for y in both)
+
+    def places(self) -> Iterable[float]:
+        yield from (x for seed in self.seeds for x, _ in seed)
+        yield from (x for x, _ in self.mean)
+
+
+def of_score(table: Table, groups: Sequence[Group], axis: Axis) -> list[Line]:
+    """Those groups that have any score of this table's contract."""
+    logarithmic = table.scale == "log"
+    lines = []
+    for number, group in enumerate(groups):
+        seeds = [scored(run, table, axis) for run in group.runs]
+        if known := [seed for seed in seeds if seed]:
+            lines.append(Line(number, group.name, known, *over_seeds(known, log_scale=logarithmic)))
+    return lines
+
+
+def scored(run: Run, table: Table, axis: Axis) -> list[Point]:
+    """A later evaluation of the same step replaces the earlier."""
+    found: dict[float, float] = {}
+    for each in run.evaluations:
+        value, place = each.scores.get(table.score), getattr(each, axis)
+        same = each.contract.get("hash") == table.contract.get("hash")
+        if not same or place is None or value is None or not isfinite(value):
+            continue
+        if value > 0 or table.scale != "log":
+            found[float(place)] = float(value)
+    return sorted(found.items())
+
+
+def over_seeds(
+    seeds: list[list[Point]], *, log_scale: bool
+) -> tuple[list[Point], list[tuple[float, float, float]]]:
+    """Mean and range where all seeds are known, between two evaluations along the straight line.
+
+    Beyond the end of the shortest there is none: the mean of those that remain would be another thing.
+    """
+    into: Callable[[float], float] = log if log_scale else float
+    back: Callable[[float], float] = exp if log_scale else float
+    start, end = max(seed[0][0] for seed in seeds), min(seed[-1][0] for seed in seeds)
+    places = sorted({x for seed in seeds for x, _ in seed if start <= x <= end})
+    if not places:
+        return [], []
+    curves = [np.interp(places, [x for x, _ in seed], [into(y) for _, y in seed]) for seed in seeds]
+    values = np.array(curves)
+    mean = [(x, back(float(y))) for x, y in zip(places, values.mean(0), strict=True)]
+    if len(seeds) == 1:
+        return mean, []
+    ranges = zip(places, values.min(0), values.max(0), strict=True)
+    return mean, [(x, back(float(low)), back(float(high))) for x, low, high in ranges]
+
+
+def terms(groups: Sequence[Group]) -> dict[str, list[Line]]:
+    """By name, the two sides' losses first; scores have plots of their own."""
+    runs = [run for group in groups for run in group.runs]
+    scores = {name for run in runs for each in run.evaluations for name in each.scores}
+    names = dict.fromkeys(name for run in runs for name in run.terms if name not in scores)
+    ordered = sorted(names, key=lambda name: name not in ("discriminator", "generator"))
+    found = {name: list(_term_lines(name, groups)) for name in ordered}
+    return {name: lines for name, lines in found.items() if lines}
+
+
+def _term_lines(name: str, groups: Sequence[Group]) -> Iterable[Line]:
+    for number, group in enumerate(groups):
+        seeds = [_finite(run.terms.get(name, [])) for run in group.runs]
+        if known := [seed for seed in seeds if seed]:
+            binned = _binned(known)
+            yield Line(number, group.name, [], *over_seeds(binned, log_scale=False))
+
+
+def _finite(points: Iterable[Point]) -> list[Point]:
+    return sorted((x, y) for x, y in points if isfinite(x) and isfinite(y))
+
+
+def _binned(seeds: list[list[Point]]) -> list[list[Point]]:
+    """Means of neighbours: a term is noisy, and thousands of its rows are no clearer than a hundred means."""
+    last = max(seed[-1][0] for seed in seeds)
+    width = (last or 1.0) / BINS
+    made = []
+    for seed in seeds:
+        bins: dict[int, list[Point]] = {}
+        for x, y in seed:
+            bins.setdefault(int(x / width), []).append((x, y))
+        made.append(
+            [(_mean(x for x, _ in bin_), _mean(y for _, y in bin_)) for _, bin_ in sorted(bins.items())]
+        )
+    return made
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))

@@ -1,0 +1,1 @@
+"""Pictures on disk: archives, decoding, the cache, grids."""

@@ -1,0 +1,190 @@
+"""Sets of pictures as files, in a folder or a zip, that are decoded once."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from functools import cached_property
+from pathlib import Path
+from posixpath import commonpath
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+
+from ganlab.data.pictures.archive import Archive, open_archive
+from ganlab.data.pictures.cache import Cache, Pictures, cached
+from ganlab.data.pictures.decode import Transform
+from ganlab.data.pictures.images import Images, data_folder, fetching
+from ganlab.data.rows import Rows, mapped
+from ganlab.data.stream import FiniteItems, Split
+from ganlab.errors import Refused
+
+HELD_OUT = frozenset({"held_out", "test", "test_set", "val", "valid", "validation", "validation_set"})
+
+
+class Found(NamedTuple):
+    """A picture's name in its archive, what is known of it, and whether the set itself holds it out."""
+
+    name: str
+    label: int | tuple[int, ...] | None = None
+    held_out: bool = False
+
+
+class PictureFiles(Images):
+    """What sets of picture files share. A kind of them says in `found` which there are.
+
+    Args:
+        root: The set's folder or zip, or a folder that holds it; else $GANLAB_DATA, else ./data.
+        size: Height and width.
+        channels: 1: grey; 3: colour; 4: with transparency.
+        held_out: Share that is not trained on, by a hash of names, unless the set itself holds some out.
+        most_broken: Share of pictures that may be skipped because they are broken.
+        download: Fetch the set if it is missing.
+    """
+
+    places: ClassVar[tuple[str, ...]] = ()
+    wanted: ClassVar[str]
+    origin: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        root: str | None = None,
+        size: int = 64,
+        channels: Literal[1, 3, 4] = 3,
+        held_out: float = 0.1,
+        most_broken: float = 0.01,
+        download: bool = False,
+        **base: Any,
+    ) -> None:
+        super().__init__(**base)
+        if size < 1:
+            raise Refused(f"size is {size}; it counts pixels, so it is at least 1.")
+        self.root = data_folder(root)
+        self.held_out, self.most_broken, self.download = held_out, most_broken, download
+        self.transform = Transform(size, channels)
+        self.image_shape = (channels, size, size)
+        self._caches: dict[Split, tuple[Cache, str]] = {}
+
+    @abstractmethod
+    def found(self, archive: Archive) -> list[Found]:
+        """The pictures of this kind in an archive, if there are any."""
+
+    def prepare_data(self) -> None:
+        """Fetch and decode before the other processes of this machine ask."""
+        if self.download and not self._is_there():
+            self.root.mkdir(parents=True, exist_ok=True)
+            by_hand = f"{self.wanted}\n{self.origin}; by other means bring it to {self.root.resolve()}."
+            with fetching(type(self).__name__, by_hand):
+                self.fetch()
+        for split, pictures in self.pictures.items():
+            cache = self.cached(split)[0]
+            if cache.skipped:
+                names = ", ".join(cache.skipped.values())
+                count = f"{len(cache.skipped):,} of {len(pictures):,}"
+                print(f"{type(self).__name__}, {split}: {count} pictures are broken and skipped: {names}")
+
+    def fetch(self) -> None:
+        """Bring the set to its root, as its owners hand it out."""
+        raise Refused(f"{type(self).__name__} is of your own pictures: there is nothing to download.")
+
+    def _is_there(self) -> bool:
+        try:
+            return bool(self.source)
+        except Refused:
+            return False
+
+    def load(self) -> tuple[FiniteItems, FiniteItems | None]:
+        rows = {split: self._rows(split) for split in self.pictures}
+        return rows["train"], rows.get("held_out")
+
+    def identity(self, split: Split) -> tuple[Any, ...]:
+        labels = repr([picture.label for picture in self.pictures[split]])
+        return hashlib.sha256(labels.encode()).hexdigest(), self.cached(split)[1]
+
+    def cached(self, split: Split) -> tuple[Cache, str]:
+        """The decoded pictures of a split, and what tells them from all others."""
+        if split not in self._caches:
+            found = self.pictures[split]
+            pictures = Pictures(self.source[0], [picture.name for picture in found], self._keys(found))
+            title = f"{type(self).__name__}-{split}".lower()
+            self._caches[split] = cached(pictures, self.transform, most_broken=self.most_broken, title=title)
+        return self._caches[split]
+
+    def _rows(self, split: Split) -> Rows:
+        cache, _ = self.cached(split)
+        labels = [p.label for index, p in enumerate(self.pictures[split]) if index not in cache.skipped]
+        return Rows(
+            mapped(cache.images, cache.shape),
+            None if None in labels else torch.tensor(labels),
+            path=cache.images,
+        )
+
+    @cached_property
+    def pictures(self) -> dict[Split, list[Found]]:
+        """Those of each split that is not empty, in the order of their names."""
+        pictures = sorted(self.source[1])
+        chosen = any(picture.held_out for picture in pictures)
+        parts: dict[Split, list[Found]] = {"train": [], "held_out": []}
+        for picture, key in zip(pictures, self._keys(pictures), strict=True):
+            held_out = picture.held_out if chosen else share(key) < self.held_out
+            parts["held_out" if held_out else "train"].append(picture)
+        if not parts["train"]:
+            raise Refused(f"{type(self).__name__}: all pictures in {self.source[0].path} are held out.")
+        return {split: part for split, part in parts.items() if part}
+
+    def _keys(self, pictures: list[Found]) -> list[str]:
+        """What tells pictures apart, however their archive was packed."""
+        return [picture.name.removeprefix(self._common) for picture in pictures]
+
+    @cached_property
+    def _common(self) -> str:
+        return common_folder([picture.name for picture in self.source[1]])
+
+    @cached_property
+    def source(self) -> tuple[Archive, list[Found]]:
+        """Where the set lies, and all its pictures."""
+        name, root = type(self).__name__, self.root
+        if not root.exists():
+            raise Refused(f"{name}: there is no {root.resolve()}.\n{self._hint}")
+        answers = [(archive, self.found(archive)) for archive in self._archives(root)]
+        answers = [answer for answer in answers if answer[1]]
+        if not answers:
+            raise Refused(f"{name}: no pictures in {root.resolve()}.\n{self._hint}")
+        if len(answers) > 1:
+            names = ", ".join(archive.path.name for archive, _ in answers)
+            raise Refused(
+                f"{name} lies in {root.resolve()} more than once: {names}.\nName one by --data.root."
+            )
+        return answers[0]
+
+    def _archives(self, path: Path) -> Iterator[Archive]:
+        """What goes by one of the set's usual names, and if nothing does, the path itself."""
+        inside = [] if path.is_file() else sorted(path.iterdir())
+        usual = [p for p in inside if any(fnmatch(p.name.lower(), place) for place in self.places)]
+        for child in usual:
+            yield from self._archives(child)
+        if not usual:
+            yield open_archive(path)
+
+    @property
+    def _hint(self) -> str:
+        return f"{self.wanted}\n{self.origin}; name its folder or zip by --data.root (or $GANLAB_DATA)."
+
+
+def common_folder(names: list[str]) -> str:
+    """The folder that holds all of them, with its last `/`; of none, nothing."""
+    folders = {name.rpartition("/")[0] for name in names}
+    return f"{commonpath(folders)}/" if folders and "" not in folders and commonpath(folders) else ""
+
+
+def is_held_out(name: str) -> bool:
+    """Whether one of its folders is named for a part that is not trained on."""
+    return any(part.lower() in HELD_OUT for part in name.split("/")[:-1])
+
+
+def share(key: str) -> float:
+    """A number in [0, 1) that follows from the name alone."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6], "big") / 2**48

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from ganlab.data.pictures.archive import Archive, is_picture
+from ganlab.data.pictures.picture_files import HELD_OUT, Found, PictureFiles, common_folder, is_held_out
+from ganlab.errors import Refused
+
+TRAIN = frozenset({"train", "training", "training_set"})
+
+
+class ImageFolder(PictureFiles):
+    """Any folder or zip of pictures: flat, or with a folder for each class.
+
+    Folders named train and test (or val, validation, held_out) above them are parts, not classes.
+    """
+
+    wanted = "It takes any folder or zip of pictures (jpg, png, webp, tif, ...), flat or one folder a class."
+    origin = "Put your pictures there"
+
+    @property
+    def classes(self) -> int | None:  # type: ignore[override]
+        labels = [picture.label for picture in self.source[1]]
+        return None if None in labels else len(set(labels))
+
+    def found(self, archive: Archive) -> list[Found]:
+        names = [name for name in archive.names if is_picture(name)]
+        folders = [name.removeprefix(common_folder(names)).split("/")[:-1] for name in names]
+        if all(path and path[0].lower() in TRAIN | HELD_OUT for path in folders):
+            folders = [path[1:] for path in folders]
+        flat = sum(not path for path in folders)
+        if 0 < flat < len(names):
+            raise Refused(
+                f"{archive.path}: {flat:,} of {len(names):,} pictures lie beside folders of others.\n"
+                "Give each class a folder, or put all pictures into one."
+            )
+        classes = sorted({path[0] for path in folders if path})
+        labels = [classes.index(path[0]) if path else None for path in folders]
+        return [Found(name, label, is_held_out(name)) for name, label in zip(names, labels, strict=True)]

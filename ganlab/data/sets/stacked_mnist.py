@@ -1,0 +1,73 @@
+"""Pictures with a thousand modes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganlab.data.rows import Rows
+from ganlab.data.sets.mnist import MNIST
+from ganlab.data.stream import ModeIndices
+from ganlab.errors import Refused
+from ganlab.seeds import seed_for
+
+HELD_OUT = 26_000
+DIGITS = 10
+ENOUGH = 10  # a classifier's errors hit stacks that were never drawn, a few times each
+POWERS = torch.tensor([DIGITS**2, DIGITS, 1])
+
+
+class Stacked(Rows):
+    """Pictures whose channels are pictures of others.
+
+    Args:
+        stacks: The numbers of the three that each is made of.
+    """
+
+    def __init__(self, digits: Rows, stacks: Tensor) -> None:
+        assert digits.labels is not None
+        super().__init__(digits.images, (digits.labels[stacks] * POWERS).sum(1))
+        self.stacks = stacks
+
+    def __len__(self) -> int:
+        return len(self.stacks)
+
+    def pixels(self, positions: Tensor) -> Tensor:
+        stacks = self.stacks[positions.to(self.stacks.device)].to(self.images.device)
+        return super().pixels(stacks.flatten()).squeeze(-1).unflatten(0, stacks.shape).movedim(1, -1)
+
+
+class StackedMNIST(MNIST):
+    """Three digits of MNIST in the three channels of one picture: 1,000 modes, all equally likely.
+
+    Metz et al. 2017, arXiv:1611.02163, section 3.3.1. Read where MNIST is.
+
+    Args:
+        count: Pictures to train on, each of three digits drawn at random.
+        stacking_seed: Which digits a picture is made of follows from it and the picture's number, and not
+            from the run's seed, so that all runs see the same set.
+    """
+
+    classes = DIGITS**3
+
+    def __init__(self, *, count: int = 128_000, stacking_seed: int = 0, **base: Any) -> None:
+        super().__init__(channels=1, **base)
+        self.image_shape = (3, self.size, self.size)
+        self.count, self.stacking_seed = count, stacking_seed
+
+    def load(self) -> tuple[Rows, Rows]:
+        train, held_out = super().load()
+        return self._stacked(train, "train", self.count), self._stacked(held_out, "held_out", HELD_OUT)
+
+    def modes(self, features: Tensor, logits: Tensor | None) -> ModeIndices:
+        """Of three digits as a classifier names them, beside one another in `logits`."""
+        if logits is None or logits.shape[1] != 3 * DIGITS:
+            raise Refused("The modes of StackedMNIST are named by the extractor StackedClassifier.")
+        digits = logits.unflatten(1, (3, DIGITS)).argmax(2)
+        return ModeIndices((digits * POWERS).sum(1), self.classes, enough=ENOUGH)
+
+    def _stacked(self, digits: Rows, split: str, count: int) -> Stacked:
+        source = torch.Generator().manual_seed(seed_for("stacked", split, self.stacking_seed))
+        return Stacked(digits, torch.randint(len(digits), (count, 3), generator=source))

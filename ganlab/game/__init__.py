@@ -1,0 +1,1 @@
+"""The game: its one step, and what a step needs."""

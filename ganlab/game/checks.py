@@ -1,0 +1,129 @@
+"""What cannot work is refused before step 0, in a sentence."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from lightning.pytorch.strategies import ParallelStrategy
+from lightning.pytorch.utilities import rank_zero_only
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor, nn
+
+from ganlab.errors import Refused
+from ganlab.game.players import evaluating
+from ganlab.game.turn import Turn
+
+
+class Game(Protocol):
+    """What is checked of a game."""
+
+    critic_steps: int
+    accumulation: int
+    images_per_step: int
+
+    @property
+    def trainer(self) -> Any: ...
+
+
+def positive(**counts: int) -> None:
+    for name, value in counts.items():
+        if value < 1:
+            raise Refused(f"{name} is {value}; it counts something, so it is at least 1.")
+
+
+def a_loss(game: Game, base: type[Game]) -> None:
+    variant = type(game)
+    for terms in ("discriminator_terms", "generator_terms"):
+        if getattr(variant, terms) is getattr(base, terms) and not getattr(game, "loss", None):
+            raise Refused(
+                f"{variant.__name__} says no loss. A variant has one (loss = ganlab.losses.hinge) or\n"
+                "its own discriminator_terms and generator_terms. Those there are: ganlab list."
+            )
+
+
+def trainer_settings(game: Game) -> None:
+    trainer: Any = game.trainer
+    if batch := getattr(trainer.datamodule, "batch_size", None):
+        batch_size(game.critic_steps * batch, game)
+    if trainer.precision in ("16-true", "bf16-true"):
+        raise Refused(
+            f"trainer.precision {trainer.precision} keeps weights in half precision, which small updates do\n"
+            "not change. Use bf16-mixed or 16-mixed (half-precision products, float32 weights), or 32."
+        )
+    # A trial run of a few batches sets one epoch by itself.
+    if trainer.max_epochs not in (None, -1) and not trainer.fast_dev_run:
+        raise Refused(
+            f"trainer.max_epochs is {trainer.max_epochs}, but training data are one endless stream.\n"
+            "Give the budget in generator steps: trainer.max_steps."
+        )
+
+    synchronised = isinstance(trainer.strategy, ParallelStrategy) and trainer.strategy._layer_sync is not None
+    if synchronised and trainer.strategy.root_device.type == "cpu":
+        raise Refused("trainer.sync_batchnorm works on GPUs only: PyTorch has no SyncBatchNorm for CPUs.")
+    if trainer.overfit_batches:
+        raise Refused(
+            "trainer.overfit_batches would replace the stream of positions by a plain sampler.\n"
+            "For a tiny training set give the data a folder with few images."
+        )
+
+
+def batch_size(size: int, game: Game) -> None:
+    parts = game.critic_steps * game.accumulation
+    if size % parts:
+        raise Refused(
+            f"A batch of {size} images cannot be cut into {parts} equal parts (critic_steps "
+            f"{game.critic_steps} x accumulation {game.accumulation}).\n"
+            f"Choose a batch size that is a multiple of {parts}."
+        )
+
+
+def played(game: Game) -> dict[str, int]:
+    """How a step is shared out."""
+    processes, cut = game.trainer.world_size, game.accumulation
+    return {"images_per_step": game.images_per_step, "processes": processes, "accumulation": cut}
+
+
+def resumed(began: dict[str, int], now: dict[str, int]) -> None:
+    """The stream goes on where it stopped only if a step takes as many images from it as before."""
+    if not began:
+        return
+    if began["images_per_step"] != now["images_per_step"]:
+        raise Refused(
+            f"This run was begun with {began['images_per_step']} images a step over all processes, and\n"
+            f"would go on with {now['images_per_step']}. Keep data.batch_size x processes what it was."
+        )
+    if changed := [name for name in ("processes", "accumulation") if began[name] != now[name]]:
+        told = ", ".join(f"{name} {began[name]} -> {now[name]}" for name in changed)
+        rank_zero_only(print)(f"not bit-for-bit from here: {told}; order, noise and counters go on exactly")
+
+
+def few(batch: Any) -> Any:
+    return apply_to_collection(batch, Tensor, lambda t: t[:2])
+
+
+@torch.no_grad()
+def players(turn: Turn, generator: nn.Module, discriminator: nn.Module) -> None:
+    """Play two samples in evaluation mode, which leaves no trace, and compare shapes."""
+    with evaluating(generator, discriminator):
+        if isinstance(turn.real, Tensor) and isinstance(turn.fake, Tensor):
+            _shapes(turn, type(generator).__name__, type(discriminator).__name__)
+
+
+def _shapes(turn: Turn, generator: str, discriminator: str) -> None:
+    wanted, made = tuple(turn.real.shape[1:]), tuple(turn.fake.shape[1:])
+    if made != wanted:
+        raise Refused(
+            f"The data's images have the shape {wanted}, but {generator} makes {made}.\n"
+            "Leave image_shape out of the networks' arguments (the data tell them), or mend the data's size."
+        )
+    try:
+        logits = turn.real_logits
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise Refused(f"{discriminator} cannot judge images of the shape {wanted}: {reason}") from error
+    if isinstance(logits, Tensor) and len(logits) != len(turn.real):
+        raise Refused(
+            f"{discriminator} made logits of the shape {tuple(logits.shape)} from {len(turn.real)} images.\n"
+            "A discriminator returns one logit, or one map of logits, an image."
+        )

@@ -1,0 +1,56 @@
+"""Random numbers as functions of what they are for, never of what was drawn before."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+
+class Draws:
+    """Numbers drawn for `total` samples at once, of which `rows` are handed out.
+
+    A turn draws for its global batch and hands each process and each micro-batch its own rows, so neither
+    the number of processes nor that of micro-batches changes what a sample is played with. Asking again
+    after `restart` repeats the sequence.
+
+    Args:
+        drawn_on: Where the generator of numbers is, if they shall be the same on all kinds of devices.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        total: int,
+        *,
+        device: torch.device | str,
+        dtype: torch.dtype,
+        drawn_on: torch.device | str | None = None,
+    ) -> None:
+        self.total = total
+        self.rows = slice(0, total)
+        self._device, self._dtype = device, dtype
+        self._source = torch.Generator(drawn_on or device).manual_seed(seed)
+        self._drawn: list[Tensor] = []
+        self._next = 0
+
+    def restart(self, rows: slice) -> None:
+        self.rows = rows
+        self._next = 0
+
+    def normal(self, *shape: int) -> Tensor:
+        return self._hand_out(partial(torch.randn, (self.total, *shape), dtype=self._dtype))
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Between 0 and 1."""
+        return self._hand_out(partial(torch.rand, (self.total, *shape), dtype=self._dtype))
+
+    def integers(self, below: int, *shape: int) -> Tensor:
+        return self._hand_out(partial(torch.randint, below, (self.total, *shape)))
+
+    def _hand_out(self, draw: Callable[..., Tensor]) -> Tensor:
+        if self._next == len(self._drawn):
+            drawn = draw(generator=self._source, device=self._source.device)
+            self._drawn.append(drawn.to(self._device))
+        self._next += 1
+        return self._drawn[self._next - 1][self.rows]

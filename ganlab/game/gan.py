@@ -1,0 +1,362 @@
+"""The game: one step for every variant, and the seams where a variant says what is new."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal, cast
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.plugins.precision import MixedPrecision
+from lightning.pytorch.strategies import ParallelStrategy
+from lightning.pytorch.utilities.data import extract_batch_size
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_, get_total_norm
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from ganlab import losses
+from ganlab.augment import Augmentation, augment
+from ganlab.class_paths import configured
+from ganlab.game import checks
+from ganlab.game.chunks import in_chunks
+from ganlab.game.draws import Draws
+from ganlab.game.ema import Average, kept
+from ganlab.game.players import Side, evaluating, frozen, fused
+from ganlab.game.terms import TermRecord, Terms, refuse_non_finite
+from ganlab.game.turn import Turn, raised, split
+from ganlab.seeds import reseed, seed_for
+
+
+class GAN(LightningModule):
+    """The game without a loss. A variant overrides the smallest seam that says what is new:
+
+    `loss`, `penalties`, `discriminator_terms` and `generator_terms`, `judge`, `fake` / `real` / `latent` /
+    `condition`, `after_discriminator_step`. It never writes a loop.
+
+    Args:
+        generator: From latents (and conditions) to images.
+        discriminator: From images (and conditions) to logits.
+        generator_optimizer: From parameters to their optimizer; so, too, for the discriminator.
+        generator_scheduler: From an optimizer to its learning rate's schedule, counted in generator steps.
+        latent_size: Numbers in a latent.
+        latent_distribution: Standard normal, or uniform on [-1, 1].
+        critic_steps: The discriminator's turns before each turn of the generator, each with fresh reals.
+        accumulation: Micro-batches that a turn's batch is cut into; their gradients are averaged.
+        generator_clip: Largest norm of the generator's gradient.
+        discriminator_clip: Largest norm of the discriminator's gradient.
+        penalty_every: Penalise in each k-th generator step only, k times as hard.
+        penalty_precision: What the critic computes in during a turn with penalties; bf16 puts 3 % of error on
+            their gradient.
+        ema_half_life: Images after which the generator's average has forgotten half.
+        ema_ramp: The half-life is at most this share of the images seen so far.
+        instance_noise: Standard deviation of the noise on every image that the discriminator sees.
+        instance_noise_steps: Generator steps in which that noise falls linearly to 0; null: it stays.
+        augmentations: Differentiable augmentations of every image that the discriminator sees, in this order.
+        compile: Compile both players with torch.compile; pays on GPUs, not on CPUs.
+        channels_last: Keep the weights of convolutions in the layout that is fast in half precision.
+        seed: All of the run's random numbers follow from it.
+    """
+
+    loss: losses.Loss
+
+    def __init__(
+        self,
+        *,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        generator_optimizer: OptimizerCallable = configured(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999)),
+        discriminator_optimizer: OptimizerCallable = configured(
+            torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999)
+        ),
+        generator_scheduler: LRSchedulerCallable | None = None,
+        discriminator_scheduler: LRSchedulerCallable | None = None,
+        latent_size: int = 128,
+        latent_distribution: Literal["normal", "uniform"] = "normal",
+        critic_steps: int = 1,
+        accumulation: int = 1,
+        generator_clip: float | None = None,
+        discriminator_clip: float | None = None,
+        penalty_every: int = 1,
+        penalty_precision: Literal["32", "bf16"] = "32",
+        ema_half_life: float = 10_000,
+        ema_ramp: float | None = 0.05,
+        instance_noise: float = 0.0,
+        instance_noise_steps: int | None = None,
+        augmentations: Sequence[Augmentation] = (),
+        compile: bool = False,
+        channels_last: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        checks.positive(critic_steps=critic_steps, accumulation=accumulation, penalty_every=penalty_every)
+        self.generator, self.discriminator = generator, discriminator
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
+        self.ema = Average(generator)
+        self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
+        self.generator_scheduler, self.discriminator_scheduler = generator_scheduler, discriminator_scheduler
+        self.latent_size, self.latent_distribution = latent_size, latent_distribution
+        self.critic_steps, self.accumulation = critic_steps, accumulation
+        self.generator_clip, self.discriminator_clip = generator_clip, discriminator_clip
+        self.penalty_every, self.penalty_precision = penalty_every, penalty_precision
+        self.ema_half_life, self.ema_ramp = ema_half_life, ema_ramp
+        self.instance_noise, self.instance_noise_steps = instance_noise, instance_noise_steps
+        self.augmentations = tuple(augmentations)
+        self.compiled = compile
+        self.seed = seed
+        self.images_per_step = 0
+        self._began: dict[str, int] = {}
+        self._checked = False
+        self.record = TermRecord()
+        self.skipped_steps: Tensor
+        self.register_buffer("skipped_steps", torch.zeros(2, dtype=torch.long))
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.training_step is not GAN.training_step:
+            raise TypeError(
+                f"{cls.__name__} overrides training_step, which ganlab owns. Override what is new: loss,\n"
+                "penalties, discriminator_terms, generator_terms, judge, fake, real, latent, condition\n"
+                "or after_discriminator_step."
+            )
+
+    # The seams
+
+    def penalties(self, turn: Turn) -> Terms:
+        """Named extra terms of the discriminator that need gradients with respect to images."""
+        return {}
+
+    def discriminator_terms(self, turn: Turn) -> Terms:
+        terms = {"discriminator": self.loss.discriminator(turn.real_logits, turn.fake_logits)}
+        if turn.penalised:
+            terms |= {name: self.penalty_every * value for name, value in self.penalties(turn).items()}
+        return terms
+
+    def generator_terms(self, turn: Turn) -> Terms:
+        return {"generator": self.loss.generator(turn.fake_logits, lambda: turn.real_logits)}
+
+    def judge(self, images: Any, condition: Any) -> Any:
+        return self.discriminator(images) if condition is None else self.discriminator(images, condition)
+
+    def fake(self, generator: nn.Module, latent: Tensor, condition: Any) -> Any:
+        """`generator` is this game's, or its average."""
+        return generator(latent) if condition is None else generator(latent, condition)
+
+    def real(self, batch: Any) -> Any:
+        """A batch is the images, or a tuple that begins with them: (images, labels)."""
+        return batch if isinstance(batch, Tensor) else batch[0]
+
+    def latent(self, draws: Draws) -> Tensor:
+        if self.latent_distribution == "normal":
+            return draws.normal(self.latent_size)
+        return 2 * draws.uniform(self.latent_size) - 1
+
+    def condition(self, batch: Any) -> Any:
+        """What both players are told besides; None: nothing."""
+        return None
+
+    def after_discriminator_step(self, logged: Terms) -> None:
+        """Called with the turn's terms and notes, averaged over this process's batch."""
+
+    # The step
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        self.images_per_step = extract_batch_size(batch) * self.trainer.world_size
+        if not self._checked:
+            self._refuse(batch)
+        turns = split(batch, self.critic_steps)
+        logged: Terms = {}
+        for index, samples in enumerate(turns):
+            played = self._play(self._sides[0], samples, index)
+            logged |= played
+            with torch.no_grad():
+                self.after_discriminator_step(played)
+        logged = self._play(self._sides[1], turns[-1], self.critic_steps) | logged
+        keep = kept(self.images_per_step, self.images_seen, self.ema_half_life, self.ema_ramp)
+        self.ema.update(self.generator, keep)
+        for scheduler in self._schedulers:
+            scheduler.step()
+        if self._logs(self.global_step):
+            self._log(logged)
+
+    def _play(self, side: Side, batch: Any, index: int) -> Terms:
+        """One turn: its micro-batches' gradients, then the optimizer's step."""
+        step, size = self.global_step, extract_batch_size(batch) // self.accumulation
+        penalised = side.penalised and step % self.penalty_every == 0
+        draws = self._draws(
+            seed_for(self.seed, step, index), size * self.accumulation * self.trainer.world_size
+        )
+        logged: Terms = {}
+        with frozen(side.opponent):
+            for micro, samples in enumerate(split(batch, self.accumulation)):
+                start = (self.global_rank * self.accumulation + micro) * size
+                draws.restart(slice(start, start + size))
+                reseed(seed_for(self.seed, step, index, self.global_rank, micro), self.device)
+                turn = Turn(self, samples, draws, generating=side.generating, penalised=penalised)
+                terms = self._gradients(side, turn, last=micro == self.accumulation - 1)
+                self.record.add(step, terms)
+                for name, value in (terms | turn.notes).items():
+                    logged[name] = logged.get(name, 0) + value.detach() / self.accumulation
+        self._optimise(side, logged)
+        return logged
+
+    def _gradients(self, side: Side, turn: Turn, *, last: bool) -> Terms:
+        with self._penalty_autocast() if turn.penalised else nullcontext():
+            terms = side.terms(turn)
+        strategy = self.trainer.strategy
+        waits = isinstance(strategy, ParallelStrategy) and not last
+        # Within autocast a linear layer's (double) backward pass would compute in half precision again.
+        with cast(Any, strategy).block_backward_sync() if waits else nullcontext():
+            with torch.autocast(self.device.type, enabled=False):
+                self.manual_backward(torch.stack([*terms.values()]).sum() / self.accumulation)
+        return terms
+
+    def _optimise(self, side: Side, logged: Terms) -> None:
+        self._stepping = side, logged
+        if side.generating:
+            self.optimizers()[1].step()  # type: ignore[index]
+        else:
+            # Lightning counts every LightningOptimizer.step() in global_step, where only ours shall count.
+            self.trainer.strategy.optimizer_step(side.optimizer, lambda: None)
+        side.optimizer.zero_grad()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Gradients are unscaled here, and only here, when a scaler is at work."""
+        side, logged = self._stepping
+        gradients = [p.grad for p in side.player.parameters() if p.grad is not None]
+        if self._scaled:
+            self.skipped_steps[side.generating] += ~get_total_norm(gradients, torch.inf).isfinite()
+        if side.clip is not None:
+            logged[f"{side.name}_gradient_norm"] = clip_grad_norm_(side.player.parameters(), side.clip)
+        elif self._logs(self.global_step + 1):
+            logged[f"{side.name}_gradient_norm"] = get_total_norm(gradients)
+
+    def _draws(self, seed: int, total: int) -> Draws:
+        return Draws(seed, total, device=self.device, dtype=cast(torch.dtype, self.dtype))
+
+    # What the step needs
+
+    def seen(self, images: Any) -> Any:
+        """What the discriminator sees of images: with instance noise, augmented."""
+        if self.instance_noise:
+            left = 1 - self.global_step / self.instance_noise_steps if self.instance_noise_steps else 1.0
+            images = images + self.instance_noise * max(left, 0.0) * torch.randn_like(images)
+        return augment(images, self.augmentations)
+
+    def uncompiled(self, wanted: bool) -> AbstractContextManager:
+        """Compiled networks have no double backward."""
+        return torch.compiler.set_stance("force_eager") if wanted and self.compiled else nullcontext()
+
+    def _penalty_autocast(self) -> AbstractContextManager:
+        return torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.penalty_precision == "bf16"
+        )
+
+    @property
+    def images_seen(self) -> int:
+        """Real images shown to the discriminator, over all processes."""
+        return self.global_step * self.images_per_step
+
+    @property
+    def _scaled(self) -> bool:
+        plugin = self.trainer.precision_plugin
+        return isinstance(plugin, MixedPrecision) and plugin.scaler is not None
+
+    def _logs(self, step: int) -> bool:
+        return step % cast(Any, self.trainer).log_every_n_steps == 0
+
+    def _log(self, logged: Terms) -> None:
+        self._look()
+        if self._scaled:
+            skipped = (f"{side.name}_skipped" for side in self._sides)
+            logged |= dict(zip(skipped, self.skipped_steps, strict=True))
+        # One message between processes for all values, instead of one each.
+        found = torch.stack([value.to(self.dtype) for value in logged.values()])
+        mean = self.trainer.strategy.reduce(found, reduce_op="mean")
+        values = dict(zip(logged, mean.tolist(), strict=True)) | {"images": float(self.images_seen)}
+        self.log_dict(values, logger=False)
+        # Lightning would tell them only after whoever saves or ends the run at this step's end.
+        for logger in self.loggers:
+            logger.log_metrics(values, step=self.global_step)
+
+    def _look(self) -> None:
+        self.record.look(
+            lambda first: self.trainer.strategy.reduce(first, reduce_op="min"), forgiving=self._scaled
+        )
+
+    def sample(self, count: int, *, seed: int, raw: bool = False, condition: Any = None) -> Tensor:
+        """Images of latents that follow from the seed alone, by the average or, `raw`, by the generator."""
+        return self.made(self.latents(count, seed=seed), raw=raw, condition=condition)
+
+    def latents(self, count: int, *, seed: int) -> Tensor:
+        dtype = cast(torch.dtype, self.dtype)
+        return self.latent(Draws(seed, count, device=self.device, dtype=dtype, drawn_on="cpu"))
+
+    @torch.no_grad()
+    def made(self, latent: Tensor, *, raw: bool = False, condition: Any = None) -> Any:
+        network = self.generator if raw else self.ema
+        with evaluating(network):
+            return in_chunks(self.fake, len(latent), network, latent, condition)
+
+    # Lightning's hooks
+
+    def setup(self, stage: str) -> None:
+        checks.a_loss(self, GAN)
+        checks.trainer_settings(self)
+
+    def configure_model(self) -> None:
+        if self.compiled and self.generator._compiled_call_impl is None:
+            self.generator.compile()
+            self.discriminator.compile()
+
+    def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
+        discriminator = fused(self.discriminator_optimizer(self.discriminator.parameters()))
+        generator = fused(self.generator_optimizer(self.generator.parameters()))
+        self._sides = sides(
+            self, discriminator, generator, penalised=type(self).penalties is not GAN.penalties
+        )
+        schedules = ((self.discriminator_scheduler, discriminator), (self.generator_scheduler, generator))
+        self._schedulers = [schedule(optimizer) for schedule, optimizer in schedules if schedule]
+        return [discriminator, generator], self._schedulers
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Log how unseen reals are judged: far below `real_logit`, the discriminator learns by heart."""
+        real = self.real(batch)
+        if isinstance(real, Tensor) and len(real):
+            logits = raised(self.judge(real, self.condition(batch)))
+            self.log("held_out_logit", logits.mean(), batch_size=len(logits), sync_dist=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._look()
+        refuse_non_finite(checkpoint["state_dict"])
+        checkpoint["played"] = checks.played(self)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._began = checkpoint.get("played", {})
+        self.images_per_step = self._began.get("images_per_step", 0)
+        # Lightning makes doubles of the weights only after it has loaded them, cut to float32.
+        if self._trainer is not None and self._trainer.precision == "64-true":
+            self.double()
+
+    def _refuse(self, batch: Any) -> None:
+        """What only a batch can tell, before it is played."""
+        self._checked = True
+        checks.batch_size(extract_batch_size(batch), self)
+        checks.resumed(self._began, checks.played(self))
+        draws = self._draws(self.seed, 2)
+        checks.players(
+            Turn(self, checks.few(batch), draws, generating=False, penalised=False),
+            self.generator,
+            self.discriminator,
+        )
+
+
+def sides(game: GAN, discriminator: Optimizer, generator: Optimizer, *, penalised: bool) -> tuple[Side, Side]:
+    """Of a game and its optimizers; who plays first comes first."""
+    players = game.discriminator, game.generator
+    critic = Side("discriminator", *players, game.discriminator_terms, discriminator, game.discriminator_clip)
+    maker = Side("generator", *players[::-1], game.generator_terms, generator, game.generator_clip)
+    critic.penalised, maker.generating = penalised, True
+    return critic, maker

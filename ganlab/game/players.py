@@ -1,0 +1,70 @@
+"""The two sides of a game: what each needs in its turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from torch import nn
+from torch.optim import Adam, AdamW, Optimizer
+
+from ganlab.game.terms import Terms
+from ganlab.game.turn import Turn
+
+
+@contextmanager
+def frozen(player: nn.Module) -> Iterator[None]:
+    parameters = [p for p in player.parameters() if p.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
+@contextmanager
+def evaluating(*players: nn.Module) -> Iterator[None]:
+    """Afterwards each layer is in the mode that it was in, whatever the others were in."""
+    layers = [layer for player in players for layer in player.modules() if layer.training]
+    for layer in layers:
+        layer.training = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.training = True
+
+
+def fused(optimizer: Optimizer) -> Optimizer:
+    """Let Adam update all parameters in one kernel, wherever its author did not choose otherwise."""
+    if isinstance(optimizer, (Adam, AdamW)):
+        for group in optimizer.param_groups:
+            chosen = (
+                group["foreach"]
+                or group["capturable"]
+                or group["differentiable"]
+                or group["fused"] is not None
+            )
+            if not chosen and {p.device.type for p in group["params"]} <= {"cpu", "cuda"}:
+                group["fused"] = True
+        # Or else a gradient scaler would leave unscaling to the kernel, and clipping would see scaled
+        # gradients.
+        optimizer._step_supports_amp_scaling = False
+    return optimizer
+
+
+@dataclass
+class Side:
+    """A player, with all that its turn needs."""
+
+    name: str
+    player: nn.Module
+    opponent: nn.Module
+    terms: Callable[[Turn], Terms]
+    optimizer: Optimizer
+    clip: float | None
+    generating: bool = False
+    penalised: bool = False

@@ -1,0 +1,111 @@
+"""One side's turn on one micro-batch."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import Any, Protocol
+
+import torch
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor, nn
+
+from ganlab.game.draws import Draws
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+def raised(values: Any) -> Any:
+    """Half precision becomes float32; float64 stays what it is."""
+    return apply_to_collection(values, Tensor, lambda v: v.float() if v.dtype in HALF else v)
+
+
+def split(batch: Any, parts: int) -> list[Any]:
+    """Cut each tensor of a batch into `parts` equal runs, in order."""
+    if parts == 1:
+        return [batch]
+    return [apply_to_collection(batch, Tensor, lambda t, i=i: t.chunk(parts)[i]) for i in range(parts)]
+
+
+class Game(Protocol):
+    """What a turn asks of its game."""
+
+    generator: nn.Module
+
+    @property
+    def trainer(self) -> Any: ...
+
+    def real(self, batch: Any) -> Any: ...
+
+    def fake(self, generator: nn.Module, latent: Tensor, condition: Any) -> Any: ...
+
+    def latent(self, draws: Draws) -> Tensor: ...
+
+    def condition(self, batch: Any) -> Any: ...
+
+    def judge(self, images: Any, condition: Any) -> Any: ...
+
+    def seen(self, images: Any) -> Any: ...
+
+    def uncompiled(self, wanted: bool) -> AbstractContextManager[Any]: ...
+
+
+class Turn:
+    """What is played with, each computed on first use, so that only who needs a thing pays for it.
+
+    `generating` says whose turn it is. In a turn with penalties real and fake require gradients.
+    """
+
+    def __init__(self, game: Game, batch: Any, draws: Draws, *, generating: bool, penalised: bool) -> None:
+        self.batch = batch
+        self.draws = draws
+        self.generating = generating
+        self.penalised = penalised
+        self.notes: dict[str, Tensor] = {}
+        self._game = game
+
+    @cached_property
+    def real(self) -> Any:
+        return self._offered(self._game.real(self.batch))
+
+    @cached_property
+    def condition(self) -> Any:
+        return self._game.condition(self.batch)
+
+    @cached_property
+    def latent(self) -> Tensor:
+        return self._game.latent(self.draws)
+
+    @cached_property
+    def fake(self) -> Any:
+        # The critic's pass in a turn with penalties leaves autocast; the generator's need not.
+        precision = self._game.trainer.precision_plugin.forward_context()
+        with precision, torch.set_grad_enabled(self.generating):
+            fake = self._game.fake(self._game.generator, self.latent, self.condition)
+        return self._offered(raised(fake))
+
+    @cached_property
+    def real_logits(self) -> Tensor:
+        logits = self.logits(self.real)
+        self.note("real_logit", logits)
+        return logits
+
+    @cached_property
+    def fake_logits(self) -> Tensor:
+        logits = self.logits(self.fake)
+        self.note("fake_logit", logits)
+        return logits
+
+    def logits(self, images: Any) -> Any:
+        """How the discriminator judges any images under this turn's condition."""
+        with self._game.uncompiled(self.penalised):
+            return raised(self._game.judge(self._game.seen(images), self.condition))
+
+    def note(self, name: str, value: Tensor) -> None:
+        """Log the mean of a quantity that is no loss."""
+        self.notes[name] = value.detach().mean()
+
+    def _offered(self, images: Any) -> Any:
+        if not self.penalised:
+            return images
+        return apply_to_collection(images, Tensor, lambda t: t.detach().requires_grad_())

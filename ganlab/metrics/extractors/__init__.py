@@ -1,0 +1,7 @@
+"""What a score sees of samples: one kind of features a file."""
+
+from ganlab.metrics.extractors.classifiers import Classifier, StackedClassifier
+from ganlab.metrics.extractors.extractor import Extractor, Module, Pixels, Points
+from ganlab.metrics.extractors.inception import Inception
+
+__all__ = ["Classifier", "Extractor", "Inception", "Module", "Pixels", "Points", "StackedClassifier"]

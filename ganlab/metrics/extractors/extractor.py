@@ -1,0 +1,238 @@
+"""What a score sees of images: features to measure distances in, and logits that name classes.
+
+An extractor takes bytes, never floats, so that fakes are rounded as files would round them; its numbers are
+float32 (or the named deviation) whatever precision the game is played at; and it says all that its numbers
+depend on, because scores seen by different extractors cannot be compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+
+from ganlab.errors import Refused
+
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL's "L" weighs red, green and blue
+FOLDER = Path(__file__).parent / "weights"
+OURS = ("inception", "custom", "clean", "bf16", "pixels")  # suffixes with a meaning of their own
+
+
+class Seen(NamedTuple):
+    features: Tensor
+    logits: Tensor | None
+
+
+class Extractor(nn.Module, ABC):
+    """Frozen, in evaluation mode and in its own precision, whatever module or context it is put into.
+
+    Attributes:
+        suffix: What a score's name ends in; empty only for the published FID's own protocol.
+        sha256: Of the file of weights; none without weights.
+        dim: The number of features; none where images or a user's network decide it.
+    """
+
+    name: str
+    suffix: str
+    sha256: str | None = None
+    dim: int | None = None
+
+    @abstractmethod
+    def see(self, images: Tensor) -> Seen:
+        """From bytes on the device of the weights."""
+
+    @abstractmethod
+    def protocol(self) -> dict[str, Any]:
+        """What the features depend on besides the weights and float32, as plain data."""
+
+    def identity(self) -> dict[str, Any]:
+        """Equal for two extractors whose features may be compared, up to rounding; plain data."""
+        return {"name": self.name, "sha256": self.sha256, "dtype": "float32", **self.protocol()}
+
+    def forward(self, images: Tensor) -> Seen:
+        if images.dtype != torch.uint8 or images.dim() != 4:
+            raise Refused(
+                f"An extractor sees bytes of shape (n, channels, height, width), not {images.dtype} of\n"
+                f"shape {tuple(images.shape)}; quantise numbers in [-1, 1] by ganlab.data.pictures."
+            )
+        if (weights := next(self.parameters(), None)) is not None:
+            images = images.to(weights.device)
+        with torch.no_grad(), torch.autocast(images.device.type, enabled=False), exact_float32():
+            features, logits = self.see(images)
+        return Seen(features.float(), None if logits is None else logits.float())
+
+    def freeze(self) -> None:
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Extractor:
+        return super().train(False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Extractor:
+        """Follow the owner to another device, but not to another precision."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            result = fn(tensor)
+            return result if result.dtype == tensor.dtype else tensor.to(result.device)
+
+        return super()._apply(moved, recurse)
+
+
+class Pixels(Extractor):
+    """The image itself, averaged down: needs no weights, and sees layout and colour but no detail.
+
+    Args:
+        size: Height and width that are left.
+    """
+
+    name = "pixels"
+
+    def __init__(self, size: int = 8) -> None:
+        super().__init__()
+        if size < 1:
+            raise Refused(f"size is {size}; it counts pixels, so it is at least 1.")
+        self.size = size
+        self.suffix = "_pixels" if size == 8 else f"_pixels{size}"
+
+    def protocol(self) -> dict[str, Any]:
+        return {"resize": f"mean {self.size}x{self.size}"}
+
+    def see(self, images: Tensor) -> Seen:
+        return Seen(adaptive_avg_pool2d(images.float(), self.size).flatten(1) / 255, None)
+
+
+class Points(Extractor):
+    """Points of a space as they are: for data that are no images, and their modes."""
+
+    name, suffix = "points", ""
+
+    def protocol(self) -> dict[str, Any]:
+        return {"resize": None}
+
+    def forward(self, images: Tensor) -> Seen:
+        return self.see(images)
+
+    def see(self, images: Tensor) -> Seen:
+        return Seen(images.flatten(1).float(), None)
+
+
+class Module(Extractor):
+    """Any network: it is given float32 images in [-1, 1], and what it returns are the features.
+
+    A pair that it returns is taken for (features, logits).
+
+    Args:
+        weights: File with the network's state: safetensors, or what torch.save wrote of a `state_dict()`.
+        name: What its scores are called: `fid10k_<name>`; lower-case letters, digits and underscores.
+    """
+
+    def __init__(self, network: nn.Module, weights: str, name: str) -> None:
+        super().__init__()
+        taken = (*OURS, *sorted(file.stem for file in FOLDER.glob("*.safetensors")))
+        if not re.fullmatch("[a-z][a-z0-9_]*", name) or name.rstrip("0123456789") in taken:
+            raise Refused(
+                f"An extractor of your own cannot be named {name!r}: take lower-case letters, digits and\n"
+                f"underscores, a letter first, and none of {', '.join(taken)}."
+            )
+        self.name, self.suffix = name, f"_{name}"
+        path = Path(weights).expanduser()
+        state = read_weights(path)
+        try:
+            network.load_state_dict(state)
+        except RuntimeError as error:
+            raise mismatch(path, type(network).__name__, error) from error
+        self.sha256 = file_digest(path)
+        self.network = network.float()
+        self.freeze()
+
+    def protocol(self) -> dict[str, Any]:
+        kind = type(self.network)
+        return {"resize": None, "network": f"{kind.__module__}.{kind.__qualname__}"}
+
+    def see(self, images: Tensor) -> Seen:
+        seen = self.network(images.float() / 127.5 - 1)
+        features, logits = seen if isinstance(seen, tuple) else (seen, None)
+        return Seen(features.flatten(1), logits)
+
+
+def grey(images: Tensor) -> Tensor:
+    """From bytes with one or three channels to one channel of numbers in [0, 255]."""
+    images = three_or_one(images).float()
+    if images.shape[1] == 1:
+        return images
+    return (images * images.new_tensor(LUMINANCE).view(3, 1, 1)).sum(1, keepdim=True)
+
+
+def three_or_one(images: Tensor) -> Tensor:
+    if images.shape[1] not in (1, 3):
+        raise Refused(
+            f"This extractor sees images with 1 or 3 channels, not {images.shape[1]}; Pixels sees any number."
+        )
+    return images
+
+
+def file_digest(path: Path) -> str:
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            found.update(block)
+    return found.hexdigest()
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """No code in the file is run."""
+    if not path.is_file():
+        raise Refused(f"There is no file of weights {path}.")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        raise Refused(
+            f"{path} cannot be read as weights: it is cut short, or no file of tensors alone."
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise Refused(
+            f"{path} does not hold weights alone: save the network's state_dict() and nothing else."
+        )
+    return state
+
+
+def mismatch(path: Path, network: str, error: RuntimeError) -> Refused:
+    found = " ".join(str(error).split(":", 1)[-1].split())
+    return Refused(f"{path} does not hold the weights of {network}:\n{found[:100]}")
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Without the shortened products that a user may allow for training, or cuDNN takes by itself."""
+    backends: Any = torch.backends
+    if torch.__version__ < "2.9":  # it compares as versions do
+        before = torch.get_float32_matmul_precision(), backends.cudnn.allow_tf32
+        torch.set_float32_matmul_precision("highest")
+        backends.cudnn.allow_tf32 = False
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before[0])
+            backends.cudnn.allow_tf32 = before[1]
+        return
+    kinds = (backends.mkldnn.conv, backends.mkldnn.matmul, backends.cudnn.conv, backends.cuda.matmul)
+    found = [kind.fp32_precision for kind in kinds]
+    try:
+        for kind in kinds:
+            kind.fp32_precision = "ieee"
+        yield
+    finally:
+        for kind, precision in zip(kinds, found, strict=True):
+            kind.fp32_precision = precision

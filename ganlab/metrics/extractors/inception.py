@@ -1,0 +1,175 @@
+"""The network of the published FID, Inception Score and KID.
+
+Its weights are not ours to ship. They are never fetched either: a file is named or found, and what is not
+the published file says so in every score's name.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch_fidelity.feature_extractor_inceptionv3 import (  # type: ignore[import-untyped]
+    URL_INCEPTION_V3,
+    BasicConv2d,
+    FeatureExtractorInceptionV3,
+)
+
+from ganlab.errors import Refused
+from ganlab.metrics.extractors.extractor import (
+    Extractor,
+    Seen,
+    file_digest,
+    mismatch,
+    read_weights,
+    three_or_one,
+)
+
+PUBLISHED = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+VARIABLE = "GANLAB_INCEPTION_WEIGHTS"
+# As torch-fidelity and torchmetrics save the file, and as pytorch-fid and clean-fid do.
+CACHED = ("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth")
+SIDE = 299
+CHUNK = {"cpu": 16}  # images at a time; more are no faster on a CPU, and take a hundred MB for each ten
+
+
+def tf1(images: Tensor) -> Tensor:
+    """TensorFlow 1's bilinear resize, grid shift and missing antialiasing included.
+
+    The same sums as torch-fidelity's, to the last bit, but each row's once and not for each row made of it.
+    """
+    images = images.float()
+    left, right, across = _neighbours(images.shape[3], images.device)
+    upper, lower, down = _neighbours(images.shape[2], images.device)
+    rows = images.index_select(3, left)
+    rows += images.index_select(3, right).sub_(rows).mul_(across)
+    resized = rows.index_select(2, upper)
+    return resized.add_(rows.index_select(2, lower).sub_(resized).mul_(down[:, None]))
+
+
+def _neighbours(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each of SIDE places the pixels before and after it, and how far it lies between them."""
+    place = torch.arange(SIDE, dtype=torch.float32, device=device) * torch.tensor(size / SIDE)
+    before = place.long()
+    return before, (before + 1).clamp_max(size - 1), place - before
+
+
+def clean(images: Tensor) -> Tensor:
+    """PIL's bicubic resize of each channel as floats (Parmar et al. 2022, arXiv:2104.11222)."""
+    resized = np.empty((*images.shape[:2], SIDE, SIDE), np.float32)
+    planes = images.cpu().numpy().astype(np.float32)
+    for index in np.ndindex(*images.shape[:2]):
+        resized[index] = Image.fromarray(planes[index]).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    return torch.from_numpy(resized).clamp_(0, 255).to(images.device)
+
+
+RESIZES = {"tf1": tf1, "clean": clean}
+DTYPES = {"32": torch.float32, "bf16": torch.bfloat16}
+
+
+class Inception(Extractor):
+    """TensorFlow's Inception v3 of 2015, in torch-fidelity's network: 2048 pooled features and 1008 logits.
+
+    Grey images are shown as three equal channels.
+
+    Args:
+        weights: The published file; else $GANLAB_INCEPTION_WEIGHTS, else where torch hub keeps it.
+        resize: `tf1` is that of all published FIDs but clean-fid's, `clean` clean-fid's.
+        precision: `bf16` is many times faster where the hardware multiplies bf16, but its scores cannot be
+            compared with those of `32`.
+        compile: Compile first, which takes from seconds to a minute and changes features by rounding only.
+    """
+
+    name = "inception"
+    dim = 2048
+
+    def __init__(
+        self,
+        weights: str | None = None,
+        resize: Literal["tf1", "clean"] = "tf1",
+        precision: Literal["32", "bf16"] = "32",
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        path = find_weights(weights)
+        state = read_weights(path)
+        self.sha256 = file_digest(path)
+        self.resize, self.precision, self.compile_first = resize, precision, compile
+        deviations = {
+            "_custom": self.sha256 != PUBLISHED,
+            "_clean": resize == "clean",
+            "_bf16": precision == "bf16",
+        }
+        self.suffix = "".join(name for name, present in deviations.items() if present)
+        # Pooling is left to _pool: of bf16 maps, too, the mean is taken in float32.
+        *layers, _, self.classes = network(path, state).children()
+        self.maps = folded(nn.Sequential(*layers))
+        self.maps.to(DTYPES[precision]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.freeze()
+        self._run = self.maps.forward
+        if compile:
+            self._run = torch.compile(self._run, dynamic=False, options={"freezing": True})
+
+    def protocol(self) -> dict[str, Any]:
+        dtype = str(DTYPES[self.precision]).removeprefix("torch.")
+        return {"resize": self.resize, "dtype": dtype, "layers": "pool 2048, logits without bias"}
+
+    def see(self, images: Tensor) -> Seen:
+        images = three_or_one(images).expand(-1, 3, -1, -1)
+        size = CHUNK.get(images.device.type, 128)
+        features = torch.cat([self._pool(chunk, size) for chunk in images.split(size)])
+        return Seen(features, features @ self.classes.weight.T)
+
+    def _pool(self, images: Tensor, size: int) -> Tensor:
+        count = len(images)
+        if self.compile_first:
+            # Each new batch size would be compiled anew.
+            images = torch.cat([images, images.new_zeros(size - count, *images.shape[1:])])
+        images = RESIZES[self.resize](images).sub_(128).div_(128)
+        images = images.to(DTYPES[self.precision], memory_format=torch.channels_last)
+        return self._run(images)[:count].float().mean((2, 3))
+
+
+def find_weights(given: str | None) -> Path:
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    variable = os.environ.get(VARIABLE)
+    named = given or variable
+    places = [Path(named).expanduser()] if named else [folder / name for name in CACHED]
+    if found := next((path for path in places if path.is_file()), None):
+        return found
+    raise Refused(
+        f"No Inception weights: looked at weights ({given or 'not given'}), else ${VARIABLE} "
+        f"({variable or 'not set'}), else\n{folder}/{{weights-,pt_}}inception-2015-12-05-6726825d.pth. "
+        f"Put there or name:\n{URL_INCEPTION_V3}"
+    )
+
+
+def network(path: Path, state: dict[str, Tensor]) -> FeatureExtractorInceptionV3:
+    # torch-fidelity loads a file as it builds, running any code in it; this one holds what was read safely.
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    # The layers draw weights, at once replaced, from the generator that training draws from.
+    with torch.random.fork_rng(devices=[]):
+        try:
+            return FeatureExtractorInceptionV3(
+                "inception-v3-compat", ["2048"], feature_extractor_weights_path=file
+            )
+        except RuntimeError as error:
+            raise mismatch(path, "Inception", error) from error
+
+
+def folded(layers: nn.Module) -> nn.Module:
+    """Each BatchNorm becomes part of its convolution, in float64 so that only one rounding is added."""
+    for layer in layers.modules():
+        if isinstance(layer, BasicConv2d):
+            layer.conv = fuse_conv_bn_eval(layer.conv.double(), layer.bn.double()).float()
+            layer.bn = nn.Identity()
+    return layers

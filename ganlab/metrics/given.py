@@ -1,0 +1,77 @@
+"""Anybody's images, to be scored as they are."""
+
+from __future__ import annotations
+
+import hashlib
+from io import BytesIO
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ganlab.data.pictures.archive import is_picture, open_archive
+from ganlab.data.pictures.cache import Pictures
+from ganlab.data.pictures.decode import converted
+from ganlab.errors import Refused
+from ganlab.metrics.scorer import Batches
+from ganlab.system.processes import shares
+
+BATCH = 100
+
+
+class GivenImages:
+    """Anybody's images as they are: a folder or zip of pictures, or bytes (n, height, width, channels)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.array: np.ndarray | None = None
+        if path.suffix == ".npz":
+            array = _array(path)
+            self.array, self.total = array, len(array)
+            contents = hashlib.sha256(array.tobytes()).hexdigest()
+        else:
+            archive = open_archive(path)
+            self.names = [name for name in archive.names if is_picture(name)]
+            if not self.names:
+                raise Refused(f"There are no pictures in {path}, and it is no run: a run has a config.yaml.")
+            self.pictures = Pictures(archive, self.names, self.names)
+            self.total, contents = len(self.names), self.pictures.contents(path.name)
+        self.identity = {"class": "images", "split": "all", "fingerprint": contents}
+
+    def batches(self) -> Batches:
+        for index in shares(self.total, BATCH):
+            if self.array is not None:
+                yield index, torch.from_numpy(self.array[index.numpy()]).movedim(-1, 1)
+                continue
+            sizes: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
+            for number in index.tolist():
+                image = self._decoded(self.names[number])
+                sizes.setdefault(tuple(image.shape), []).append((number, image))
+            for same in sizes.values():
+                numbers, images = zip(*same, strict=True)
+                yield torch.tensor(numbers), torch.stack(images)
+
+    def _decoded(self, name: str) -> Tensor:
+        try:
+            with Image.open(BytesIO(self.pictures.read(name))) as image:
+                return torch.from_numpy(np.array(converted(image, 3))).movedim(-1, 0)
+        # As in decoding for the networks, any kind of error means a damaged file; here none may be missing.
+        except Exception as error:
+            raise Refused(f"{self.path / name} is no whole picture: {error}.") from error
+
+
+def _array(path: Path) -> np.ndarray:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            array = file[file.files[0]]
+    except (OSError, ValueError, IndexError, BadZipFile) as error:
+        raise Refused(f"{path} is no npz of images: {error}.") from error
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] not in (1, 3):
+        raise Refused(
+            f"{path} holds {array.dtype} of the shape {array.shape}; images are uint8 of the shape\n"
+            "(n, height, width, channels) with 1 or 3 channels."
+        )
+    return array

@@ -1,0 +1,138 @@
+"""Many named scores from one pass over the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import isfinite, nan
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
+
+from ganlab.errors import Refused
+from ganlab.metrics.contract import short
+from ganlab.metrics.extractors.extractor import Extractor, Seen
+from ganlab.metrics.registry import TABLE, Better, Observed, Pair, Reals
+from ganlab.metrics.statistics import Features, Gaussian, Moments
+from ganlab.system.processes import rank_and_world
+
+LONG = 5000  # samples
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Which scores, of how many samples, as which extractor sees them."""
+
+    extractor: Extractor
+    chosen: tuple[str, ...]
+    samples: int
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.chosen if name not in TABLE]:
+            raise Refused(f"There is no score {', '.join(unknown)}. Scores: {', '.join(TABLE)}.")
+        if self.samples < 2:
+            raise Refused(f"samples is {self.samples}; scores need at least 2.")
+
+    @property
+    def keeps(self) -> bool:
+        """Whether a score needs the features of each sample."""
+        return any(TABLE[name].needs != "moments" for name in self.chosen)
+
+    def names(self, score: str) -> list[str]:
+        n = short(self.samples)
+        return [value.name.format(n=n) + self.extractor.suffix for value in TABLE[score].values]
+
+    @property
+    def directions(self) -> dict[str, Better]:
+        """Of the first name of each score, where better lies."""
+        found = {self.names(score)[0]: TABLE[score].values[0].better for score in self.chosen}
+        return {name: better for name, better in found.items() if better}
+
+    def observe(self, batches: Batches, total: int, *, kept: Tensor | None = None) -> Observed:
+        """One pass over this process's share of samples, each told with its index.
+
+        Args:
+            kept: The indices of those whose features are kept; else all, if a score needs any.
+        """
+        moments: Moments | None = None
+        features: Features | None = None
+        places = _places(kept, total)
+        for index, images in watched(batches, total):
+            seen = self.extractor(images)
+            if not len(index):
+                seen = Seen(seen.features[:0], None if seen.logits is None else seen.logits[:0])
+            if moments is None:
+                moments = Moments(seen.features.shape[1]).to(seen.features.device)
+            moments.update(seen.features)
+            if not self.keeps:
+                continue
+            if features is None:
+                classes = None if seen.logits is None else seen.logits.shape[1]
+                features = Features(len(kept) if kept is not None else total, seen.features.shape[1], classes)
+            own = places[index]
+            chosen = own >= 0
+            logits = None if seen.logits is None else seen.logits.cpu()[chosen]
+            features.update(own[chosen], seen.features.cpu()[chosen], logits)
+        if moments is None:
+            raise Refused("There is not a single image to score.")
+        return Observed(_on_cpu(moments.compute()), features.compute() if features else None)
+
+    def score(self, real: Reals, fake: Observed) -> tuple[dict[str, float | None], dict[str, str]]:
+        """Values by name, and for each that is no number the reason."""
+        values: dict[str, float | None] = {}
+        reasons: dict[str, str] = {}
+        widths = len(real.moments.mean), len(fake.moments.mean)
+        if widths[0] != widths[1]:
+            raise Refused(
+                f"The reals have {widths[0]:,} features and the fakes {widths[1]:,}: their images differ in\n"
+                "channels or size, which this extractor keeps apart. Bring both to one form first."
+            )
+        flaw = None if fake.moments.mean.isfinite().all() else "some samples are not finite"
+        pair = Pair(real, fake)
+        for score in self.chosen:
+            row = TABLE[score]
+            if row.needs == "logits" and (fake.rows is None or fake.rows.logits is None):
+                raise Refused(
+                    f"The score {score} needs classes, which {type(self.extractor).__name__} does not name."
+                )
+            found = [nan] * len(row.values) if flaw else row.compute(pair)
+            for name, value in zip(self.names(score), found, strict=True):
+                values[name] = float(value) if isfinite(value) else None
+                if values[name] is None:
+                    reasons[name] = flaw or "undefined for so few or so equal samples"
+        return values, reasons
+
+
+def watched(batches: Batches, total: int) -> Batches:
+    """With a bar on a terminal, where the first process sits, if it takes more than a moment."""
+    console = Console(stderr=True)
+    if not console.is_terminal or rank_and_world()[0] or total < LONG:
+        yield from batches
+        return
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("scoring", total=-(-total // rank_and_world()[1]))
+        for index, images in batches:
+            yield index, images
+            progress.advance(task, len(index))
+
+
+def _places(kept: Tensor | None, total: int) -> Tensor:
+    """Of each index its place among those kept, or -1."""
+    if kept is None:
+        return torch.arange(total)
+    places = torch.full((total,), -1)
+    places[kept] = torch.arange(len(kept))
+    return places
+
+
+def _on_cpu(moments: Gaussian) -> Gaussian:
+    return Gaussian(moments.mean.cpu(), moments.covariance.cpu(), moments.count)
+
+
+def described(values: Mapping[str, Any]) -> str:
+    return "  ".join(f"{name} {'-' if value is None else f'{value:.4g}'}" for name, value in values.items())

@@ -1,0 +1,150 @@
+"""Samples of a game as a sheet, a folder of pictures, a file of bytes or a walk between them.
+
+A sample follows from the seed and its own number: the first are the same however many are drawn, and they are
+those that an evaluation with this seed scores.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+import yaml
+from PIL import Image
+from torch import Tensor
+
+from ganlab import data
+from ganlab.data.grid import grid, quantise
+from ganlab.data.stream import StreamData
+from ganlab.errors import Refused
+from ganlab.game.gan import GAN
+from ganlab.sampling.plan import BLOCK
+from ganlab.seeds import seed_for
+from ganlab.system.atomic_file import atomic_write
+
+LARGEST = 10_000  # samples in one picture
+
+
+@dataclass
+class Source:
+    """What samples are drawn from.
+
+    Args:
+        seed: Sample i follows from it and i alone.
+        raw: By the generator's own weights instead of their average.
+        label: The class of all samples, for a game whose players are told one.
+        run: Whose data show how points want to be seen.
+    """
+
+    game: GAN
+    seed: int = 0
+    raw: bool = False
+    label: int | None = None
+    run: Path | None = None
+
+    def blocks(self, count: int) -> Iterator[Tensor]:
+        for start in range(0, count, BLOCK):
+            seed = seed_for("evaluation", self.seed, start // BLOCK)
+            made = self.game.sample(BLOCK, seed=seed, raw=self.raw, condition=self.condition(BLOCK))
+            yield made[: count - start]
+
+    def condition(self, count: int) -> Tensor | None:
+        return None if self.label is None else torch.full((count,), self.label, device=self.game.device)
+
+    def refuse_wrong_label(self) -> None:
+        """By trying it: only the game knows what it wants to be told."""
+        kind = type(self.game)
+        if kind.fake is GAN.fake and kind.condition is GAN.condition:
+            if self.label is not None:
+                raise Refused(f"{kind.__name__} knows no classes: leave out --class.")
+            return
+        told = "no class" if self.label is None else f"the class {self.label}"
+        try:
+            self.game.sample(2, seed=0, raw=self.raw, condition=self.condition(2))
+        except (IndexError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+            raise Refused(
+                f"{kind.__name__} draws no samples when it is told {told} (--class):\n"
+                f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
+            ) from error
+
+
+def sheet(source: Source, count: int) -> Image.Image:
+    if count > LARGEST:
+        raise Refused(f"{count:,} samples are too many for one picture: take a folder or a file.npz.")
+    return picture(torch.cat([block.cpu() for block in source.blocks(count)]), source.run)
+
+
+def picture(samples: Tensor, run: Path | None) -> Image.Image:
+    if _is_picture(samples):
+        return grid(samples)
+    shown = _data(run) if run else None
+    if shown is None or type(shown).picture is StreamData.picture:
+        raise Refused(
+            f"Samples of the shape {tuple(samples.shape[1:])} are no pictures; how to draw them is known to\n"
+            "ganlab's own data, of a run's folder, alone. Take a file.npz."
+        )
+    return shown.picture(samples)
+
+
+def to_picture(path: Path, source: Source, count: int) -> None:
+    drawn = sheet(source, count)
+    with atomic_write(path) as made:
+        drawn.save(made, format="PNG")
+
+
+def to_folder(path: Path, source: Source, count: int) -> None:
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise Refused(f"{path} is there already: name a new folder, or a file.png, .npz, .gif or .mp4.")
+    path.mkdir(parents=True, exist_ok=True)
+    width, number = max(6, len(str(count - 1))), 0
+    for block in source.blocks(count):
+        if not _is_picture(block):
+            path.rmdir()
+            raise Refused(f"Samples of the shape {tuple(block.shape[1:])} are no pictures: take a file.npz.")
+        for pixels in quantise(block).movedim(1, -1).cpu().numpy():
+            Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(
+                path / f"{number:0{width}d}.png"
+            )
+            number += 1
+
+
+def to_npz(path: Path, source: Source, count: int) -> None:
+    """Bytes (n, height, width, channels) called `images`; of what is no picture, float32 called `samples`."""
+    with atomic_write(path) as made, ExitStack() as stack:
+        file: IO[bytes] | None = None
+        for block in source.blocks(count):
+            pictures = block.ndim == 4
+            rows = (quantise(block).movedim(1, -1) if pictures else block.float()).cpu().numpy()
+            if file is None:
+                archive = stack.enter_context(zipfile.ZipFile(made, "w"))
+                name = "images.npy" if pictures else "samples.npy"
+                file = stack.enter_context(archive.open(name, "w", force_zip64=True))
+                descr = np.lib.format.dtype_to_descr(rows.dtype)
+                header = {"descr": descr, "fortran_order": False, "shape": (count, *rows.shape[1:])}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(np.ascontiguousarray(rows).tobytes())
+
+
+def _is_picture(samples: Any) -> bool:
+    return isinstance(samples, Tensor) and samples.ndim == 4 and samples.shape[1] in (1, 3)
+
+
+def _data(run: Path) -> StreamData | None:
+    """A run's data, if they are ganlab's own."""
+    try:
+        told = yaml.safe_load((run / "config.yaml").read_text())["data"]
+        kinds = {f"{kind.__module__}.{kind.__name__}": kind for kind in vars(data).values() if _is_data(kind)}
+        kinds |= {f"ganlab.data.{kind.__name__}": kind for kind in kinds.values()}
+        return kinds[told["class_path"]](**told["init_args"]) if told["class_path"] in kinds else None
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return None
+
+
+def _is_data(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, StreamData) and kind is not StreamData

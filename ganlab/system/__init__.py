@@ -1,0 +1,1 @@
+"""Files, hardware, processes and the cluster: nothing here knows of games."""

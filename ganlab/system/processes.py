@@ -1,0 +1,46 @@
+"""Scoring by several processes, each a share of the samples, with one result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+
+def rank_and_world() -> tuple[int, int]:
+    """This process's number, and how many there are."""
+    together = dist.is_available() and dist.is_initialized()
+    return (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
+
+
+def shares(total: int, batch: int) -> Iterator[Tensor]:
+    """This process's indices, a batch at a time: every world-th batch, without padding."""
+    rank, world = rank_and_world()
+    batch = min(batch, max(1, total // world))
+    yield from torch.arange(total).split(batch)[rank::world]
+
+
+def broadcast(value: Any) -> Any:
+    """What the first process has."""
+    if rank_and_world()[1] == 1:
+        return value
+    told = [value]
+    dist.broadcast_object_list(told, src=0)
+    return told[0]
+
+
+def on_rank_zero(compute: Callable[[], Any]) -> Any:
+    """Computed by the first process, for all; what it raises all raise, so that none waits for ever."""
+    outcome: tuple[Any, Exception | None] = None, None
+    if rank_and_world()[0] == 0:
+        try:
+            outcome = compute(), None
+        except Exception as raised:
+            outcome = None, raised
+    value, error = broadcast(outcome)
+    if error:
+        raise error
+    return value

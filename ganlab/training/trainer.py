@@ -1,0 +1,93 @@
+"""Lightning's Trainer with the defaults that a game needs."""
+
+import inspect
+import os
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.plugins import CheckpointIO
+from lightning.pytorch.strategies import DDPStrategy
+
+from ganlab.checkpoints.checksummed import ChecksummedIO
+from ganlab.errors import Failed
+from ganlab.system.hardware import best_precision
+from ganlab.training.strategy import TwoPlayers
+
+Precision = Literal[
+    "auto", "32", "bf16-mixed", "16-mixed", "64", "32-true", "64-true", "16-true", "bf16-true"
+]
+
+
+class Trainer(pl.Trainer):
+    """Everything Lightning's Trainer does, counted in generator steps.
+
+    Args:
+        max_steps: The budget, in generator steps.
+        precision: auto is bf16-mixed where this machine multiplies bf16 fast, else 32.
+        strategy: auto is ganlab.training.TwoPlayers wherever there are several processes.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_steps: int = 10_000,
+        precision: Precision = "auto",
+        accelerator: str = "auto",
+        strategy: str | pl.strategies.Strategy = "auto",
+        log_every_n_steps: int = 50,
+        num_sanity_val_steps: int = 0,
+        use_distributed_sampler: bool = False,
+        plugins: Any = None,
+        **lightning: Any,
+    ) -> None:
+        given = plugins if isinstance(plugins, list) else [plugins] if plugins else []
+        if not any(isinstance(plugin, CheckpointIO) for plugin in given):
+            given = [*given, ChecksummedIO()]
+        settings: dict[str, Any] = dict(
+            max_steps=max_steps,
+            precision=best_precision(accelerator) if precision == "auto" else precision,
+            accelerator=accelerator,
+            log_every_n_steps=log_every_n_steps,
+            num_sanity_val_steps=num_sanity_val_steps,
+            use_distributed_sampler=use_distributed_sampler,
+            plugins=given,
+            **lightning,
+        )
+        super().__init__(strategy=strategy, **settings)
+        if strategy == "auto" and isinstance(self.strategy, DDPStrategy):
+            # Only Lightning knows how many devices there are, and by then it has chosen.
+            super().__init__(strategy=TwoPlayers(start_method=self.strategy._start_method), **settings)
+        if not torch.cuda.is_available():
+            # Set by Lightning's import, it makes each optimizer step look for a driver that is not there.
+            os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+
+    def save_checkpoint(
+        self, filepath: Any, weights_only: bool | None = None, storage_options: Any = None
+    ) -> None:
+        """Fails on all processes if it does on one, where Lightning would have the others wait for ever."""
+        failure: Exception | None = None
+        try:
+            super().save_checkpoint(filepath, weights_only, storage_options)
+        except Exception as error:
+            failure = error
+            if self.world_size > 1:
+                self.strategy.barrier("Trainer.save_checkpoint")
+        if self.world_size > 1:
+            failed = torch.tensor(float(failure is not None), device=self.strategy.root_device)
+            if self.strategy.reduce(failed, reduce_op="max") and failure is None:
+                raise Failed(f"Another process could not save {filepath}.")
+        if failure is not None:
+            raise failure
+
+
+def _spell_out(own: Any, inherited: Any) -> None:
+    """Let the command line see the inherited arguments: Lightning's decorated constructor hides them
+    behind **kwargs.
+    """
+    mine = {n: p for n, p in inspect.signature(own).parameters.items() if p.kind is not p.VAR_KEYWORD}
+    theirs = inspect.signature(inherited).parameters
+    own.__signature__ = inspect.Signature([mine.get(name, parameter) for name, parameter in theirs.items()])
+
+
+_spell_out(Trainer.__init__, pl.Trainer.__init__)

@@ -1,0 +1,560 @@
+"""`ganlab export`: the same samples to the last bit, for others; and no file makes its reader run code."""
+
+import json
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from command_line import here, is_plain, refused, run_folders, write
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from trained_runs import (
+    CONDITIONAL,
+    GAME,
+    MINE,
+    MY_GENERATOR,
+    NETWORKS,
+    POINTS,
+    SCORED,
+    exported,
+    imported,
+    trained,
+)
+
+import ganlab
+from ganlab.checkpoints.rebuild import allowed_class
+from ganlab.errors import Refused
+from ganlab.game.gan import GAN
+from ganlab.sampling.write import Source, sheet
+
+pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
+
+LOSS_ALONE = """\
+from ganlab import GAN, losses
+
+
+class MyLoss(GAN):
+    loss = losses.hinge
+
+    def __init__(self, *, weight: float, **base):
+        super().__init__(**base)
+        self.weight = weight
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def run(home: Path) -> Path:
+    return trained(home, SCORED)
+
+
+@pytest.fixture(scope="module")
+def export(run: Path, home: Path) -> Path:
+    return exported(run, home / "export")
+
+
+@pytest.fixture
+def copy(export: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(export, tmp_path / "copy")
+
+
+# The same samples
+
+
+EXACT = [(network, "32", raw) for network in NETWORKS for raw in (False, True)]
+EXACT += [("batch", "64-true", True), ("residual", "64-true", False), ("residual", "bf16-mixed", False)]
+
+
+@pytest.mark.parametrize(("network", "precision", "raw"), EXACT)
+def test_an_export_draws_what_the_run_drew(
+    network: str, precision: str, raw: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, torch.Tensor]] = []
+    original = GAN.sample
+
+    def watched(game: GAN, count: int, **how: Any) -> torch.Tensor:
+        if game._trainer is not None:
+            seen.append((game.global_step, original(game, 9, seed=3, raw=raw)))
+        return original(game, count, **how)
+
+    monkeypatch.setattr(GAN, "sample", watched)
+    config = GAME.replace("NETWORK", NETWORKS[network])
+    run = trained(tmp_path, config, "--trainer.precision", precision)
+    monkeypatch.undo()
+    (drawn,) = [images for step, images in seen if step == 5]
+    out = exported(run, tmp_path / "export", *(("--raw",) if raw else ()))
+    game = ganlab.load(out)
+    assert game.sample(9, seed=3).dtype == drawn.dtype
+    assert torch.equal(game.sample(9, seed=3, raw=raw), drawn)
+    assert torch.equal(game.sample(9, seed=3), ganlab.load(run).sample(9, seed=3, raw=raw))
+    assert not torch.equal(drawn, ganlab.load(run).sample(9, seed=3, raw=not raw))
+    for what, name, options in ((run, "run.npz", ("--raw",) if raw else ()), (out, "export.npz", ())):
+        answer = here("sample", what, "--out", name, "--count", "20", *options, folder=tmp_path)
+        assert answer.code == 0, answer
+    assert (tmp_path / "run.npz").read_bytes() == (tmp_path / "export.npz").read_bytes()
+
+
+def test_an_average_has_no_raw_generator_to_draw_with(export: Path, tmp_path: Path) -> None:
+    answer = here("sample", export, "--out", "grid.png", "--raw", folder=tmp_path)
+    assert "average alone" in refused(answer, tmp_path)
+    with pytest.raises(Refused, match="no discriminator"):
+        ganlab.load(export).discriminator(torch.zeros(1))
+
+
+# What lies in the folder
+
+
+def test_the_folder_holds_data_alone(export: Path, run: Path) -> None:
+    names = {"README.md", "config.json", "contract.json", "generator.safetensors", "samples.png"}
+    assert {path.name for path in export.iterdir()} == names
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in export.iterdir()}
+    assert len(modes) == 1, "nobody else may read some of them"
+    config = json.loads((export / "config.json").read_text())
+    assert is_plain(config)
+    assert config["variant"].endswith("R3GAN")
+    assert config["game"]["class_path"] == "ganlab.game.gan.GAN"
+    assert config["game"]["init_args"]["latent_size"] == 4
+    assert config["game"]["init_args"].keys() == {"latent_size", "latent_distribution", "channels_last"}
+    assert config["generator"]["class_path"].endswith(".MLPGenerator")
+    assert config["generator"]["init_args"]["image_shape"] == [1, 8, 8]
+    assert (config["weights"], config["step"]) == ("ema", ganlab.runs.load.step_of(best(run)))
+    wanted = torch.load(best(run), weights_only=True)["state_dict"]
+    held = load_file(export / "generator.safetensors")
+    assert held.keys() == {n.removeprefix("ema.network.") for n in wanted if n.startswith("ema.")}
+    for name, value in held.items():
+        assert torch.equal(value, wanted[f"ema.network.{name}"])
+
+
+def best(run: Path) -> Path:
+    return run / "checkpoints" / "best.ckpt"
+
+
+def test_a_score_goes_along_only_if_it_is_of_these_weights(export: Path, run: Path, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (run / "scores.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [4, 7]
+    (row,) = [row for row in rows if row["step"] == ganlab.runs.load.step_of(best(run))]
+    assert json.loads((export / "contract.json").read_text()) == row
+    assert row["contract"]["hash"]
+    assert f"{row['scores']['fid40_pixels']:.5g}" in (export / "README.md").read_text()
+    raw = exported(run, tmp_path / "raw", "--raw")
+    other = exported(run / "checkpoints" / "step-000000003.ckpt", tmp_path / "other")
+    for folder in (raw, other):
+        assert not (folder / "contract.json").exists()
+        assert "contract" not in (folder / "README.md").read_text()
+    garbled = shutil.copytree(run, tmp_path / "run")
+    (garbled / "scores.jsonl").write_text("[]\n{\nnull\n" + (run / "scores.jsonl").read_text() + '{"step"')
+    assert (exported(garbled, tmp_path / "again") / "contract.json").exists()
+
+
+def test_an_export_scores_what_its_run_scored(export: Path, run: Path, tmp_path: Path) -> None:
+    chosen = ("--samples", "40", "--extractor", "Pixels", "--scores", "fid", "--json")
+    answer = here("evaluate", export, "--reference", run / "config.yaml", *chosen, folder=tmp_path)
+    assert answer.code == 0, answer
+    told, row = json.loads(answer.out), json.loads((export / "contract.json").read_text())
+    assert told["scores"]["fid40_pixels"]["value"] == pytest.approx(row["scores"]["fid40_pixels"])
+    assert told["contract"]["hash"] == row["contract"]["hash"]
+    raw = exported(run, tmp_path / "raw", "--raw")
+    answer = here("evaluate", raw, "--reference", run / "config.yaml", *chosen, folder=tmp_path)
+    assert json.loads(answer.out)["contract"]["fakes"] == "raw"
+    assert "--reference" in refused(here("evaluate", export, *chosen, folder=tmp_path), tmp_path)
+
+
+def test_the_card_is_what_the_hub_expects(export: Path) -> None:
+    _, front, text = (export / "README.md").read_text().split("---\n", 2)
+    told = yaml.safe_load(front)
+    assert told["library_name"] == "ganlab"
+    assert told["pipeline_tag"] == "unconditional-image-generation"
+    assert told["license"] == "unknown"
+    assert "gan" in told["tags"]
+    assert text.startswith("\n# R3GAN on Digits\n\n![64 samples](samples.png)\n")
+    assert 'ganlab.load("DIR").sample(64, seed=0)' in text
+
+
+def test_the_sheet_is_the_one_that_is_drawn_from_the_folder(export: Path, tmp_path: Path) -> None:
+    assert here("sample", export, "--out", "grid.png", folder=tmp_path).code == 0
+    one, other = (np.asarray(Image.open(path)) for path in (tmp_path / "grid.png", export / "samples.png"))
+    assert np.array_equal(one, other)
+    assert len(np.unique(one)) > 20
+
+
+def test_points_keep_their_picture(home: Path, tmp_path: Path) -> None:
+    run = trained(home, POINTS, name="points")
+    out = exported(run, tmp_path / "points")
+    wanted = sheet(Source(ganlab.load(out), run=run), 64)
+    assert np.array_equal(np.asarray(Image.open(out / "samples.png")), np.asarray(wanted))
+    lone = shutil.copy(run / "checkpoints" / "step-000000002.ckpt", tmp_path / "lone.ckpt")
+    out = exported(Path(lone), tmp_path / "more")
+    assert not (out / "samples.png").exists()
+    assert "samples.png" not in (out / "README.md").read_text()
+
+
+def test_a_folder_that_is_there_is_left_alone(run: Path, export: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    assert "there is there already" in refused(
+        here("export", run, "--out", "there", folder=tmp_path), tmp_path
+    )
+    again = here("export", export, "--out", "again", folder=tmp_path)
+    assert "export already" in refused(again, tmp_path)
+    (tmp_path / "file").touch()
+    unwritable = here("export", run, "--out", "file/out", folder=tmp_path)
+    assert "could not be written" in refused(unwritable, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"there", "file"}
+
+
+# A user's own
+
+
+def test_a_variant_that_samples_as_all_do_is_not_needed(home: Path, tmp_path: Path) -> None:
+    write(home, LOSS_ALONE, "my_loss.py")
+    config = SCORED.replace("R3GAN", "my_loss.MyLoss").replace("critic_steps: 2", "weight: 3")
+    run = trained(home, config, name="loss")
+    answer = here("export", run, "--out", tmp_path / "no", folder=tmp_path)
+    assert "--trust_code" in refused(answer, tmp_path)
+    out = exported(run, tmp_path / "export", "--trust_code")
+    assert "my_loss" not in sys.modules
+    assert type(ganlab.load(out)) is GAN
+    assert json.loads((out / "config.json").read_text())["variant"] == "my_loss.MyLoss"
+
+
+@pytest.fixture(scope="module")
+def with_network(home: Path) -> Path:
+    write(home, MY_GENERATOR, "my_generator.py")
+    config = GAME.replace("NETWORK", "my_generator.MyGenerator")
+    return trained(home, config, name="network")
+
+
+def test_a_network_of_ones_own_is_imported_by_its_owner(
+    with_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = exported(with_network, tmp_path / "export", "--trust_code")
+    assert "`my_generator`" in (out / "README.md").read_text()
+    with pytest.raises(Refused, match=r"my_generator\.MyGenerator"):
+        ganlab.load(out)
+    monkeypatch.syspath_prepend(with_network / "code")
+    with pytest.raises(Refused, match="not imported"):
+        ganlab.load(out)
+    assert "my_generator" not in sys.modules
+    imported(monkeypatch, "my_generator")
+    samples = ganlab.load(out).sample(3, seed=0)
+    assert torch.equal(samples, ganlab.load(with_network).sample(3, seed=0))
+
+
+def test_a_conditional_game_goes_along_with_its_class(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(home, CONDITIONAL, "my_conditional.py")
+    run = trained(home, MINE, name="mine")
+    out = exported(run, tmp_path / "export", "--trust_code")
+    assert json.loads((out / "config.json").read_text())["game"]["class_path"].endswith("MyConditional")
+    monkeypatch.syspath_prepend(run / "code")
+    imported(monkeypatch, "my_conditional")
+    labels = torch.tensor([3, 1, 4])
+    games = [ganlab.load(path) for path in (run, out)]
+    one, other = (game.sample(3, seed=0, condition=labels) for game in games)
+    assert torch.equal(one, other)
+    assert len(one.unique()) == 3
+
+
+TOP = MY_GENERATOR.replace("hides: bool = False", "hides: bool = False, top: nn.Module = None")
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "arguments", "words"),
+    [
+        ("my_hiding", MY_GENERATOR, "{hides: true}", "draws other samples"),
+        ("my_nested", TOP, "{top: {class_path: torch.nn.Identity}}", "plain arguments"),
+    ],
+    ids=["what would draw other samples", "networks built from classes"],
+)
+def test_what_an_export_could_not_repeat_is_not_exported(
+    module: str, text: str, arguments: str, words: str, home: Path, tmp_path: Path
+) -> None:
+    write(home, text, f"{module}.py")
+    network = f"{module}.MyGenerator, init_args: {arguments}"
+    run = trained(home, GAME.replace("NETWORK", network), name=module)
+    answer = here("export", run, "--out", "export", "--trust_code", folder=tmp_path)
+    assert words in refused(answer, tmp_path)
+    assert not [*tmp_path.iterdir()]
+
+
+# Files that would have their readers run something
+
+TRAP = """\
+from pathlib import Path
+import torch
+
+Path("sprung").touch()
+
+
+class Net(torch.nn.Module):
+    def __init__(self, **arguments):
+        super().__init__()
+
+
+class Game:
+    pass
+"""
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("touch sprung",)
+
+
+POPEN = {"class_path": "subprocess.Popen", "init_args": {"args": "touch sprung", "shell": True}}
+
+
+HOLDER = {"class_path": "torchmetrics.MetricCollection", "init_args": {"metrics": POPEN}}
+
+
+@pytest.fixture
+def field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder where a module lies that must not be imported, and where nothing may be run."""
+    write(tmp_path, TRAP, "my_trap.py")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def unsprung(field: Path) -> bool:
+    return "my_trap" not in sys.modules and not [*field.rglob("sprung")]
+
+
+def test_the_trap_works(field: Path) -> None:
+    import_module("my_trap")
+    assert not unsprung(field)
+    del sys.modules["my_trap"]
+    (field / "sprung").unlink()
+    torch.save({"state_dict": {}, "global_step": 1, "bomb": Bomb()}, field / "bomb.ckpt")
+    torch.load(field / "bomb.ckpt", weights_only=False)
+    assert not unsprung(field)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sample RUN --out grid.png",
+        "sample RUN --out grid.png --trust_code",
+        "sample FILE --out grid.png",
+        "export FILE --out export",
+        "evaluate RUN --samples 40 --extractor Pixels",
+        "evaluate FILE --samples 40 --extractor Pixels",
+        "fit --resume RUN",
+        "fit --resume FILE",
+        "fit --config CONFIG --init_from RUN",
+        "fit --config CONFIG --init_from FILE",
+    ],
+)
+def test_pickled_code_is_never_run(command: str, run: Path, field: Path) -> None:
+    copy = shutil.copytree(run, field / "run")
+    for path in (copy / "checkpoints").iterdir():
+        held = torch.load(path, weights_only=True)
+        torch.save({**held, "callbacks": Bomb()}, path)
+    words = {"RUN": copy, "FILE": best(copy), "CONFIG": copy / "config.yaml"}
+    answer = here(*(words.get(word, word) for word in command.split()), folder=field)
+    assert "more than plain values" in answer.err
+    assert (answer.code, len(answer.err.splitlines())) == (2, 1), answer
+    assert unsprung(field)
+    assert not [folder for folder in run_folders(field) if folder.exists()]
+    with pytest.raises(Refused, match="more than plain values"):
+        ganlab.load(best(copy))
+    assert unsprung(field)
+
+
+def deep(value: Any, levels: int = 400) -> Any:
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def nested(told: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda all_: all_["generator"]["init_args"].update(hidden=told)
+
+
+def network(told: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda all_: all_["generator"].update(class_path=told)
+
+
+# Both in the hyperparameters of a checkpoint and in an export's configuration.
+HOSTILE: dict[str, Callable[[dict[str, Any]], None]] = {
+    "a function": network("os.system"),
+    "a builtin": network("builtins.eval"),
+    "a program": lambda all_: all_.update(generator=POPEN),
+    "a module not imported": network("my_trap.Net"),
+    "a module of torch not imported": network("torch.utils.bottleneck.__main__.main"),
+    "a class that fetches": network("torchmetrics.image.fid.FrechetInceptionDistance"),
+    "no network": network("torch.optim.Adam"),
+    "no name": network("MLPGenerator"),
+    "no string": network(["my_trap.Net"]),
+    "a relative name": network("..my_trap.Net"),
+    "a program as an argument": nested(POPEN),
+    "a program in a list": nested([{"more": [POPEN]}]),
+    "a program as text": nested(json.dumps(POPEN)),
+    "a module as an argument": nested({"class_path": "my_trap.Net"}),
+    "a module's name": nested("my_trap.Net"),
+    "a module's name as text": nested('"my\\x5ftrap.Net"'),
+    "a module as text": nested("class_path: my_trap.Net"),
+    "a file that names a module": nested("trap.yaml"),
+    "a network as a file": lambda all_: all_.update(generator="trap.yaml"),
+    "a program beside the arguments": lambda all_: all_["generator"].update(dict_kwargs=POPEN),
+    "a wrong argument": lambda all_: all_["generator"]["init_args"].update(nonsense=1),
+    "too large": lambda all_: all_["generator"]["init_args"].update(hidden=[10**12]),
+    "another shape": lambda all_: all_["generator"]["init_args"].update(hidden=[17]),
+    "too deep": nested(deep(0)),
+}
+
+
+HOSTILE_GAMES: dict[str, Callable[[dict[str, Any]], None]] = {
+    **HOSTILE,
+    "a network as text": lambda all_: all_.update(discriminator=json.dumps({"class_path": "my_trap.Net"})),
+    "a network as hidden text": lambda all_: all_.update(discriminator='{class_path: "my\\x5ftrap.Net"}'),
+    "a program within text": lambda all_: all_.update(discriminator=json.dumps(HOLDER)),
+    "a program within a network": lambda all_: all_.update(discriminator=HOLDER),
+    "an optimizer as hidden text": lambda all_: all_.update(generator_optimizer='"my\\x5ftrap.Net"'),
+    "an optimizer that is a program": lambda all_: all_.update(generator_optimizer=POPEN),
+    "a schedule not imported": lambda all_: all_.update(generator_scheduler={"class_path": "my_trap.Net"}),
+    "a tensor": lambda all_: all_.update(seed=torch.zeros(2)),
+    "a number for a name": lambda all_: all_.update({5: 5}),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE_GAMES)
+def test_a_checkpoints_words_run_nothing(case: str, run: Path, field: Path) -> None:
+    write(field, "class_path: my_trap.Net\n", "trap.yaml")
+    held = torch.load(best(run), weights_only=True)
+    HOSTILE_GAMES[case](held["hyper_parameters"])
+    torch.save(held, "hostile.ckpt")
+    check_refused(field, "hostile.ckpt")
+
+
+@pytest.mark.parametrize(
+    "name", ["torchmetrics.MetricCollection", "lightning.pytorch.LightningModule", "torch.jit.ScriptModule"]
+)
+def test_what_comes_with_ganlab_is_no_network_for_that(name: str) -> None:
+    """MetricCollection, for one, builds what it is given to hold."""
+    with pytest.raises(Refused, match="no network of a game"):
+        allowed_class(name, Path("some.ckpt"))
+    assert allowed_class("torch.nn.Identity", Path("some.ckpt")) is torch.nn.Identity
+
+
+VARIANTS = ["os.system", "my_trap.Game", "torch.nn.Identity", "ganlab.game.gan.GAM", "", 5, None, POPEN]
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_a_checkpoints_variant_is_a_game_or_nothing(variant: Any, run: Path, field: Path) -> None:
+    held = torch.load(best(run), weights_only=True)
+    held["hyper_parameters"]["_class_path"] = variant
+    torch.save(held, "hostile.ckpt")
+    check_refused(field, "hostile.ckpt")
+
+
+def check_refused(field: Path, what: str) -> None:
+    before = {path.name for path in field.iterdir()}
+    scored = ("evaluate", what, "--reference", "Digits", "--extractor", "Pixels")
+    other = ("export", what, "--out", "export") if what.endswith(".ckpt") else scored
+    for command in (("sample", what, "--out", "grid.png"), other):
+        refused(here(*command, folder=field), field)
+    with pytest.raises(Refused) as refusal:
+        ganlab.load(what)
+    assert 1 <= len(str(refusal.value).splitlines()) <= 3
+    assert what in str(refusal.value)
+    assert unsprung(field)
+    assert {path.name for path in field.iterdir()} == before
+
+
+def changed(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    change(config)
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_an_exports_words_run_nothing(case: str, copy: Path, field: Path) -> None:
+    write(field, "class_path: my_trap.Net\n", "trap.yaml")
+    changed(copy, HOSTILE[case])
+    check_refused(field, "copy")
+
+
+CONFIGS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "a game that is none": lambda all_: all_["game"].update(class_path="torch.nn.Identity"),
+    "a game not imported": lambda all_: all_["game"].update(class_path="my_trap.Game"),
+    "a function as a game": lambda all_: all_["game"].update(class_path="os.system"),
+    "a program for the game": lambda all_: all_["game"]["init_args"].update(latent_size=POPEN),
+    "an optimizer": lambda all_: all_["game"]["init_args"].update(
+        generator_optimizer={"class_path": "torch.optim.Adam"}
+    ),
+    "a player in the game": lambda all_: all_["game"]["init_args"].update(generator=all_["generator"]),
+    "another discriminator": lambda all_: all_.update(discriminator=POPEN),
+    "a discriminator not imported": lambda all_: all_.update(discriminator={"class_path": "my_trap.Net"}),
+    "arguments that are none": lambda all_: all_["generator"].update(init_args=[1, 2]),
+    "a path as weights": lambda all_: all_.update(weights="../../run.safetensors"),
+    "another format": lambda all_: all_.update(format=2),
+    "nothing": lambda all_: all_.clear(),
+    "a number": lambda all_: all_.update(generator=5),
+    "another distribution": lambda all_: all_["game"]["init_args"].update(latent_distribution="cauchy"),
+}
+
+
+@pytest.mark.parametrize("case", CONFIGS)
+def test_an_export_is_a_game_of_plain_values(case: str, copy: Path, field: Path) -> None:
+    changed(copy, CONFIGS[case])
+    check_refused(field, "copy")
+
+
+@pytest.mark.parametrize("text", ["", "{", "5", "[]", "null", '"x"', "[" * 100_000, "\udcff\x00"])
+def test_a_garbled_export_is_refused(text: str, copy: Path, field: Path) -> None:
+    (copy / "config.json").write_bytes(text.encode(errors="surrogateescape"))
+    check_refused(field, "copy")
+
+
+def reshaped(state: dict[str, torch.Tensor]) -> None:
+    name = next(iter(state))
+    state[name] = torch.zeros(3, 3, 3)
+
+
+def renamed(state: dict[str, torch.Tensor]) -> None:
+    state["../../../etc/passwd"] = state.pop(next(iter(state)))
+
+
+def added(state: dict[str, torch.Tensor]) -> None:
+    state["__class__.__init__"] = torch.zeros(1)
+
+
+def counted(state: dict[str, torch.Tensor]) -> None:
+    name = next(iter(state))
+    state[name] = state[name].long()
+
+
+@pytest.mark.parametrize("change", [reshaped, renamed, added, counted, dict.clear, dict.popitem])
+def test_weights_fit_to_the_last_name(
+    change: Callable[[dict[str, torch.Tensor]], Any], copy: Path, field: Path
+) -> None:
+    state = load_file(copy / "generator.safetensors")
+    change(state)
+    save_file(state, copy / "generator.safetensors")
+    check_refused(field, "copy")
+
+
+@pytest.mark.parametrize("left", [0, 5, 100, -1])
+def test_weights_that_are_cut_short_are_refused(left: int, copy: Path, field: Path) -> None:
+    path = copy / "generator.safetensors"
+    path.write_bytes(path.read_bytes()[:left])
+    check_refused(field, "copy")
+
+
+def test_pickled_weights_are_no_safetensors(copy: Path, field: Path) -> None:
+    torch.save({"layers.0.weight": Bomb()}, copy / "generator.safetensors")
+    check_refused(field, "copy")

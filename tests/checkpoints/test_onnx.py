@@ -1,0 +1,153 @@
+"""`ganlab export --onnx`: the same images without torch, for any number of latents, or no file at all."""
+
+import sys
+from pathlib import Path
+
+import onnx
+import onnxruntime
+import pytest
+import torch
+from command_line import REPOSITORY, here, refused, write
+from trained_runs import CONDITIONAL, GAME, MINE, MY_GENERATOR, NETWORKS, POINTS, exported, imported, trained
+
+import ganlab
+from ganlab.game.gan import GAN
+
+pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
+
+CLOSE = 1e-5  # what networks as small as these keep to; an export forgives more
+RETURN = "return (self.layer(latent) + self.hidden).tanh().unflatten(1, self.image_shape)"
+# What a generator may return, and what is said of it.
+UNFIT = {
+    "by how many there are": ("(images * len(latent)).tanh()", "other images"),
+    "by values": ("(images * float(latent.abs().mean())).tanh()", "other images"),
+    "for so many alone": ("images.tanh().reshape(len(latent), 1, 8, 8)", "cannot be written"),
+    "what ONNX has not": ("torch.special.i0(images).tanh()", "cannot be written"),
+    "no numbers": ("images.tanh() + (torch.nan if len(latent) == 5 else 0.0)", "other images"),
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def run(home: Path) -> Path:
+    return trained(home, GAME.replace("NETWORK", NETWORKS["linear"]))
+
+
+def drawn(folder: Path, **told: torch.Tensor) -> torch.Tensor:
+    file = folder / "generator.onnx"
+    onnx.checker.check_model(str(file), full_check=True)
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    assert [each.name for each in session.get_inputs()] == [*told]
+    assert [each.name for each in session.get_outputs()] == ["images"]
+    for each in (*session.get_inputs(), *session.get_outputs()):
+        assert each.shape[0] == "n", each
+    (images,) = session.run(None, {name: value.numpy() for name, value in told.items()})
+    return torch.from_numpy(images)
+
+
+def assert_same(game: GAN, folder: Path, *, raw: bool = False) -> None:
+    for count in (1, 2, 70):
+        latents = game.latents(count, seed=count)
+        wanted, found = game.made(latents, raw=raw).float(), drawn(folder, latents=latents.float())
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, wanted, atol=CLOSE, rtol=0)
+
+
+# The same images
+
+KINDS = [(network, "32") for network in NETWORKS] + [("residual", "64-true"), ("batch", "bf16-mixed")]
+
+
+@pytest.mark.parametrize(("network", "precision"), KINDS)
+def test_a_file_draws_what_the_run_draws(network: str, precision: str, tmp_path: Path) -> None:
+    config = GAME.replace("NETWORK", NETWORKS[network])
+    run = trained(tmp_path, config, "--trainer.precision", precision)
+    game = ganlab.load(run)
+    out = exported(run, tmp_path / "export", "--onnx")
+    assert_same(game, out)
+    average, other = (game.made(game.latents(2, seed=0), raw=raw) for raw in (False, True))
+    assert (average - other).abs().max() > 100 * CLOSE, "or nobody would see which one was written"
+    assert torch.equal(ganlab.load(out).sample(3, seed=0), game.sample(3, seed=0))
+
+
+def test_the_raw_generator_is_written_where_it_is_asked_for(run: Path, tmp_path: Path) -> None:
+    assert_same(ganlab.load(run), exported(run, tmp_path / "export", "--onnx", "--raw"), raw=True)
+
+
+def test_points_may_be_far_out(home: Path, tmp_path: Path) -> None:
+    run = trained(home, POINTS, name="points")
+    assert_same(ganlab.load(run), exported(run, tmp_path / "export", "--onnx"))
+
+
+@pytest.mark.parametrize("inputs", [("latents", "labels"), ("labels",)], ids=" and ".join)
+def test_labels_are_told_beside_latents(
+    inputs: tuple[str, ...], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = CONDITIONAL
+    if "latents" in inputs:
+        text = text.replace("self.shades(label)", "(self.shades(label) + latent[:, :1])")
+    write(home, text, "my_conditional.py")
+    run = trained(home, MINE, name="mine")
+    out = exported(run, tmp_path / "export", "--trust_code", "--onnx")
+    monkeypatch.syspath_prepend(run / "code")
+    imported(monkeypatch, "my_conditional")
+    game, labels = ganlab.load(run), torch.tensor([3, 1, 4, 1, 9, 0])
+    told = {"latents": game.latents(6, seed=0), "labels": labels}
+    found = drawn(out, **{name: told[name] for name in inputs})
+    wanted = game.made(told["latents"], condition=labels)
+    torch.testing.assert_close(found, wanted, atol=CLOSE, rtol=0)
+    assert len(found.unique()) == (6 if "latents" in inputs else 5)
+    assert "`labels` (int64, n) to" in (out / "README.md").read_text()
+
+
+# What lies in the folder
+
+
+def test_the_card_tells_of_the_file_where_there_is_one(run: Path, tmp_path: Path) -> None:
+    out, without = exported(run, tmp_path / "export", "--onnx"), exported(run, tmp_path / "without")
+    card = (out / "README.md").read_text()
+    assert "`latents` (float32, n × 4) to `images` (float32, n × 1 × 8 × 8)" in card
+    assert "onnx" not in (without / "README.md").read_text()
+    names = {path.name for path in without.iterdir()}
+    assert {path.name for path in out.iterdir()} == {*names, "generator.onnx"}
+
+
+def test_a_file_tells_nothing_of_the_machine_it_was_made_on(run: Path, tmp_path: Path) -> None:
+    held = (exported(run, tmp_path / "export", "--onnx") / "generator.onnx").read_bytes()
+    for place in (REPOSITORY, tmp_path, run, Path(torch.__file__).parent):
+        assert str(place).encode() not in held
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_a_file_that_does_not_draw_the_same_is_not_kept(
+    case: str, home: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    result, words = UNFIT[case]
+    images = "images = self.layer(latent).unflatten(1, self.image_shape)"
+    write(home, MY_GENERATOR.replace(RETURN, f"{images}\n        return {result}"), "my_generator.py")
+    run = trained(home, GAME.replace("NETWORK", "my_generator.MyGenerator"), name="other")
+    arguments = ("export", run, "--out", "export", "--trust_code")
+    message = refused(here(*arguments, "--onnx", folder=tmp_path), tmp_path)
+    assert "MyGenerator" in message
+    assert words in message
+    assert capfd.readouterr().out == "", "torch prints past Python"
+    assert not [*tmp_path.iterdir()]
+    assert here(*arguments, folder=tmp_path).code == 0
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_a_package_that_is_not_there_is_named(
+    package: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    answer = here("export", run, "--out", "export", "--onnx", folder=tmp_path)
+    assert refused(answer, tmp_path) == f'ganlab: --onnx needs {package}: pip install "ganlab[onnx]"\n'
+    assert not [*tmp_path.iterdir()]
+    exported(run, tmp_path / "export")

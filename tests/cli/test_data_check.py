@@ -1,0 +1,87 @@
+"""`ganlab data check`: what it finds, draws and refuses."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from sets import encoded, faces, folder, pets, picture
+
+from ganlab.cli import main
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ganlab.cli.data_check.SECONDS", 0.05)
+
+
+def asked(capsys, *arguments: object) -> tuple[int, str, str]:
+    code = main.main(["data", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_counts_sizes_classes_and_broken_files_are_told(tmp_path, capsys):
+    files = pets("kaggle", each=120) | {"train/cat.200.jpg": b"broken"}
+    root = folder(tmp_path / "pets", files)
+    code, out, _ = asked(capsys, "check", "CatsVsDogs", "--root", root, "--size", 16, "--held_out", 0)
+    assert code == 0
+    assert str(root) in out
+    assert "241, 20 x 16 pixels" in out
+    assert "240 images, 2 classes of 120, 120" in out
+    assert "3 x 16 x 16" in out
+    assert re.search(r"broken +skipped: cat\.200\.jpg", out)
+    assert re.search(r"throughput +[\d,]+ images/s", out)
+    assert re.search(r"fingerprint [0-9a-f]{64}", out)
+    (told,) = re.findall(r"cache (\S+) ", out)
+    assert Path(told).is_dir()
+    sheet = Image.open(tmp_path / "catsvsdogs.png")
+    assert sheet.width == sheet.height > 8 * 60, "64 pictures, each enlarged to be seen"
+
+
+def test_an_experiment_tells_its_data(tmp_path, capsys):
+    folder(tmp_path / "celeba", faces(count=80))
+    (tmp_path / "mine.yaml").write_text(
+        "model: {class_path: HingeGAN}\ndata: {class_path: CelebA, init_args: {root: celeba, size: 8}}\n"
+        "trainer: {max_steps: 5}\nevaluation: {extractor: Pixels}\n"
+    )
+    code, out, err = asked(capsys, "check", "--config", "mine.yaml", "--out", "faces.png")
+    assert code == 0, err
+    assert "CelebA" in out
+    assert (tmp_path / "faces.png").exists()
+
+
+def test_few_pictures_are_shown_more_than_once(tmp_path, capsys):
+    root = folder(tmp_path / "few", {f"{number}.png": encoded(picture(number), "PNG") for number in range(3)})
+    code, _, err = asked(capsys, "check", "ImageFolder", "--root", root, "--held_out", 0)
+    assert code == 0, err
+
+
+REFUSALS = {
+    "no folder": (["check", "CatsVsDogs", "--root", "nowhere"], "nowhere"),
+    "no such class": (["check", "CatsVsDgos", "--root", "."], "CatsVsDogs"),
+    "no such option": (["check", "Digits", "--szie", "3"], "size"),
+    "no such verb": (["chekc"], "ganlab data check"),
+    "nothing": ([], "ganlab data check"),
+}
+
+
+@pytest.mark.parametrize("how", REFUSALS)
+def test_what_cannot_be_checked_is_refused(how, capsys):
+    arguments, word = REFUSALS[how]
+    code, out, err = asked_or_exit(capsys, arguments)
+    assert code == 2
+    assert out == ""
+    assert len(err.splitlines()) <= 3
+    assert word in err
+
+
+def asked_or_exit(capsys, arguments: list[str]) -> tuple[int, str, str]:
+    """The parser leaves by itself."""
+    try:
+        return asked(capsys, *arguments)
+    except SystemExit as left:
+        out, err = capsys.readouterr()
+        return int(left.code or 0), out, err

@@ -1,0 +1,136 @@
+"""Every file under experiments/: it reads like its siblings, says how it is run, and runs."""
+
+import csv
+import json
+import os
+import sys
+from math import isfinite
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import sets
+import torch
+import yaml
+
+from ganlab import data, variants
+from ganlab.cli import fit
+from ganlab.runs.folder import snake_case
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FILES = sorted((REPOSITORY / "experiments").rglob("*.yaml"))
+
+OPTIONAL = ("trainer", "samples", "evaluation", "checkpoints")
+
+each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+
+
+def split(file: Path) -> tuple[list[str], list[str]]:
+    """The header, and what else there is."""
+    lines = file.read_text().splitlines()
+    length = next(index for index, line in enumerate(lines) if not line.startswith("#"))
+    return [line.removeprefix("#").strip() for line in lines[:length]], lines[length:]
+
+
+def choices(file: Path) -> dict[str, Any]:
+    return yaml.safe_load(file.read_text())
+
+
+def class_of(choice: Any) -> str:
+    """The bare name, from `data: Digits` or from a class_path."""
+    return (choice if isinstance(choice, str) else choice["class_path"]).rsplit(".", 1)[-1]
+
+
+@each_file
+def test_the_header_says_what_it_is_and_how_it_is_run(file: Path) -> None:
+    description, *rest = split(file)[0]
+    assert len(description.split()) >= 3
+    assert description.endswith(".")
+    assert "ganlab" not in description
+    assert f"ganlab fit --config {file.relative_to(REPOSITORY)}" in rest
+
+
+@each_file
+def test_it_is_short_and_holds_only_what_differs(file: Path) -> None:
+    content = [line for line in split(file)[1] if line.strip() and not line.strip().startswith("#")]
+    assert len(content) <= 25
+    assert max(map(len, content)) <= 110
+    found = choices(file)
+    assert {"model", "data"} <= found.keys() <= {"model", "data", *OPTIONAL}
+    assert found["trainer"]["max_steps"] > 0, "a budget"
+
+
+@each_file
+def test_its_folder_is_named_for_its_data(file: Path) -> None:
+    assert file.parent.parent.name == "experiments"
+    name = class_of(choices(file)["data"])
+    assert name in data.__all__
+    assert snake_case(name) == file.parent.name
+
+
+def test_no_two_tell_the_same() -> None:
+    descriptions = [split(file)[0][0] for file in FILES]
+    assert len(set(descriptions)) == len(descriptions)
+    contents = ["\n".join(split(file)[1]) for file in FILES]
+    assert len(set(contents)) == len(contents)
+
+
+def played(files: list[Path]) -> set[str]:
+    return {class_of(choices(file)["model"]) for file in files}
+
+
+@pytest.mark.parametrize("folder", ["digits", "mnist"])
+def test_every_variant_plays_on(folder: str) -> None:
+    assert played([file for file in FILES if file.parent.name == folder]) == set(variants.__all__)
+
+
+@pytest.mark.parametrize("layout", ["ring", "grid"])
+def test_at_least_six_variants_play_on_the_gaussians(layout: str) -> None:
+    files = [file for file in FILES if file.stem.endswith(f"_{layout}")]
+    assert {file.parent.name for file in files} == {"gaussians"}
+    assert {choices(file)["data"]["init_args"]["layout"] for file in files} == {layout}
+    assert len(played(files)) >= 6
+
+
+@pytest.fixture(scope="module")
+def sets_on_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few images in the layout of each set that cannot be had without a download."""
+    root = sets.cifar10(sets.digits(tmp_path_factory.mktemp("data")))
+    sets.folder(root / "dogs-vs-cats", sets.pets("kaggle"))
+    return sets.folder(root / "celeba", sets.faces()).parent
+
+
+def size(file: Path) -> int:
+    chosen = choices(file)["data"]
+    return chosen["init_args"].get("size", 32) if isinstance(chosen, dict) else 32
+
+
+@pytest.mark.parametrize(
+    "file",
+    [pytest.param(file, marks=pytest.mark.slow) if size(file) > 64 else file for file in FILES],
+    ids=lambda file: f"{file.parent.name}/{file.stem}",
+)
+def test_it_trains(file: Path, sets_on_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two steps of its own networks with a small batch, as the command would."""
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.chdir(tmp_path)
+    batch = "8" if file.parent.name in ("digits", "gaussians", "mnist") else "2"
+    few = ("--data.batch_size", batch, "--trainer.max_steps", "2", "--samples.count", "4")
+    few += ("--evaluation.samples", "12")
+    few += ("--data.count", "40") if file.parent.name == "stacked_mnist" else ()
+    here = ("--trainer.accelerator", "cpu", "--trainer.log_every_n_steps", "1", "--runs", str(tmp_path))
+    with patch.dict(os.environ, GANLAB_DATA=str(sets_on_disk), GANLAB_CACHE=str(sets_on_disk / "cache")):
+        assert fit.main(["fit", "--config", str(file), *few, *here]) == 0
+    (run,) = (tmp_path / file.parent.name / file.stem).iterdir()
+    with (run / "metrics.csv").open() as metrics:
+        rows = list(csv.DictReader(metrics))
+    assert [row["step"] for row in rows if row["discriminator"]] == ["1", "2"]
+    assert all(isfinite(float(value)) for row in rows for value in row.values() if value)
+    (scored,) = map(json.loads, (run / "scores.jsonl").read_text().splitlines())
+    assert scored["step"] == 2
+    assert {name for name, value in scored["scores"].items() if value is None} == scored["reasons"].keys()
+    (saved,) = (run / "checkpoints").glob("step-*.ckpt")
+    kept = torch.load(saved, weights_only=True)
+    assert kept["global_step"] == 2
+    assert kept["hyper_parameters"]["_class_path"].endswith(f".{class_of(choices(file)['model'])}")

@@ -1,0 +1,456 @@
+"""Many runs at once: planned without a GPU, run by SLURM or here, and told truly how they stand."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import slurm_cluster
+import torch
+import yaml
+from command_line import REPOSITORY, SMALL, here, process, write
+
+from ganlab.cli.launch import Planned, seeds
+from ganlab.errors import Refused
+from ganlab.metrics import Classifier
+from ganlab.metrics.scorer import Scorer
+from ganlab.runs.state import RunState, state_of
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    write(tmp_path)
+    write(tmp_path, SMALL.replace("R3GAN", "HingeGAN"), "hinge.yaml")
+    return tmp_path
+
+
+def program(folder: Path, name: str, text: str) -> str:
+    """A command that stands for a cluster's; where it lies comes first in the path."""
+    (folder / "bin").mkdir(exist_ok=True)
+    path = folder / "bin" / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return f"{path.parent}{os.pathsep}{os.environ['PATH']}"
+
+
+# What is planned
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"), [("0", [0]), ("0-3", [0, 1, 2, 3]), ("0,3,7-9", [0, 3, 7, 8, 9]), (" 1 , 2", [1, 2])]
+)
+def test_seeds_are_numbers_and_ranges(text: str, wanted: list[int]) -> None:
+    assert seeds(text) == wanted
+
+
+@pytest.mark.parametrize("text", ["", "a", "1-", "-1", "1;2"])
+def test_what_are_no_seeds_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match="--seeds 0-4"):
+        seeds(text)
+
+
+SHAPE = {"nodes": "2", "gpus-per-node": "8", "cpus-per-task": "6", "time": "4:00:00", "partition": "gpu"}
+
+
+def test_a_dry_run_prints_the_script_and_makes_nothing(home: Path) -> None:
+    answer = here(
+        *("launch", "small.yaml", "hinge.yaml", "--seeds", "0-1", "--dry-run"),
+        *(f"--{name}={value}" for name, value in SHAPE.items()),
+        *("--sbatch", "--mem=40G account=me", "--setup", "module load cuda"),
+        folder=home,
+    )
+    assert answer.code == 0, answer.err
+    lines = answer.out.splitlines()
+    assert lines[0] == "#!/bin/bash"
+    told = dict(re.match(r"#SBATCH --([\w-]+)=?(.*)", line).groups() for line in lines if "#SBATCH" in line)
+    assert told["array"] == "0-3"
+    wanted = {"ntasks-per-node": "8", "account": "me", "mem": "40G", "requeue": "", "signal": "USR1@120"}
+    for key, value in {**SHAPE, **wanted}.items():
+        assert told[key] == value, key
+    assert "module load cuda" in lines
+    listed = [line.strip() for line in lines[lines.index("runs=(") + 1 : lines.index(")")]]
+    names = [tuple(re.fullmatch(r".*/(\w+)/[\d-]+-seed(\d)", line).groups()) for line in listed]
+    assert names == [("small", "0"), ("small", "1"), ("hinge", "0"), ("hinge", "1")]
+    assert sys.executable in lines[-1]
+    assert subprocess.run(["bash", "-n"], input=answer.out, text=True).returncode == 0
+    assert not (home / "runs").exists()
+
+
+def test_what_is_submitted_is_kept_beside_the_runs_which_hold_all_they_need(home: Path) -> None:
+    path = program(home, "sbatch", f'echo "$@" > {home}/submitted; echo "77;cluster"')
+    answer = here(
+        *("launch", "small.yaml", "--seeds", "3,5", "--set", "model.gamma=2", "--set", "trainer.max_steps=9"),
+        *("--nodes", "2", "--tasks-per-node", "4"),
+        folder=home,
+        PATH=path,
+    )
+    assert answer.code == 0, answer.err
+    (folder,) = (home / "runs" / "launches").iterdir()
+    script = folder / "job.sh"
+    assert (home / "submitted").read_text().split() == ["--parsable", str(script.relative_to(home))]
+    assert "77" in answer.out
+    assert str(folder.relative_to(home)) in answer.out
+    found = [Path(line) for line in (folder / "runs.txt").read_text().splitlines()]
+    for run, seed in zip(found, (3, 5), strict=True):
+        told = yaml.safe_load((home / run / "config.yaml").read_text())
+        assert told["seed_everything"] == seed
+        assert told["model"]["init_args"]["gamma"] == 2
+        trainer = told["trainer"]
+        assert (trainer["max_steps"], trainer["num_nodes"], str(trainer["devices"])) == (9, 2, "4")
+        assert trainer["precision"] == "auto", "the node that trains chooses it"
+        assert str(home / run) in script.read_text()
+    rows = json.loads(here("launch", "--status", folder, "--json", folder=home, PATH=path).out)
+    assert [row["state"] for row in rows] == ["queued", "queued"]
+
+
+def test_a_users_own_files_go_along(home: Path) -> None:
+    (home / "my_game.py").write_text("from ganlab.variants import R3GAN\n\nclass Mine(R3GAN):\n    pass\n")
+    write(home, SMALL.replace("R3GAN", "my_game.Mine"), "mine.yaml")
+    program(home, "sbatch", "echo 1")
+    path = program(home, "sbatch", "echo 1")
+    assert here("launch", "mine.yaml", folder=home, PATH=path).code == 0
+    (kept,) = home.glob("runs/digits/mine/*/code/my_game.py")
+    assert "Mine" in kept.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", ["Name an experiment"]),
+        ("nowhere.yaml", ["nowhere.yaml", "ganlab list"]),
+        ("small.yaml --set trainer.max_step=3", ["max_step", "max_steps"]),
+        ("small.yaml --set model.gama=3", ["gama", "gamma"]),
+        ("small.yaml --seeds x", ["--seeds 0-4"]),
+        ("small.yaml", ["sbatch", "--local"]),
+        ("--status nowhere", ["nowhere"]),
+    ],
+)
+def test_what_cannot_be_launched_is_refused(arguments: str, words: list[str], home: Path) -> None:
+    path = "/nowhere" if "sbatch" in words else program(home, "sbatch", "echo 1")
+    answer = here("launch", *arguments.split(), folder=home, PATH=path)
+    assert answer.code == 2, answer
+    assert 1 <= len(answer.err.splitlines()) <= 3, answer.err
+    assert all(word in answer.err for word in words), answer.err
+    assert not list(home.glob("runs/*/*/*"))
+
+
+def test_what_slurm_refuses_is_told_in_its_words(home: Path) -> None:
+    path = program(home, "sbatch", 'echo "sbatch: error: invalid partition specified: gpu" >&2; exit 1')
+    answer = here("launch", "small.yaml", folder=home, PATH=path)
+    assert answer.code == 2
+    assert "invalid partition specified: gpu" in answer.err
+    assert "job.sh" in answer.err
+
+
+# On this machine
+
+
+def test_the_list_is_run_here_and_a_run_that_fails_is_told(home: Path) -> None:
+    write(home, SMALL.replace("HingeGAN", "R3GAN").replace("critic_steps: 2", "accumulation: 3"), "bad.yaml")
+    done = process(
+        *(sys.executable, "-m", "ganlab", "launch", "small.yaml", "bad.yaml", "--local", "--jobs", "2"),
+        folder=home,
+    )
+    assert done.code == 1, done
+    states = {"small": "done", "bad": "failed"}
+    (folder,) = (home / "runs" / "launches").iterdir()
+    rows = json.loads(here("launch", "--status", folder, "--json", folder=home).out)
+    assert {Path(row["run"]).parent.name: row["state"] for row in rows} == states
+    good, bad = rows
+    assert (good["step"], good["max_steps"]) == (7, 7)
+    assert "cannot be cut into 3 equal parts" in bad["detail"]
+    for name, state in states.items():
+        assert re.search(rf"^{name}/\S+\s+{state}", done.out, re.MULTILINE), done.out
+    run = home / good["run"]
+    assert (run / "checkpoints" / "step-000000007.ckpt").exists()
+    assert "run folder" in (run / "stdout.log").read_text()
+
+
+def test_one_interrupt_saves_all_that_run(home: Path) -> None:
+    write(
+        home,
+        SMALL.replace("max_steps: 7", "max_steps: 1000000").replace("keep: 3", "keep: 10000"),
+        "long.yaml",
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "ganlab",
+        "launch",
+        "long.yaml",
+        "--seeds",
+        "0-1",
+        "--local",
+        "--jobs",
+        "2",
+    ]
+    with subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE, text=True) as running:
+        wait_for(lambda: len([*home.glob("runs/digits/*/*/checkpoints/step-000000003.ckpt")]) == 2, running)
+        running.send_signal(signal.SIGINT)
+        out, _ = running.communicate(timeout=60)
+    assert running.returncode == 130
+    for run in home.glob("runs/digits/long/*"):
+        told = json.loads((run / "status.json").read_text())
+        assert told["state"] == "preempted"
+        assert (run / "checkpoints" / f"step-{told['step']:09d}.ckpt").exists()
+    assert out.count("stopped") >= 2
+
+
+# How they stand
+
+
+def stands(home: Path, told: dict[str, Any] | None, queued: str | None, err: str = "") -> RunState:
+    run = home / "run"
+    run.mkdir(exist_ok=True)
+    for name in ("status.json", "stderr.log"):
+        (run / name).unlink(missing_ok=True)
+    if told:
+        known = {
+            "host": os.uname().nodename,
+            "pid": os.getpid(),
+            "time": time.time(),
+            "step": 5,
+            "max_steps": 9,
+        }
+        (run / "status.json").write_text(json.dumps(known | told))
+    if err:
+        (run / "stderr.log").write_text(err)
+    return state_of(run, queued)
+
+
+@pytest.mark.parametrize(
+    ("told", "queued", "state"),
+    [
+        (None, "PENDING", "queued"),
+        (None, "RUNNING", "starting"),
+        (None, None, "queued"),
+        ({"state": "starting"}, None, "starting"),
+        ({"state": "starting", "pid": 2**22 + 1}, None, "failed"),
+        ({"state": "running"}, "RUNNING", "running"),
+        ({"state": "running"}, None, "running"),
+        ({"state": "running", "host": "other"}, None, "running"),
+        ({"state": "running", "host": "other", "time": 0}, None, "failed"),
+        ({"state": "running", "pid": 2**22 + 1}, None, "failed"),
+        ({"state": "running"}, "", "failed"),
+        ({"state": "running"}, "PENDING", "queued"),
+        ({"state": "preempted"}, "PENDING", "queued"),
+        ({"state": "preempted"}, "RUNNING", "starting"),
+        ({"state": "preempted"}, "", "stopped"),
+        ({"state": "preempted"}, None, "stopped"),
+        ({"state": "done"}, "", "done"),
+        ({"state": "failed", "error": "The term 'r1' became nan"}, "", "failed"),
+    ],
+)
+def test_a_runs_state_is_its_own_word_and_slurms(
+    told: dict[str, Any] | None, queued: str | None, state: str, tmp_path: Path
+) -> None:
+    assert stands(tmp_path, told, queued).state == state
+
+
+def test_a_run_that_ended_without_a_word_is_told_by_its_last_line(tmp_path: Path) -> None:
+    log = "step 4/9  generator 1\nslurmstepd: error: Detected 1 oom-kill event(s)\n\n"
+    assert (
+        stands(tmp_path, {"state": "running"}, "", log).detail
+        == "slurmstepd: error: Detected 1 oom-kill event(s)"
+    )
+    found = stands(tmp_path, None, "", "ganlab: There is no folder data\n")
+    assert (found.state, found.detail) == ("failed", "ganlab: There is no folder data")
+    found = stands(tmp_path, {"state": "failed", "error": "The term 'r1' became nan"}, "", log)
+    assert found.detail == "The term 'r1' became nan"
+
+
+# A real SLURM
+
+
+LONG = SMALL.replace("max_steps: 7", "max_steps: 1500, precision: 32-true").replace(
+    "checkpoints: {every_n_steps: 3, keep: 3}", "checkpoints: {every_n_steps: 200}"
+)
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    if reason := slurm_cluster.missing():
+        pytest.skip(reason)
+    with slurm_cluster.cluster(tmp_path_factory.mktemp("slurm")) as environment:
+        yield environment
+
+
+class Job:
+    """A launch over both nodes."""
+
+    def __init__(self, folder: Path, slurm: dict[str, str], *options: str) -> None:
+        self.folder, self.slurm = folder, slurm
+        write(folder, LONG)
+        # These nodes have names that nothing resolves.
+        setup = "export MASTER_ADDR=127.0.0.1 OMP_NUM_THREADS=1"
+        command = (
+            "launch",
+            "small.yaml",
+            "--nodes",
+            "2",
+            "--tasks-per-node",
+            "1",
+            "--setup",
+            setup,
+            *options,
+        )
+        answer = here(*command, folder=folder, **slurm)
+        assert answer.code == 0, answer.err
+        (self.launched,) = (folder / "runs" / "launches").iterdir()
+        self.number = (self.launched / "job.txt").read_text()
+        (self.run,) = (folder / line for line in (self.launched / "runs.txt").read_text().split())
+
+    def status(self) -> dict[str, Any]:
+        answer = here("launch", "--status", self.launched, "--json", folder=self.folder, **self.slurm)
+        return json.loads(answer.out)[0]
+
+    def until(self, state: str, *, step: int = 0, seconds: int = 400) -> dict[str, Any]:
+        """How it stands then; the states on the way are kept."""
+        end = time.monotonic() + seconds
+        while (found := self.status())["state"] != state or found["step"] < step:
+            assert time.monotonic() < end, (
+                found,
+                self.asked("scontrol", "show", "job", self.number),
+                self.logs(),
+            )
+            time.sleep(0.3)
+        return found
+
+    def asked(self, *command: str) -> str:
+        told = {**os.environ, **self.slurm}
+        return subprocess.run(command, env=told, capture_output=True, text=True, timeout=60).stdout
+
+    def logs(self) -> str:
+        files = [*self.launched.glob("slurm-*.log"), self.run / "stdout.log", self.run / "stderr.log"]
+        return "\n".join(path.read_text() for path in files if path.exists())
+
+    def hurry(self) -> None:
+        """A job that was requeued would wait."""
+        self.asked("scontrol", "update", f"jobid={self.number}_0", "starttime=now")
+
+
+def last(run: Path) -> dict[str, Any]:
+    return torch.load(max(run.glob("checkpoints/step-*.ckpt")), weights_only=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_requeued_job_of_two_nodes_ends_where_an_undisturbed_one_does(
+    tmp_path: Path, slurm: dict[str, str]
+) -> None:
+    for name in ("calm", "disturbed"):
+        (tmp_path / name).mkdir()
+    calm = Job(tmp_path / "calm", slurm)
+    assert calm.status()["state"] in ("queued", "starting", "running")
+    assert calm.until("done")["step"] == 1500
+
+    job = Job(tmp_path / "disturbed", slurm)
+    job.until("running", step=300)
+    job.asked("scontrol", "requeue", f"{job.number}_0")
+    queued = job.until("queued")
+    assert 300 <= queued["step"] < 1500
+    assert "saved" in queued["detail"]
+    assert (job.run / "checkpoints" / f"step-{queued['step']:09d}.ckpt").exists()
+    job.hurry()
+    job.until("running", step=queued["step"])
+    assert job.until("done")["step"] == 1500
+    assert "not bit-for-bit" not in job.logs()
+
+    wanted, found = (last(each.run) for each in (calm, job))
+    assert wanted["played"]["processes"] == found["played"]["processes"] == 2
+    for name, value in wanted["state_dict"].items():
+        assert torch.equal(value, found["state_dict"][name]), name
+    assert (calm.run / "metrics.csv").read_text() == (job.run / "metrics.csv").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_at_the_end_of_its_time_a_job_requeues_itself_once_and_a_cancelled_one_stays_cancelled(
+    tmp_path: Path, slurm: dict[str, str]
+) -> None:
+    job = Job(tmp_path, slurm, "--set", "trainer.max_steps=1000000")
+    job.until("running", step=50)
+    job.asked("scancel", "--signal=USR1", f"{job.number}_0")
+    job.until("queued")
+    shown = job.asked("scontrol", "show", "job", f"{job.number}_0")
+    assert "Restarts=1" in shown
+    job.hurry()
+    saved = job.until("queued")["step"]
+    job.until("running", step=saved + 50)
+    job.asked("scancel", job.number)
+    found = job.until("stopped")
+    assert found["step"] > saved
+    assert (job.run / "checkpoints" / f"step-{found['step']:09d}.ckpt").exists()
+    time.sleep(3)
+    assert "JobState=CANCELLED" in job.asked("scontrol", "show", "job", f"{job.number}_0")
+    assert job.status()["state"] == "stopped"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_script_by_hand_trains_and_goes_on_where_it_stopped(
+    tmp_path: Path, slurm: dict[str, str]
+) -> None:
+    write(tmp_path, LONG)
+    told = {
+        **os.environ,
+        **slurm,
+        "PYTHON": sys.executable,
+        "MASTER_ADDR": "127.0.0.1",
+        "OMP_NUM_THREADS": "1",
+    }
+
+    def submitted(*options: str) -> str:
+        """The log of a job that is over."""
+        shape = ["--wait", "--gpus-per-node=0", "--cpus-per-task=1", "--nodes=2", "--output=log.txt"]
+        script = str(REPOSITORY / "scripts" / "slurm.sh")
+        command = ["sbatch", *shape, script, "small.yaml", *options]
+        done = subprocess.run(command, cwd=tmp_path, env=told, capture_output=True, text=True, timeout=280)
+        assert done.returncode == 0, (done.stderr, (tmp_path / "log.txt").read_text())
+        return (tmp_path / "log.txt").read_text()
+
+    first = submitted("--trainer.max_steps", "400")
+    (run,) = (tmp_path / "runs" / "digits" / "small").iterdir()
+    assert "2 processes" in first
+    assert last(run)["global_step"] == 400
+    again = submitted("--trainer.max_steps", "700")
+    assert "from step-000000400.ckpt" in again
+    assert [*(tmp_path / "runs" / "digits" / "small").iterdir()] == [run]
+    assert last(run)["global_step"] == 700
+
+
+def wait_for(happened: Any, running: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 120
+    while not happened():
+        assert running.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+# Sweeps
+
+
+def test_the_sweep_runs_what_fit_accepts_and_asks_for_a_score_that_is_taken() -> None:
+    sweep = yaml.safe_load((REPOSITORY / "scripts" / "sweep.yaml").read_text())
+    chosen = {name: (told.get("values") or [told["min"]])[0] for name, told in sweep["parameters"].items()}
+    command = [word for word in sweep["command"] if not word.startswith("${")]
+    assert command[:4] == ["python", "-m", "ganlab", "fit"]
+    given = [f"--{name}={value}" for name, value in chosen.items()]
+    planned = Planned.read([*command[3:], *given])
+    settings = yaml.safe_load(planned.dumped())
+    model = settings["model"]["init_args"]
+    assert model["gamma"] == chosen["model.gamma"]
+    assert model["generator_optimizer"]["init_args"]["lr"] == chosen["model.generator_optimizer.lr"]
+    assert settings["seed_everything"] == chosen["seed_everything"]
+    evaluation = settings["evaluation"]
+    panel = Scorer(
+        Classifier(evaluation["extractor"]["init_args"]["dataset"]), ("fid",), evaluation["samples"]
+    )
+    assert panel.directions == {sweep["metric"]["name"]: sweep["metric"]["goal"][:3]}

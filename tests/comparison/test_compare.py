@@ -1,0 +1,919 @@
+"""Runs that were written by hand, compared: who is grouped with whom, what is claimed, what is told."""
+
+import csv
+import json
+import math
+import os
+import re
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from command_line import Answer, here
+from scipy import stats
+
+from ganlab.cli.compare import gathered
+from ganlab.comparison import read_wandb, tables
+from ganlab.comparison import text as printed
+from ganlab.comparison.read import find, read
+from ganlab.comparison.result import Comparison, Table
+from ganlab.errors import Refused
+from ganlab.metrics.contract import Contract
+
+CONTRACT = Contract(
+    extractor={"name": "digits", "sha256": "ab", "dtype": "float32"},
+    data={"class": "Digits", "split": "train", "fingerprint": "cd"},
+    reals=1497,
+    samples=10_000,
+    fakes="ema",
+    seed=0,
+).plain()
+FLOOR = {"samples": 300, "fid300_digits": 0.5, "is300_digits": 8.0}
+STEPS, BATCH = 1000, 64
+
+
+def config(**changed: Any) -> dict[str, Any]:
+    """Settings by their dotted names; init_args go without saying."""
+    tree: dict[str, Any] = {
+        "seed_everything": 0,
+        "trainer": {"devices": 1, "num_nodes": 1, "max_steps": STEPS, "precision": "32", "logger": None},
+        "model": {
+            "class_path": "ganlab.variants.R3GAN",
+            "init_args": {
+                "gamma": 1.0,
+                "critic_steps": 1,
+                "penalty_every": 1,
+                "accumulation": 1,
+                "generator": {"class_path": "ganlab.networks.DCGANGenerator", "init_args": {"width": 16}},
+                "discriminator": {
+                    "class_path": "ganlab.networks.DCGANDiscriminator",
+                    "init_args": {"width": 16},
+                },
+            },
+        },
+        "data": {"class_path": "ganlab.data.Digits", "init_args": {"batch_size": BATCH, "root": "/here"}},
+        "evaluation": {"samples": 10_000, "every_n_steps": 500},
+        "samples": {"count": 64},
+        "init_from": None,
+    }
+    for key, value in changed.items():
+        *above, last = key.split(".")
+        branch = tree
+        for name in above:
+            branch = branch[name]
+        branch[last] = value
+    return tree
+
+
+GAMMA, WIDTH = "model.init_args.gamma", "model.init_args.generator.init_args.width"
+ROWS = [(500, 30.0), (1000, 20.0)]
+
+
+def row(step: int, value: float | None, name: str = "fid10k_digits", **more: Any) -> dict[str, Any]:
+    return {
+        "step": step,
+        "images": step * BATCH,
+        "scores": {name: value},
+        "reasons": {},
+        "floor": FLOOR,
+        "contract": CONTRACT,
+        **more,
+    }
+
+
+def make(
+    home: Path,
+    experiment: str = "hinge",
+    seed: int = 0,
+    last: float = 20.0,
+    *,
+    rows: list[dict[str, Any]] | None = None,
+    state: str = "done",
+    step: int = STEPS,
+    time: str = "20261121-120000",
+    status: dict[str, Any] | None = None,
+    verdict: str = "",
+    **changed: Any,
+) -> Path:
+    folder = home / "runs" / "digits" / experiment / f"{time}-seed{seed}"
+    folder.mkdir(parents=True)
+    settings = config(**{"seed_everything": seed, **changed})
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    told = {"state": state, "host": "far", "pid": 1, "time": 0, "step": step, "max_steps": STEPS}
+    (folder / "status.json").write_text(json.dumps({**told, **(status or {})}))
+    rows = (
+        [row(at, value) for at, value in [(500, last * 1.5), (1000, last)] if at <= step]
+        if rows is None
+        else rows
+    )
+    (folder / "scores.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    clock = [{"step": s, "images": s * BATCH, "seconds": s * 3.6, "memory": 2**30 + s} for s in (0, step)]
+    (folder / "clock.jsonl").write_text("".join(json.dumps(each) + "\n" for each in clock))
+    (folder / "metrics.csv").write_text("generator,images,step\n1.5,64.0,1\nnan,128.0,2\n")
+    environment = {"command": ["ganlab", "fit"], "cpu": "AMD EPYC", "cores": 2, "gpus": []}
+    (folder / "environment.json").write_text(json.dumps(environment))
+    if verdict:
+        found = {"verdict": verdict, "collapsed": verdict.startswith("collapsed"), "alarms": []}
+        (folder / "verdict.json").write_text(json.dumps(found))
+    return folder
+
+
+def three(home: Path, experiment: str, *last: float, **changed: Any) -> None:
+    for seed, value in enumerate(last):
+        make(home, experiment, seed, value, **changed)
+
+
+def compared(home: Path, **how: Any) -> Comparison:
+    return tables.compare([read(folder) for folder in find([home])], **how)
+
+
+def names(found: Comparison) -> list[str]:
+    return [group.name for group in found.groups]
+
+
+def only(found: Comparison) -> Table:
+    (table,) = found.tables
+    return table
+
+
+# Groups and their names
+
+
+def test_a_group_is_named_by_its_experiment_and_what_sets_it_apart(tmp_path: Path) -> None:
+    three(tmp_path, "hinge", 20, 21, 22)
+    three(tmp_path, "hinge", 10, 11, 12, time="20261121-130000", **{GAMMA: 2.0})
+    three(tmp_path, "r3gan", 5, 6, 7, **{WIDTH: 32, GAMMA: 5.0})
+    found = compared(tmp_path)
+    assert names(found) == ["hinge", "hinge gamma=2", "r3gan"]
+    assert [len(group.runs) for group in found.groups] == [3, 3, 3]
+    assert [group.differs for group in found.groups] == [
+        {"gamma": 1.0, "generator.width": 16},
+        {"gamma": 2.0, "generator.width": 16},
+        {"gamma": 5.0, "generator.width": 32},
+    ]
+
+
+def test_a_name_is_the_shortest_that_is_not_ambiguous(tmp_path: Path) -> None:
+    make(tmp_path)
+    make(tmp_path, seed=1, **{WIDTH: 64})
+    make(tmp_path, seed=2, **{"model.class_path": "ganlab.variants.WGAN"})
+    network = {"class_path": "ganlab.networks.MLPGenerator", "init_args": {"hidden": [8]}}
+    make(tmp_path, seed=3, **{"model.init_args.generator": network})
+    assert sorted(names(compared(tmp_path))) == [
+        "hinge",
+        "hinge generator.width=64",
+        "hinge generator=MLPGenerator",
+        "hinge model=WGAN",
+    ]
+
+
+def test_what_a_swapped_class_is_made_with_is_said_where_it_must_be(tmp_path: Path) -> None:
+    make(tmp_path)
+    for seed, hidden in enumerate(([8], [9]), 1):
+        network = {"class_path": "ganlab.networks.MLPGenerator", "init_args": {"hidden": hidden}}
+        make(tmp_path, seed=seed, **{"model.init_args.generator": network})
+    found = names(compared(tmp_path))
+    assert len(set(found)) == 3
+    assert all(any(f"hidden=[{size}]" in name for name in found) for size in (8, 9))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"data.init_args.root": "/elsewhere"},
+        {"data.init_args.workers": 2},
+        {"trainer.logger": [{"class_path": "WandbLogger", "init_args": {"project": "x"}}]},
+        {"trainer.log_every_n_steps": 7},
+        {"trainer.accelerator": "gpu"},
+        {"trainer.strategy": "ddp"},
+        {"trainer.devices": 2, "data.init_args.batch_size": BATCH // 2},
+        {"trainer.devices": "0,1", "data.init_args.batch_size": BATCH // 2},
+        {"trainer.num_nodes": 4, "data.init_args.batch_size": BATCH // 4},
+        {"trainer.devices": "auto", "data.init_args.batch_size": BATCH // 8},
+        {"evaluation.every_n_steps": 100},
+        {"samples.count": 9},
+        {"model.init_args.accumulation": 4},
+        {"model.init_args.gamma": 1},
+        {"runs": "elsewhere"},
+        {"model.init_args.new_setting": None},
+    ],
+)
+def test_what_changes_no_training_splits_no_group(changed: dict[str, Any], tmp_path: Path) -> None:
+    make(tmp_path)
+    make(tmp_path, seed=1, **changed)
+    assert names(compared(tmp_path)) == ["hinge"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [
+        ({"trainer.max_steps": 2000}, "hinge max_steps=2000"),
+        ({"data.init_args.batch_size": 32}, "hinge batch_size=32"),
+        ({"trainer.devices": 2}, "hinge batch_size=128"),
+        ({"model.init_args.penalty_every": 4}, "hinge penalty_every=4"),
+        ({"trainer.precision": "bf16-mixed"}, "hinge precision=bf16-mixed"),
+        ({"trainer.callbacks": [{"class_path": "my.Own"}]}, "hinge callbacks.0=Own"),
+        (
+            {"init_from": "runs/mnist/r3gan/20261121-120000-seed3/checkpoints/a.ckpt"},
+            "hinge init_from=runs/mnist/r3gan",
+        ),
+        ({"data.class_path": "ganlab.data.MNIST"}, "hinge data=MNIST"),
+    ],
+)
+def test_what_changes_training_splits_it(changed: dict[str, Any], name: str, tmp_path: Path) -> None:
+    for seed, settings in enumerate(({}, {}, changed)):
+        # Where there is no clock, the configuration tells the batch.
+        (make(tmp_path, seed=seed, **settings) / "clock.jsonl").unlink()
+    assert names(compared(tmp_path)) == ["hinge", name]
+
+
+def test_a_setting_may_label_groups_but_pools_none(tmp_path: Path) -> None:
+    three(tmp_path, "hinge", 20, 21, 22)
+    three(tmp_path, "hinge", 10, 11, 12, time="20261121-130000", **{GAMMA: 2.0})
+    three(tmp_path, "other", 5, 6, 7, **{GAMMA: 2.0, WIDTH: 32})
+    labelled = compared(tmp_path, by="gamma")
+    assert names(labelled) == ["gamma=1", "gamma=2 (hinge gamma=2)", "gamma=2 (other)"]
+    assert [row.seeds for row in only(labelled).rows] == [3, 3, 3]
+    assert names(compared(tmp_path, by=GAMMA)) == names(labelled)
+
+
+def test_only_who_asks_for_it_gets_settings_pooled_and_is_told(tmp_path: Path) -> None:
+    three(tmp_path, "hinge", 20, 21, 22)
+    three(tmp_path, "hinge", 10, 11, 12, time="20261121-130000", **{GAMMA: 2.0})
+    three(tmp_path, "other", 5, 6, 7, **{GAMMA: 2.0, WIDTH: 32})
+    by_experiment = compared(tmp_path, pool=True)
+    assert [(row.group.name, row.seeds) for row in only(by_experiment).rows] == [("other", 3), ("hinge", 6)]
+    assert "hinge pools runs of different gamma" in by_experiment.notes
+    assert by_experiment.groups[0].differs["gamma"] == "1 | 2"
+    by_gamma = compared(tmp_path, by="gamma", pool=True)
+    assert [(row.group.name, row.seeds) for row in only(by_gamma).rows] == [("gamma=2", 6), ("gamma=1", 3)]
+    assert "gamma=2 pools runs of different generator.width" in by_gamma.notes
+
+
+@pytest.mark.parametrize(
+    ("by", "words"), [("gama", ["gama", "gamma"]), ("width", ["more than one", "generator.width"])]
+)
+def test_a_label_that_is_no_setting_is_refused(by: str, words: list[str], tmp_path: Path) -> None:
+    make(tmp_path)
+    with pytest.raises(Refused) as refused:
+        compared(tmp_path, by=by)
+    assert all(word in str(refused.value) for word in words)
+
+
+def test_a_seed_that_ran_twice_counts_once(tmp_path: Path) -> None:
+    """Its second run would be no evidence of its own, and shrink the interval."""
+    three(tmp_path, "hinge", 20, 21)
+    make(tmp_path, seed=1, last=99.0, time="20261121-130000")
+    make(tmp_path, seed=1, last=98.0, time="20261121-140000", state="failed")
+    (row,) = only(compared(tmp_path)).rows
+    assert row.last == [20, 99]
+    assert [line.split(":")[0] for line in row.trouble] == ["seed 1 was run again"] * 2
+    assert "20261121-120000-seed1" in row.trouble[0]
+    assert "failed" in row.trouble[1]
+
+
+# What is claimed
+
+
+def test_the_table_is_what_scipy_says(tmp_path: Path) -> None:
+    scores = {"good": (5.0, 5.5, 6.0), "same": (5.2, 5.6, 6.1), "bad": (20.0, 21.0, 22.0)}
+    for name, values in scores.items():
+        three(tmp_path, name, *values, **{GAMMA: len(name) + values[0]})
+    table = only(compared(tmp_path))
+    logs = {name: [math.log(value) for value in values] for name, values in scores.items()}
+    spread = math.sqrt(sum(stats.tvar(each) for each in logs.values()) / 3)
+    good, same, bad = table.rows
+    assert [row.group.name for row in table.rows] == ["good", "same", "bad"]
+    assert (table.better, table.scale, table.floor) == ("min", "log", 0.5)
+    for row in table.rows:
+        mean = stats.gmean(scores[row.group.name])
+        factor = math.exp(stats.t.ppf(0.975, 6) * spread / math.sqrt(3))
+        assert (row.mean, row.low, row.high) == pytest.approx((mean, mean / factor, mean * factor))
+        assert row.best_mean == pytest.approx(mean)
+    raw = {
+        pair: 2
+        * stats.t.sf(
+            abs(stats.tmean(logs[pair[0]]) - stats.tmean(logs[pair[1]])) / spread / math.sqrt(2 / 3), 6
+        )
+        for pair in (("good", "bad"), ("same", "bad"), ("good", "same"))
+    }
+    assert good.p == pytest.approx({"bad": 3 * raw["good", "bad"], "same": raw["good", "same"]})
+    assert (good.tied, same.tied, bad.tied) == (True, True, False)
+    assert (good.wins_over, same.wins_over, bad.wins_over) == (["bad"], ["bad"], [])
+    assert not good.welch
+
+
+@pytest.mark.parametrize(
+    ("name", "better", "scale"),
+    [
+        ("fid10k_digits", "min", "log"),
+        ("fid_infinity10k", "min", "log"),
+        ("mode_kl10k_points", "min", "log"),
+        ("kid10k_clean", "min", "raw"),
+        ("kid10k_full", "min", "raw"),
+        ("class_distance10k", "min", "raw"),
+        ("is50k", "max", "raw"),
+        ("modes10k_points", "max", "raw"),
+        ("recall10k_k3", "max", "raw"),
+        ("coverage359_k5_bf16", "max", "raw"),
+    ],
+)
+def test_a_scores_name_says_where_better_lies(name: str, better: str, scale: str, tmp_path: Path) -> None:
+    for experiment, value in (("low", 2.0), ("high", 4.0)):
+        for seed in (0, 1):
+            rows = [row(at, value + 0.1 * seed, name) for at in (500, 1000)]
+            make(tmp_path, experiment, seed, rows=rows, **{GAMMA: value})
+    table = only(compared(tmp_path))
+    assert (table.better, table.scale) == (better, scale)
+    assert table.rows[0].group.name == ("low" if better == "min" else "high")
+    (low,) = (row for row in table.rows if row.group.name == "low")
+    assert low.mean == pytest.approx(math.sqrt(2 * 2.1) if scale == "log" else 2.05)
+
+
+def test_best_of_run_and_last_stand_side_by_side_and_the_last_is_tested(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        make(tmp_path, seed=seed, rows=[row(500, 4.0), row(1000, 16.0 + seed)])
+    (found,) = only(compared(tmp_path)).rows
+    assert (found.best, found.last) == ([4, 4], [16, 17])
+    assert (found.best_mean, found.mean) == (pytest.approx(4), pytest.approx(math.sqrt(16 * 17)))
+
+
+def test_one_seed_has_no_interval_and_says_so(tmp_path: Path) -> None:
+    make(tmp_path, "a", last=5.0)
+    make(tmp_path, "b", last=50.0, **{GAMMA: 2.0})
+    table = only(compared(tmp_path))
+    for found in table.rows:
+        assert (found.low, found.high, found.tied, found.p, found.wins_over) == (None, None, None, {}, [])
+        assert "one seed" in found.missing["low"]
+    assert any("one seed" in note and "no test" in note for note in table.notes)
+
+
+def test_seeds_that_do_not_differ_prove_nothing(tmp_path: Path) -> None:
+    three(tmp_path, "a", 5, 5, 5)
+    three(tmp_path, "b", 6, 6, 6, **{GAMMA: 2.0})
+    table = only(compared(tmp_path))
+    assert [found.wins_over for found in table.rows] == [[], []]
+    assert any("no spread" in note for note in table.notes)
+
+
+def test_uneven_spreads_are_told_with_welchs_test_beside(tmp_path: Path) -> None:
+    three(tmp_path, "narrow", 10, 10.1, 10.2)
+    three(tmp_path, "wide", 10, 20, 40, **{GAMMA: 2.0})
+    three(tmp_path, "far", 100, 101, 102, **{GAMMA: 3.0})
+    table = only(compared(tmp_path))
+    assert any("fourfold" in note for note in table.notes)
+    (narrow,) = (found for found in table.rows if found.group.name == "narrow")
+    one, other = ([math.log(v) for v in values] for values in ((10, 10.1, 10.2), (100, 101, 102)))
+    assert narrow.welch["far"] == pytest.approx(3 * stats.ttest_ind(one, other, equal_var=False).pvalue)
+    assert narrow.welch.keys() == narrow.p.keys()
+
+
+def test_welch_says_where_it_does_not_confirm(tmp_path: Path) -> None:
+    three(tmp_path, "narrow", 10, 10.01, 10.02)
+    three(tmp_path, "wide", 20, 50, 80, **{GAMMA: 2.0})
+    notes = only(compared(tmp_path)).notes
+    assert "Welch's test does not confirm that narrow is better than wide." in notes
+
+
+def test_values_without_logarithms_are_compared_as_they_are(tmp_path: Path) -> None:
+    three(tmp_path, "a", 0.0, 0.2, 0.1)
+    table = only(compared(tmp_path))
+    assert table.scale == "raw"
+    assert table.rows[0].mean == pytest.approx(0.1)
+    assert any("logarithms" in note for note in table.notes)
+
+
+# Contracts
+
+
+def test_contracts_are_never_mixed(tmp_path: Path) -> None:
+    other = Contract(**{**{k: v for k, v in CONTRACT.items() if k != "hash"}, "reals": 9}).plain()
+    three(tmp_path, "a", 5, 6, 7)
+    for seed in range(3):
+        rows = [row(1000, 1.0 + seed, contract=other), row(1000, 50.0 + seed)]
+        make(tmp_path, "b", seed, rows=rows if seed else rows[:1], **{GAMMA: 2.0})
+    first, second = compared(tmp_path).tables
+    assert [first.contract["reals"], second.contract["reals"]] == [1497, 9]
+    assert [(each.group.name, each.last) for each in first.rows] == [("a", [5, 6, 7]), ("b", [None, 51, 52])]
+    assert "seed 0 has no fid10k_digits of this contract" in first.rows[1].trouble
+    assert [(each.group.name, each.last) for each in second.rows] == [("b", [1, 2, 3])]
+
+
+def test_nor_where_a_record_claims_anothers_hash(tmp_path: Path) -> None:
+    three(tmp_path, "a", 5, 6, 7)
+    forged = {**CONTRACT, "samples": 100}
+    make(tmp_path, "b", rows=[row(1000, 1.0, contract=forged)], **{GAMMA: 2.0})
+    found = compared(tmp_path)
+    assert [[each.group.name for each in table.rows] for table in found.tables] == [["a"], ["b"]]
+    assert any("hash" in note and "/b/" in note for note in found.notes)
+
+
+def test_a_contract_keeps_its_hash_through_a_record(tmp_path: Path) -> None:
+    run = read(make(tmp_path))
+    assert not run.problems
+    assert run.evaluations[0].contract == CONTRACT
+
+
+def test_scores_of_one_contract_have_a_table_each(tmp_path: Path) -> None:
+    both = {"fid10k_digits": 5.0, "is10k_digits": 9.0, "is10k_std_digits": 0.1, "own_score": 3.0}
+    make(tmp_path, rows=[row(1000, 5.0, scores=both)])
+    found = compared(tmp_path)
+    assert [(table.score, table.floor) for table in found.tables] == [
+        ("fid10k_digits", 0.5),
+        ("is10k_digits", 8.0),
+    ]
+    assert any(note.startswith("own_score") for note in found.notes)
+    for chosen in ("is", "is10k_digits"):
+        assert only(compared(tmp_path, score=chosen)).score == "is10k_digits"
+    with pytest.raises(Refused, match="fid10k_digits, is10k_digits"):
+        compared(tmp_path, score="kid")
+
+
+# Troubles
+
+
+TROUBLES: list[tuple[dict[str, Any], str]] = [
+    ({"state": "failed", "step": 40, "status": {"error": "The term 'r1' became nan"}},
+     "seed 1 failed at step 40 of 1,000: The term 'r1' became nan"),
+    ({"state": "running", "step": 700}, "seed 1 failed at step 700 of 1,000: it ended without a word"),
+    ({"state": "running", "step": 700, "status": {"time": 1e12}}, "seed 1 still runs, at step 700 of 1,000"),
+    ({"state": "starting", "step": 2, "status": {"time": 1e12}}, "seed 1 still runs, at step 2 of 1,000"),
+    ({"state": "preempted", "step": 700}, "seed 1 stopped at step 700 of 1,000"),
+    ({"state": "stopped", "step": 700}, "seed 1 stopped at step 700 of 1,000"),
+    ({"rows": [row(1000, None, reasons={"fid10k_digits": "some samples are not finite"})]},
+     "seed 1 has no last fid10k_digits: some samples are not finite"),
+    ({"rows": [row(1000, math.inf)]}, "seed 1 has no last fid10k_digits: it is no finite number"),
+    ({"rows": [row(500, 10.0)]}, "seed 1 was last scored at step 500 of 1,000"),
+    ({"rows": []}, "seed 1 has no fid10k_digits of this contract"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("made", "told"), TROUBLES)
+def test_what_did_not_come_to_its_end_is_told_and_not_in_the_mean(
+    made: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    make(tmp_path, seed=0, last=20.0)
+    make(tmp_path, seed=1, **made)
+    make(tmp_path, seed=2, last=22.0)
+    (found,) = only(compared(tmp_path)).rows
+    assert found.trouble == [told]
+    assert (found.seeds, found.last, found.best) == (2, [20, None, 22], [20, None, 22])
+
+
+def test_a_run_that_collapsed_is_told_and_stays_in_the_mean(tmp_path: Path) -> None:
+    """To leave it out would make the collapsing variant look the better, the oftener it collapses."""
+    verdict = "collapsed at 1.2 M images; best 49.0 at 0.9 M, now 137"
+    make(tmp_path, seed=0, last=20.0, verdict="healthy")
+    make(tmp_path, seed=1, last=137.0, verdict=verdict)
+    early = [row(500, 49.0), row(700, 140.0)]
+    make(tmp_path, seed=2, rows=early, verdict=verdict, state="stopped", step=700)
+    (found,) = only(compared(tmp_path)).rows
+    assert found.last == [20, 137, 140]
+    assert found.trouble == [f"seed 1 {verdict}", f"seed 2 {verdict}"]
+
+
+def test_a_group_of_which_no_run_was_ever_scored_is_in_the_table(tmp_path: Path) -> None:
+    make(tmp_path, "a")
+    for seed in (0, 1):
+        make(tmp_path, "b", seed, rows=[], state="failed", step=3, status={"error": "no"}, **{GAMMA: 2.0})
+    _, found = only(compared(tmp_path)).rows
+    assert (found.group.name, found.seeds, found.mean) == ("b", 0, None)
+    assert found.missing["mean"]
+    assert found.trouble == [f"seed {seed} failed at step 3 of 1,000: no" for seed in (0, 1)]
+
+
+def test_runs_without_any_score_are_told(tmp_path: Path) -> None:
+    make(tmp_path, rows=[])
+    found = compared(tmp_path)
+    assert not found.tables
+    assert "it has no score" in found.notes[0]
+
+
+def test_a_later_row_of_the_same_step_holds_and_order_does_not_matter(tmp_path: Path) -> None:
+    again = [row(1000, 7.0), row(500, 9.0), row(1000, 8.0)]
+    for each in again:
+        del each["images"], each["floor"]
+    make(tmp_path, rows=again)
+    (run,) = (read(folder) for folder in find([tmp_path]))
+    wanted = [(500, 32_000, 1800.0, 9.0), (1000, 64_000, 3600.0, 8.0)]
+    found = [(e.step, e.images, e.seconds, e.scores["fid10k_digits"]) for e in run.evaluations]
+    assert found == wanted
+
+
+# The way to a target
+
+
+def test_images_and_hours_to_a_target_are_the_median_over_all_seeds(tmp_path: Path) -> None:
+    courses = [[(250, 9.0), (500, 5.0), (1000, 7.0)], [(250, 5.0), (1000, 4.0)], [(250, 9.0), (1000, 8.0)]]
+    for seed, course in enumerate(courses):
+        make(tmp_path, seed=seed, rows=[row(*each) for each in course])
+    (found,) = only(compared(tmp_path, target=5.0)).rows
+    assert (found.reached, found.images_to_target, found.hours_to_target) == (2, 500 * BATCH, 0.5)
+    (found,) = only(compared(tmp_path, target=4.0)).rows
+    assert (found.reached, found.images_to_target, found.hours_to_target) == (1, None, None)
+    assert found.missing["hours_to_target"] == "1 of 3 seeds reached it"
+
+
+def test_a_target_of_shares_is_reached_from_below(tmp_path: Path) -> None:
+    make(tmp_path, rows=[row(500, 0.4, "recall10k_k3"), row(1000, 0.7, "recall10k_k3")])
+    (found,) = only(compared(tmp_path, target=0.6)).rows
+    assert found.images_to_target == 1000 * BATCH
+
+
+def test_a_target_is_of_one_score(tmp_path: Path) -> None:
+    make(tmp_path, rows=[row(1000, 5.0, scores={"fid10k_digits": 5.0, "is10k_digits": 9.0})])
+    with pytest.raises(Refused, match="--score"):
+        compared(tmp_path, target=5.0)
+    assert compared(tmp_path, target=5.0, score="fid").tables[0].rows[0].reached == 1
+
+
+def test_costs_are_told(tmp_path: Path) -> None:
+    three(tmp_path, "hinge", 20, 21)
+    (found,) = only(compared(tmp_path)).rows
+    assert (found.steps, found.images, found.hours) == (1000, 64_000, 1.0)
+    assert found.images_per_second == pytest.approx(64_000 / 3600)
+    assert (found.peak_memory, found.hardware) == (2**30 + 1000, "AMD EPYC, 2 cores")
+
+
+def test_hardware_is_that_of_all_starts(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    for number, gpus in ((2, ["H200", "H200"]), (10, [])):
+        told = {"gpus": gpus, "cpu": "AMD EPYC", "cores": 2}
+        (folder / f"environment-{number}.json").write_text(json.dumps(told))
+    assert read(folder).hardware == "AMD EPYC, 2 cores, then 2 x H200"
+
+
+# Files that are missing, garbled or hostile
+
+FILES = [
+    "config.yaml",
+    "status.json",
+    "scores.jsonl",
+    "clock.jsonl",
+    "metrics.csv",
+    "environment.json",
+    "verdict.json",
+]
+BOMB = "a: &a [x]\n" + "\n".join(
+    f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefghi", "bcdefghij", strict=True)
+)
+CONTENTS = {
+    "nothing": b"",
+    "bytes": b"\x00\xff\xfe\x80,\n\x00",
+    "a list": b"[]",
+    "null": b"null\n",
+    "a number": b"1\n2\n",
+    "half": b'{"step": 1, "sc',
+    "wrong kinds": b'{"state": [], "step": "x", "scores": 3, "contract": "c", "trainer": 7, "gpus": 1}',
+    "huge": b'{"step": 1e999, "images": -5, "seconds": NaN, "scores": {}, "contract": {}}',
+    "deep": b"[" * 100_000,
+    "a bomb": BOMB.encode(),
+    "a table": b"images,step\nx,y\n\xff,1\n3,inf\n",
+}
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+@pytest.mark.parametrize("name", FILES)
+def test_a_garbled_file_stops_nothing(name: str, content: str, tmp_path: Path) -> None:
+    three(tmp_path, "good", 5, 6, 7)
+    bad = make(tmp_path, "bad", last=30.0, **{GAMMA: 2.0})
+    (bad / name).write_bytes(CONTENTS[content])
+    found = compared(tmp_path)
+    good = next(each for each in only(found).rows if each.group.name == "good")
+    assert (good.seeds, good.low is None) == (3, False)
+    told = [note for note in found.notes if "/bad/" in note]
+    told += [line for each in only(found).rows for line in each.trouble]
+    harmless = name in ("metrics.csv", "environment.json", "verdict.json", "clock.jsonl")
+    assert told or harmless or any(each.mean == pytest.approx(30) for each in only(found).rows)
+    json.dumps(printed.plain(found), allow_nan=False)
+    printed.markdown(found)
+
+
+@pytest.mark.parametrize("name", FILES[:-1])
+@pytest.mark.parametrize("folder", [False, True])
+def test_nor_does_one_that_is_missing_or_a_folder(name: str, folder: bool, tmp_path: Path) -> None:
+    three(tmp_path, "good", 5, 6, 7)
+    bad = make(tmp_path, "bad", last=30.0, **{GAMMA: 2.0})
+    (bad / name).unlink()
+    if folder:
+        (bad / name).mkdir()
+    found = compared(tmp_path)
+    assert only(found).rows[0].seeds == 3
+    if name == "config.yaml":
+        assert any("/bad/" in note and "config.yaml" in note for note in found.notes)
+        assert any("/bad/" in note and "no group" in note for note in found.notes)
+    if name == "status.json":
+        assert only(found).rows[1].mean == pytest.approx(30), "its scores reach its budget"
+
+
+def test_a_row_that_was_cut_off_costs_only_itself(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    with (folder / "scores.jsonl").open("a") as file:
+        file.write('{"step": 1500, "scores": {"fid')
+    run = read(folder)
+    assert [each.step for each in run.evaluations] == [500, 1000]
+    assert run.problems == ["line 3 of scores.jsonl cannot be read"]
+
+
+HOSTILE = "<script>alert(1)</script>|[red]x[/red]\x1b[31m\n\u202e`*"
+
+
+def test_a_hostile_name_is_spelt_out_everywhere(tmp_path: Path) -> None:
+    home = tmp_path / "runs" / "digits"
+    for seed, value in enumerate((5.0, 6.0)):
+        folder = make(tmp_path, "plain", seed, value, verdict=f"collapsed {HOSTILE}")
+        folder.rename(folder.with_name(f"20261121-12000{seed}-seed{seed}"))
+    (home / "plain").rename(home / HOSTILE.replace("/", "_"))
+    make(tmp_path, "good", last=4.0, **{GAMMA: 2.0})
+    answer = compare_here(tmp_path, "runs")
+    assert answer.code == 0, answer.err
+    text = "".join(
+        (tmp_path / "report" / name).read_text() for name in ("table.md", "table.csv", "scores.json")
+    )
+    for shown in (answer.out, answer.err, text):
+        assert "\x1b" not in shown.replace("\x1b[1m", "")
+        assert "\u202e" not in shown
+    assert "\\x1b[31m" in answer.out
+    markdown = (tmp_path / "report" / "table.md").read_text()
+    assert "<script>" not in markdown
+    lines = [line for line in markdown.splitlines() if line.startswith("| &lt;script")]
+    (line,) = lines
+    assert len(re.split(r"(?<!\\)\|", line)) == len(re.split(r"(?<!\\)\|", markdown.splitlines()[4]))
+    assert "good" in answer.out
+
+
+def test_a_name_is_no_formula(tmp_path: Path) -> None:
+    make(tmp_path, "=cmd()", last=4.0)
+    (found,) = csv.DictReader(printed.table_csv(compared(tmp_path)).splitlines())
+    assert found["group"] == "'=cmd()"
+
+
+# Finding them
+
+
+def test_runs_are_found_by_folder_pattern_and_launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [make(tmp_path, experiment, seed) for experiment in ("a", "b") for seed in (0, 1)]
+    assert find([tmp_path]) == find([tmp_path / "runs" / "*" / "*" / "*"]) == runs
+    assert find([runs[1], runs[1] / "config.yaml", tmp_path / "runs" / "digits" / "a"]) == runs[:2]
+    assert find([f"{tmp_path}/**/b/*"]) == runs[2:]
+    launch = tmp_path / "runs" / "launches" / "20261121-110000"
+    launch.mkdir(parents=True)
+    lines = [str(run.relative_to(tmp_path)) for run in runs[:3]]
+    (launch / "runs.txt").write_text("\n".join([*lines, "runs/digits/a/gone"]) + "\n")
+    for place in (tmp_path, tmp_path.parent):
+        monkeypatch.chdir(place)
+        *found, gone = sorted(find([launch]), key=lambda run: run.name == "gone")
+        assert {run.resolve() for run in found} == set(runs[:3])
+    assert "config.yaml" in read(gone).problems[0]
+
+
+def test_brackets_in_a_name_are_no_pattern(tmp_path: Path) -> None:
+    folder = make(tmp_path, "a[0-9]")
+    assert find([folder]) == [folder]
+
+
+def test_one_run_by_two_paths_is_one(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    (tmp_path / "link").symlink_to(folder)
+    assert len(find([folder, tmp_path / "link"])) == 1
+
+
+@pytest.mark.parametrize("pattern", ["nowhere", "no*where", "."])
+def test_where_there_are_none_it_is_refused(pattern: str, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"There (is|are) no"):
+        find([tmp_path / pattern])
+
+
+# The command
+
+
+def compare_here(folder: Path, *arguments: str) -> Answer:
+    return here("compare", *arguments, folder=folder, COLUMNS="300")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    three(tmp_path, "hinge", 20, 21, 22)
+    three(tmp_path, "hinge", 10, 11, 12, time="20261121-130000", **{GAMMA: 2.0})
+    make(
+        tmp_path,
+        "hinge",
+        3,
+        10.0,
+        time="20261121-130000",
+        state="failed",
+        step=400,
+        status={"error": "no"},
+        **{GAMMA: 2.0},
+    )
+    make(tmp_path, "single", 0, 40.0, **{WIDTH: 32})
+    return tmp_path
+
+
+def test_the_command_prints_and_writes(home: Path) -> None:
+    answer = compare_here(home, "runs", "--target", "25")
+    assert answer.code == 0, answer.err
+    lines = answer.out.splitlines()
+    assert lines[0] == "fid10k_digits, lower is better"
+    (first,) = (line for line in lines if re.match(r"hinge gamma=2\s+3 ", line))
+    assert re.search(r"\s3\s+11\.0 \[9\.8, 12\.3\]\s+11\.0\s+best\s+.*\s3 of 4\s+1$", first.rstrip()), first
+    assert any(re.match(r"hinge\s+3 .*worse, p < 0.001", line) for line in lines)
+    assert "hinge gamma=2: seed 3 failed at step 400 of 1,000: no" in lines
+    assert any("One seed: single" in line for line in lines)
+    assert any("real floor 0.5" in line for line in lines)
+    assert "report/report.html" in lines[-1]
+    assert {path.name for path in (home / "report").iterdir()} >= {
+        "table.md",
+        "table.csv",
+        "scores.json",
+        "report.html",
+    }
+    markdown = (home / "report" / "table.md").read_text()
+    assert "| gamma | 1 | 2 | 1 |" in markdown
+    assert "seed 3 failed" in markdown
+    with (home / "report" / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["group"] for row in rows] == ["hinge gamma=2", "hinge", "single"]
+    assert float(rows[0]["mean"]) == pytest.approx(stats.gmean([10, 11, 12]))
+    assert (rows[2]["low"], rows[0]["reached"]) == ("", "3")
+
+
+def test_json_says_null_and_why(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(home, "bad", 0, math.nan, rows=[row(1000, math.inf)], **{GAMMA: 9.0})
+    answer = compare_here(home, "runs", "--json", "--out", "there", "--target", "0.01")
+    assert answer.code == 0, answer.err
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    told = json.loads(answer.out, parse_constant=refuse)
+    assert told == json.loads((home / "there" / "scores.json").read_text(), parse_constant=refuse)
+    rows = {row["group"]: row for row in told["tables"][0]["rows"]}
+    for name, why in {"mean": "no run", "low": "no run"}.items():
+        assert rows["bad"][name] is None
+        assert why in rows["bad"]["missing"][name]
+    assert "finite" in rows["bad"]["trouble"][0]
+    assert rows["single"]["low"] is None
+    assert "one seed" in rows["single"]["missing"]["low"]
+    assert rows["hinge"]["missing"]["images_to_target"] == "0 of 3 seeds reached it"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", "Name runs"),
+        ("nowhere", "nowhere"),
+        ("runs --score kid", "fid10k_digits"),
+        ("runs --by gama", "gamma"),
+        ("runs --targt 3", "target"),
+        ("runs --from elsewhere:a/b", "wandb:entity/project"),
+        ("runs --from wandb:project", "wandb:entity/project"),
+        ("runs --out runs/digits/single/20261121-120000-seed0/config.yaml", "--out"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(arguments: str, words: str, home: Path) -> None:
+    answer = compare_here(home, *arguments.split())
+    assert answer.code == 2, answer
+    assert 1 <= len(answer.err.splitlines()) <= 3, answer.err
+    assert words in answer.err
+
+
+# Weights & Biases
+
+
+def tell_wandb(home: Path, name: str, values: list[float], settings: dict[str, Any]) -> None:
+    """As its own package writes it."""
+    import wandb
+
+    run = wandb.init(project="p", name=name, dir=home, mode="offline", config=settings)
+    run.config.update({"contract": CONTRACT})
+    for place, value in enumerate(values, 1):
+        step = STEPS * place // len(values)
+        told = {"fid10k_digits": value, "generator": 1.0, "images": step * BATCH, "trainer/global_step": step}
+        run.log(told)
+    run.finish()
+
+
+@pytest.fixture(scope="module")
+def told_offline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("offline")
+    before = dict(os.environ)
+    os.environ |= {"WANDB_SILENT": "true", "WANDB_MODE": "offline"}
+    try:
+        for seed in (0, 1):
+            tell_wandb(home, f"hinge-seed{seed}", [30.0, 20.0 + seed], config(seed_everything=seed))
+            tell_wandb(
+                home, f"other-seed{seed}", [9.0, 5.0 + seed], config(**{"seed_everything": seed, GAMMA: 2.0})
+            )
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    # Its service writes the last of them a little after it has said that it is done.
+    end = time.monotonic() + 30
+    while time.monotonic() < end and any(run.state != "done" for run in read_wandb.offline(find([home]))):
+        time.sleep(0.05)
+    return home
+
+
+def test_offline_folders_are_read(told_offline: Path, tmp_path: Path) -> None:
+    found = gathered(SimpleNamespace(runs=[str(told_offline)]))
+    assert [problem for run in found for problem in run.problems] == []
+    assert sorted((run.experiment, run.seed, run.state, run.data) for run in found) == [
+        (name, seed, "done", "digits") for name in ("hinge", "other") for seed in (0, 1)
+    ]
+    assert found[0].terms["generator"] == [(500 * BATCH, 1.0), (1000 * BATCH, 1.0)]
+    make(tmp_path, "hinge", 2, 21.0)
+    table = only(tables.compare([*found, read(*find([tmp_path]))]))
+    assert [(row.group.name, row.last) for row in table.rows] == [("other", [5, 6]), ("hinge", [20, 21, 21])]
+    assert table.rows[0].missing["hours"]
+
+
+def test_one_that_was_killed_has_failed_and_one_that_is_garbled_is_told(
+    told_offline: Path, tmp_path: Path
+) -> None:
+    first, *_ = find([told_offline])
+    (source,) = first.glob("*.wandb")
+    copy = tmp_path / "wandb" / first.name / source.name
+    copy.parent.mkdir(parents=True)
+    content = source.read_bytes()
+    copy.write_bytes(content[:-40])
+    (run,) = read_wandb.offline([copy.parent])
+    assert run.state == "failed"
+    assert run.settings
+    copy.write_bytes(content[:500] + os.urandom(3000))
+    (run,) = read_wandb.offline([copy.parent])
+    assert run.state == "failed"
+
+
+def fake_run(name: str, values: list[float], state: str = "finished", **settings: Any) -> Any:
+    rows = [
+        {
+            "_step": i,
+            "images": at * BATCH,
+            "trainer/global_step": at,
+            "fid10k_digits": value,
+            "generator": None,
+        }
+        for i, (at, value) in enumerate(zip((500, 1000), values, strict=False))
+    ]
+    told = {**config(**settings), "contract": CONTRACT, "_wandb": {}}
+    return SimpleNamespace(
+        id=name, name=name, state=state, config=told, summary={}, metadata={"gpu": "H200", "gpu_count": 2},
+        scan_history=lambda: iter(rows),
+    )  # fmt: skip
+
+
+class FakeApi:
+    def __init__(self, *runs: Any) -> None:
+        self.kept = runs
+
+    def runs(self, project: str) -> list[Any]:
+        assert project == "me/gans"
+        return list(self.kept)
+
+
+def test_runs_on_its_server_are_read() -> None:
+    def broken() -> Any:
+        raise ConnectionError("gone\nmore")
+
+    lost = fake_run("lost-seed0", [])
+    lost.scan_history = broken
+    api = FakeApi(
+        fake_run("hinge-seed0", [9.0, 5.0], seed_everything=0),
+        fake_run("hinge-seed1", [9.0, 6.0], seed_everything=1),
+        fake_run("hinge-seed2", [9.0], state="crashed", seed_everything=2),
+        fake_run("hinge-seed3", [9.0], seed_everything=3),
+        lost,
+    )
+    found = tables.compare(read_wandb.of_project("wandb:me/gans", api))
+    row = next(row for row in only(found).rows if row.group.name.startswith("hinge"))
+    assert row.last == [5, 6, None, None]
+    assert row.trouble[:2] == ["seed 2 failed at step 500 of 1,000", "seed 3 stopped at step 500 of 1,000"]
+    assert row.hardware == "2 x H200"
+    assert "me/gans/lost-seed0: W&B does not tell all of it: gone" in found.notes
+
+
+def test_a_run_that_told_only_its_games_hyperparameters_is_read() -> None:
+    run = fake_run("hinge-seed4", [9.0, 5.0])
+    run.config = {"_class_path": "ganlab.variants.R3GAN", "gamma": 2.0, "seed": 4, "contract": CONTRACT}
+    (found,) = read_wandb.of_project("wandb:me/gans", FakeApi(run))
+    assert (found.seed, found.data, found.experiment) == (4, "digits", "hinge")
+    assert found.settings == {"model.class_path": "ganlab.variants.R3GAN", "model.init_args.gamma": 2.0}
+
+
+def test_scores_without_a_contract_are_in_no_table() -> None:
+    run = fake_run("hinge-seed0", [9.0, 5.0])
+    del run.config["contract"]
+    found = tables.compare(read_wandb.of_project("wandb:me/gans", FakeApi(run)))
+    assert not found.tables
+    assert any("no contract" in note for note in found.notes)
+
+
+def test_without_an_account_it_never_asks_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    answer = here("compare", "--from", "wandb:me/gans", folder=tmp_path, NETRC="/nowhere")
+    assert answer.code == 2
+    assert "wandb login" in answer.err

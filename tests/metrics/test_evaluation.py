@@ -1,0 +1,609 @@
+"""Scores as users meet them: the callback, the command, names and contracts, and what they leave alone."""
+
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from math import isnan
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from PIL import Image
+from scored_games import ALL, digits, game, scored
+from sets import encoded, folder
+
+from ganlab.callbacks import Evaluation
+from ganlab.cli import main
+from ganlab.data import Digits, Gaussians, Rows, StackedMNIST
+from ganlab.data.stream import StreamData
+from ganlab.errors import Refused
+from ganlab.metrics import Classifier, Extractor, Pixels, Points, StackedClassifier
+from ganlab.metrics.contract import short
+from ganlab.metrics.reference import contract_of, prepare_reference
+from ganlab.metrics.scorer import Scorer
+from ganlab.networks import DCGANDiscriminator, MLPDiscriminator, MLPGenerator
+from ganlab.sampling.plan import fake_batches
+from ganlab.system.processes import shares
+from ganlab.testing import assert_same, play, state
+from ganlab.variants import HingeGAN, NonSaturatingGAN
+
+
+@pytest.fixture(autouse=True)
+def cache_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def lines(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "scores.jsonl").read_text().splitlines()]
+
+
+# Training is left alone
+
+
+@pytest.mark.parametrize("variant", [NonSaturatingGAN, HingeGAN])
+def test_evaluation_changes_nothing_in_training(variant, tmp_path):
+    states, randoms = [], []
+    for every in (None, 10):
+        callbacks = [Evaluation(Pixels(), ("fid", "kid"), 60, every)] if every else []
+        played = game(variant=variant)
+        trainer = play(played, digits(), steps=100, callbacks=callbacks, default_root_dir=tmp_path)
+        states.append(state(played, trainer))
+        randoms.append(torch.get_rng_state())
+        assert all(module.training for module in played.generator.modules())
+    assert_same(*states, what="evaluation")
+    assert torch.equal(*randoms)
+    assert [line["step"] for line in lines(tmp_path)] == list(range(10, 101, 10))
+
+
+# What is scored
+
+
+TWO = """
+import sys, json, torch, torch.distributed as dist
+sys.path.insert(0, {tests!r})
+from scored_games import ALL, digits, game
+from ganlab.metrics import Classifier
+from ganlab.metrics.scorer import Scorer
+rank, world = int(sys.argv[1]), int(sys.argv[2])
+torch.set_num_threads(1)
+dist.init_process_group("gloo", init_method="file://" + sys.argv[3], rank=rank, world_size=world)
+from ganlab.system.processes import on_rank_zero
+panel = Scorer(Classifier("digits"), ALL, 1003)
+from ganlab.metrics.reference import prepare_reference
+from ganlab.sampling.plan import fake_batches
+reals, floor = prepare_reference(panel, digits(), "train")
+seen = panel.observe(fake_batches(game(), 1003, 0), 1003)
+values, _ = on_rank_zero(lambda: panel.score(reals, seen))
+print(json.dumps([values, floor]))
+"""
+
+
+def test_two_processes_score_what_one_does(tmp_path):
+    alone = scored(game(), Scorer(Classifier("digits"), ALL, 1003), digits())
+    code = TWO.format(tests=str(Path(__file__).parents[1]))
+    command = [sys.executable, "-c", code]
+    ranks = [
+        subprocess.Popen(
+            [*command, str(rank), "2", str(tmp_path / "meet")], stdout=subprocess.PIPE, text=True
+        )
+        for rank in (0, 1)
+    ]
+    answers = [json.loads(rank.communicate(timeout=200)[0].splitlines()[-1]) for rank in ranks]
+    assert answers[0] == answers[1]
+    together = answers[0][0]
+    assert together.keys() == alone.keys()
+    for name, value in alone.items():
+        assert together[name] == pytest.approx(value, rel=1e-6, abs=1e-9), name
+
+
+def test_the_batch_changes_no_score():
+    panel = Scorer(Classifier("digits"), ALL, 500)
+    reals, _ = prepare_reference(panel, digits(), "train")
+    source = torch.Generator().manual_seed(0)
+    fakes = torch.randint(256, (500, 1, 16, 16), generator=source, dtype=torch.uint8)
+    found = [
+        panel.score(reals, panel.observe(((index, fakes[index]) for index in shares(500, batch)), 500))[0]
+        for batch in (64, 100)
+    ]
+    for name, value in found[0].items():
+        assert found[1][name] == pytest.approx(value, rel=1e-6, abs=1e-9), name
+
+
+def test_samples_follow_from_seed_and_number_alone():
+    played = game()
+    few, many = (torch.cat([images for _, images in fake_batches(played, count, 3)]) for count in (300, 700))
+    assert few.dtype == torch.uint8
+    assert torch.equal(few, many[:300])
+    assert len(many.flatten(1).unique(dim=0)) == 700, "no sample comes twice"
+    other = torch.cat([images for _, images in fake_batches(played, 300, 4)])
+    assert not torch.equal(other, few)
+    torch.manual_seed(5)
+    assert torch.equal(few, torch.cat([images for _, images in fake_batches(played, 300, 3)]))
+    raw = torch.cat([images for _, images in fake_batches(played, 300, 3, raw=True)])
+    assert torch.equal(raw, few), "before training the average is the generator"
+
+
+def spoilt(how: str, reals: torch.Tensor) -> torch.Tensor:
+    source = torch.Generator().manual_seed(0)
+    if how == "noise":
+        shaken = reals + 25 * torch.randn(reals.shape, generator=source)
+        return shaken.round().clamp(0, 255).to(torch.uint8)
+    if how == "uniform":
+        return torch.randint(256, reals.shape, generator=source, dtype=torch.uint8)
+    return reals[:1].expand_as(reals)
+
+
+def test_known_answers():
+    """Floor < some noise < half of the classes, and far below noise alone or one image."""
+    data = Digits()
+    panel = Scorer(Classifier("digits"), ("fid", "precision_recall", "density_coverage"), 300)
+    reals, floor = prepare_reference(panel, data, "train")
+    held_out, labels = data.splits.held_out[torch.arange(300)]
+    half = held_out[labels < 5]
+
+    def scores(images: torch.Tensor) -> dict:
+        like = Scorer(panel.extractor, panel.chosen, len(images))
+        values, _ = like.score(reals, like.observe([(torch.arange(len(images)), images)], len(images)))
+        return {name.partition(str(len(images)))[0]: value for name, value in values.items()}
+
+    found = {
+        how: scores(spoilt(how, held_out.float() if how == "noise" else held_out))
+        for how in ("noise", "uniform", "one image")
+    }
+    assert floor["samples"] == 300
+    assert floor["fid300_digits"] < found["noise"]["fid"] < scores(half)["fid"]
+    for bad in ("uniform", "one image"):
+        assert found[bad]["fid"] > 2 * scores(half)["fid"]
+        assert found[bad]["coverage"] < scores(held_out)["coverage"] / 10, "however precise it may be"
+        assert found[bad]["recall"] < 0.01
+    assert scores(held_out)["coverage"] > 0.5
+
+
+def test_modes_of_gaussians_are_counted():
+    data = Gaussians()
+    panel = Scorer(Points(), ("modes",), 20_000)
+    reals, _ = prepare_reference(panel, data, "train")
+    points = data.splits.train[torch.arange(20_000)][0]
+    values, _ = panel.score(reals, panel.observe([(torch.arange(20_000), points)], 20_000))
+    assert values["modes20k"] == values["full_modes20k"] == 8
+    assert values["high_quality20k"] == pytest.approx(1 - np.exp(-4.5), abs=0.003)
+    assert values["mode_kl20k"] < 1e-3
+    shape = {"image_shape": (2,), "hidden": (8,)}
+    toy = NonSaturatingGAN(
+        generator=MLPGenerator(latent_size=2, bounded=False, **shape),
+        discriminator=MLPDiscriminator(**shape),
+        latent_size=2,
+    )
+    assert scored(toy, panel, data)["modes20k"] < 8
+    with pytest.raises(Refused, match="modes"):
+        scored(game(), Scorer(Pixels(), ("modes",), 50), digits())
+
+
+def test_stacked_digits_are_named_channel_by_channel(tmp_path, monkeypatch):
+    import sets
+
+    monkeypatch.setenv("GANLAB_DATA", str(sets.digits(tmp_path / "data")))
+    data = StackedMNIST(count=60)
+    images, _ = data.splits.train[torch.arange(60)]
+    single, stacked = Classifier("mnist"), StackedClassifier()
+    seen = stacked(images)
+    assert seen.features.shape == (60, 3 * single.dim)
+    for channel in range(3):
+        own = single(images[:, channel : channel + 1])
+        assert torch.allclose(seen.logits[:, 10 * channel : 10 * channel + 10], own.logits, atol=1e-4)
+    names = data.modes(seen.features, seen.logits)
+    expected = {tuple(row) for row in seen.logits.unflatten(1, (3, 10)).argmax(2).tolist()}
+    assert set(names.nearest.tolist()) == {100 * a + 10 * b + c for a, b, c in expected}
+
+
+# Names and contracts
+
+
+class Odd(Extractor):
+    """Sees less."""
+
+    name, suffix = "odd", "_odd"
+
+    def protocol(self):
+        return {"resize": None}
+
+    def see(self, images):
+        from ganlab.metrics.extractors.extractor import Seen
+
+        return Seen(images.flatten(1)[:, :3].float(), None)
+
+
+@pytest.mark.parametrize(("count", "told"), [(10_000, "10k"), (50_000, "50k"), (2_500, "2500"), (300, "300")])
+def test_counts_are_short(count, told):
+    assert short(count) == told
+
+
+def test_names_tell_samples_and_every_deviation():
+    assert Scorer(Classifier("digits"), ("fid",), 10_000).names("fid") == ["fid10k_digits"]
+    assert Scorer(Pixels(), ("precision_recall",), 500).names("precision_recall") == [
+        "precision500_k3_pixels",
+        "recall500_k3_pixels",
+    ]
+    every = [name for score in ALL for name in Scorer(Odd(), ALL, 10).names(score)]
+    assert len(set(every)) == len(every)
+    assert all(name.endswith("_odd") for name in every)
+
+
+def test_one_contract_for_all_training_seeds_and_another_for_any_difference():
+    base = {
+        "panel": Scorer(Pixels(), ("fid",), 100),
+        "data": digits(),
+        "split": "train",
+        "fakes": "ema",
+        "seed": 0,
+    }
+    changes = [
+        {"panel": Scorer(Pixels(), ("fid",), 101)},
+        {"panel": Scorer(Pixels(4), ("fid",), 100)},
+        {"panel": Scorer(Classifier("digits"), ("fid",), 100)},
+        {"data": Digits(size=32)},
+        {"split": "held_out"},
+        {"fakes": "raw"},
+        {"seed": 1},
+    ]
+    found = [contract_of(**(base | change)) for change in [{}, *changes]]
+    assert len({contract.hash for contract in found}) == len(found)
+    again = contract_of(
+        **(base | {"data": Digits(size=16, seed=7, batch_size=3), "panel": Scorer(Pixels(), ALL, 100)})
+    )
+    assert again.hash == found[0].hash
+    assert str(found[0]) == "100 · pixels · train 1,497 · ema"
+    json.dumps(found[0].plain(), allow_nan=False)
+
+
+# The cache of real statistics
+
+
+class Counted(Pixels):
+    """Counts the images that it looks at."""
+
+    def __init__(self, size: int = 8) -> None:
+        super().__init__(size)
+        self.looked = 0
+
+    def see(self, images):
+        self.looked += len(images)
+        return super().see(images)
+
+
+def test_reals_are_looked_at_once_and_again_when_anything_differs(cache_home):
+    def looked(size: int = 8, split: str = "train", data: StreamData | None = None) -> int:
+        extractor = Counted(size)
+        reals, _ = prepare_reference(Scorer(extractor, ("fid", "kid"), 50), data or digits(), split)
+        answers.append(reals)
+        return extractor.looked
+
+    answers: list = []
+    floor = 50
+    assert looked() == 1497 + floor
+    assert looked() == 0
+    for name in ("mean", "covariance"):
+        assert torch.equal(getattr(answers[0].moments, name), getattr(answers[1].moments, name))
+    assert torch.equal(answers[0].half, answers[1].half)
+    assert torch.equal(answers[0].rows.features, answers[1].rows.features)
+    assert looked(size=4) == 1497 + floor
+    assert looked(split="held_out") == 300 + floor
+    assert looked(split="held_out") == 0
+    changed = digits()
+    changed.splits.train.images[5, 3, 3] ^= 1
+    assert looked(data=changed) == 1497 + floor
+    assert looked() == 0
+
+
+@pytest.mark.parametrize("damage", [lambda raw: raw[: len(raw) // 2], lambda raw: b"", lambda raw: b"x" * 99])
+def test_damaged_statistics_are_made_again(damage, cache_home):
+    panel = Scorer(Pixels(), ("fid",), 50)
+    first, _ = prepare_reference(panel, digits(), "train")
+    (path,) = (cache_home / "statistics").iterdir()
+    path.write_bytes(damage(path.read_bytes()))
+    again, _ = prepare_reference(panel, digits(), "train")
+    assert torch.equal(first.moments.covariance, again.moments.covariance)
+    assert path.stat().st_size > 1000
+
+
+RACE = """
+import sys
+sys.path.insert(0, {tests!r})
+from scored_games import digits
+from ganlab.metrics import Pixels
+from ganlab.metrics.reference import prepare_reference
+from ganlab.metrics.scorer import Scorer
+reals, _ = prepare_reference(Scorer(Pixels(), ("fid", "kid"), 50), digits(), "train")
+print(float(reals.moments.covariance.sum()), float(reals.rows.features.sum()))
+"""
+
+
+def test_two_processes_that_race_leave_one_valid_file(cache_home):
+    command = [sys.executable, "-c", RACE.format(tests=str(Path(__file__).parents[1]))]
+    racers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    answers = [racer.communicate(timeout=200)[0] for racer in racers]
+    assert answers[0] == answers[1] != ""
+    assert len(list((cache_home / "statistics").iterdir())) == 1
+    extractor = Counted()
+    prepare_reference(Scorer(extractor, ("fid", "kid"), 50), digits(), "train")
+    assert extractor.looked == 0
+
+
+# Bad generators
+
+
+class Broken(torch.nn.Module):
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = torch.nn.Parameter(torch.tensor(value))
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        return self.value.expand(len(latent), 1, 16, 16)
+
+
+@pytest.mark.parametrize("value", [0.3, float("nan"), float("inf")])
+def test_a_collapsed_or_broken_generator_is_scored_or_given_a_reason(value):
+    bad = NonSaturatingGAN(
+        generator=Broken(value),
+        discriminator=DCGANDiscriminator(image_shape=(1, 16, 16), width=4),
+        latent_size=8,
+    )
+    panel = Scorer(Classifier("digits"), ALL, 200)
+    reals, floor = prepare_reference(panel, digits(), "train")
+    seen = panel.observe(fake_batches(bad, 200, 0), 200)
+    values, reasons = panel.score(reals, seen)
+    assert values["fid200_digits"] > 50 * floor["fid200_digits"]
+    assert values["recall200_k3_digits"] < 0.01
+    assert values["coverage200_k5_digits"] < 0.01
+    assert {name for name, found in values.items() if found is None} == reasons.keys()
+    assert all(reasons.values())
+
+
+def test_points_that_are_no_numbers_have_no_score():
+    panel = Scorer(Points(), ("fid", "modes"), 100)
+    reals, _ = prepare_reference(panel, Gaussians(), "train")
+    points = torch.full((100, 2), torch.nan)
+    values, reasons = panel.score(reals, panel.observe([(torch.arange(100), points)], 100))
+    assert set(values.values()) == {None}
+    assert "finite" in reasons["fid100"]
+
+
+# The callback
+
+
+def test_scores_reach_the_log_the_records_and_whoever_monitors_them(tmp_path):
+    played = game()
+    evaluation = Evaluation(Classifier("digits"), ("fid", "kid"), 100, 5)
+    monitor = ModelCheckpoint(
+        tmp_path / "monitored", monitor="fid100_digits", every_n_train_steps=5, save_top_k=1
+    )
+    trainer = play(
+        played,
+        digits(),
+        steps=12,
+        callbacks=[evaluation, monitor],
+        default_root_dir=tmp_path,
+        enable_checkpointing=True,
+    )
+    found = lines(tmp_path)
+    assert [line["step"] for line in found] == [5, 10, 12]
+    assert [line["images"] for line in found] == [40, 80, 96]
+    values = [line["scores"]["fid100_digits"] for line in found]
+    assert float(trainer.callback_metrics["fid100_digits"]) == pytest.approx(values[-1])
+    assert float(monitor.best_model_score) == pytest.approx(min(values[:2]))
+    assert evaluation.best == min(values)
+    best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)
+    assert best["global_step"] == found[values.index(min(values))]["step"]
+    assert len({line["contract"]["hash"] for line in found}) == 1
+    assert found[0]["contract"]["data"]["fingerprint"] == digits().fingerprint
+
+
+def test_without_an_extractor_nothing_is_scored(tmp_path):
+    play(game(), digits(), steps=2, callbacks=[Evaluation()], default_root_dir=tmp_path)
+    assert not (tmp_path / "scores.jsonl").exists()
+
+
+# The command
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    (home / "small.yaml").write_text(
+        "model:\n  class_path: HingeGAN\n  init_args:\n    latent_size: 4\n"
+        "    generator: {class_path: MLPGenerator, init_args: {hidden: [16]}}\n"
+        "    discriminator: {class_path: MLPDiscriminator, init_args: {hidden: [16]}}\n"
+        "data: {class_path: Digits, init_args: {size: 16, batch_size: 8}}\n"
+        "trainer: {max_steps: 4, accelerator: cpu}\n"
+        "evaluation:\n  extractor: {class_path: Classifier, init_args: {dataset: digits}}\n"
+        "  samples: 120\n  scores: [fid, kid]\n  every_n_steps: 2\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setenv("GANLAB_CACHE", str(home / "cache"))
+        patch.setattr(sys, "path", sys.path[:])
+        assert main.main(["fit", "--config", "small.yaml", "--runs", str(home / "runs")]) == 0
+    return next((home / "runs").glob("*/*/*"))
+
+
+def asked(capsys, *arguments: object) -> tuple[int, str, str]:
+    code = main.main(["evaluate", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_the_command_repeats_the_callbacks_scores(run, capsys):
+    trained = [line for line in lines(run) if "checkpoint" not in line]
+    assert [line["step"] for line in trained] == [2, 4]
+    code, out, _ = asked(capsys, run, "--samples", 120, "--scores", "fid,kid", "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert {name: found["value"] for name, found in told["scores"].items()} == pytest.approx(
+        trained[-1]["scores"]
+    )
+    assert told["contract"]["hash"] == trained[-1]["contract"]["hash"]
+    assert lines(run)[-1]["scores"] == pytest.approx(trained[-1]["scores"])
+    code, out, _ = asked(capsys, run / "checkpoints" / "best.ckpt", "--samples", 120, "--raw")
+    assert code == 0
+    assert "fid120_digits" in out
+    assert "120 · digits · train 1,497 · raw" in out
+
+
+def test_validate_gives_the_same_numbers(run, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (newest,) = (run / "checkpoints").glob("step-*.ckpt")
+    assert main.main(["validate", "--config", str(run / "config.yaml"), "--ckpt_path", str(newest)]) == 0
+    out = capsys.readouterr().out
+    trained = [line for line in lines(run) if "checkpoint" not in line][-1]["scores"]["fid120_digits"]
+    told = re.search(r"^\W*fid120_digits\W+([\d.]+)", out, re.MULTILINE)
+    assert told, out
+    assert float(told[1]) == pytest.approx(trained, rel=1e-6)
+
+
+def pictures(count: int = 40) -> dict[str, bytes]:
+    source = np.random.default_rng(0)
+    made = [Image.fromarray(source.integers(0, 256, (16, 16, 3), dtype=np.uint8)) for _ in range(count)]
+    return {f"{number:03}.png": encoded(image, "PNG") for number, image in enumerate(made)}
+
+
+def forms(tmp_path: Path) -> list[Path]:
+    """The same images as a folder, a zip and an npz."""
+    files = pictures()
+    home = folder(tmp_path / "images", files)
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    arrays = [np.array(Image.open(path)) for path in sorted(home.iterdir())]
+    np.savez(tmp_path / "images.npz", np.stack(arrays))
+    return [home, tmp_path / "images.zip", tmp_path / "images.npz"]
+
+
+def test_anybodys_images_are_scored_in_any_form(tmp_path, capsys):
+    found = []
+    for form in forms(tmp_path):
+        how = (
+            "--extractor",
+            "Classifier",
+            "--extractor.dataset",
+            "digits",
+            "--scores",
+            "fid,precision_recall",
+        )
+        code, out, _ = asked(capsys, form, "--reference", "Digits", *how, "--json")
+        assert code == 0
+        told = json.loads(out)
+        found.append({name: score["value"] for name, score in told["scores"].items()})
+        assert told["contract"]["fakes"] == "given"
+        assert told["contract"]["samples"] == 40
+    assert found[0].keys() == {"fid40_digits", "precision40_k3_digits", "recall40_k3_digits"}
+    assert found[0] == pytest.approx(found[1])
+    assert found[0] == pytest.approx(found[2])
+    code, out, _ = asked(
+        capsys, tmp_path / "images.npz", "--reference", tmp_path / "images", "--extractor", "Pixels", "--json"
+    )
+    assert json.loads(out)["scores"]["fid40_pixels"]["value"] == pytest.approx(0, abs=1e-6)
+
+
+REFUSALS = {
+    "nothing there": (["nowhere"], "nowhere"),
+    "no reference": (["images.npz", "--extractor", "Pixels"], "--reference"),
+    "no weights": (["images.npz", "--reference", "Digits"], "GANLAB_INCEPTION_WEIGHTS"),
+    "no such score": (
+        ["images.npz", "--reference", "Digits", "--scores", "fdi", "--extractor", "Pixels"],
+        "fid",
+    ),
+    "no pictures": (["empty", "--reference", "Digits", "--extractor", "Pixels"], "no pictures"),
+    "other channels": (["images.npz", "--reference", "Digits", "--extractor", "Pixels"], "channels"),
+    "no classes": (
+        ["images.npz", "--reference", "images", "--extractor", "Pixels", "--scores", "is"],
+        "Pixels",
+    ),
+    "floats": (["floats.npz", "--reference", "images", "--extractor", "Pixels"], "uint8"),
+    "pickled": (["pickled.npz", "--reference", "images", "--extractor", "Pixels"], "npz"),
+}
+
+
+def test_a_run_on_two_processes_is_scored_as_its_checkpoint_is(tmp_path, capsys, monkeypatch):
+    """Though each process has seen other images, and so has other running means in its normalisations."""
+    (tmp_path / "two.yaml").write_text(
+        "model:\n  class_path: NonSaturatingGAN\n  init_args:\n"
+        "    generator: {class_path: DCGANGenerator, init_args: {width: 4}}\n"
+        "    discriminator: {class_path: DCGANDiscriminator, init_args: {width: 4}}\n"
+        "data: {class_path: Digits, init_args: {size: 16, batch_size: 4}}\n"
+        'trainer: {max_steps: 6, accelerator: cpu, devices: 2, precision: "32"}\n'
+        "evaluation: {extractor: Pixels, samples: 503, scores: [fid, kid], every_n_steps: 3}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    command = [str(Path(sys.executable).parent / "ganlab"), "fit", "--config", "two.yaml"]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    (run,) = tmp_path.glob("runs/*/*/*")
+    code, out, _ = asked(capsys, run, "--samples", 503, "--scores", "fid,kid", "--json")
+    assert code == 0
+    again = {name: found["value"] for name, found in json.loads(out)["scores"].items()}
+    trained = lines(run)
+    assert [line["step"] for line in trained[:2]] == [3, 6]
+    for name, value in trained[1]["scores"].items():
+        assert again[name] == pytest.approx(value, rel=1e-6, abs=1e-9), name
+
+
+@pytest.mark.parametrize("how", REFUSALS)
+def test_what_cannot_be_scored_is_refused(how, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    monkeypatch.delenv("GANLAB_INCEPTION_WEIGHTS", raising=False)
+    forms(tmp_path)
+    (tmp_path / "empty").mkdir()
+    np.savez("floats.npz", np.zeros((4, 8, 8, 3)))
+    np.savez("pickled.npz", np.array([{}], dtype=object))
+    arguments, word = REFUSALS[how]
+    code, out, err = asked(capsys, *arguments)
+    assert code == 2
+    assert out == ""
+    assert len(err.splitlines()) <= 3
+    assert word in err
+
+
+@pytest.mark.parametrize(
+    ("reference", "extractor", "nearest"), [("Digits", "Pixel", "Pixels"), ("Digit", "Pixels", "Digits")]
+)
+def test_a_misspelt_class_is_answered_with_the_nearest(reference, extractor, nearest, tmp_path, capsys):
+    images = forms(tmp_path)[0]
+    with pytest.raises(SystemExit, match="2"):
+        asked(capsys, images, "--reference", reference, "--extractor", extractor)
+    assert f"Nearest: {nearest}." in capsys.readouterr().err
+
+
+def test_missing_weights_stop_a_run_before_it_begins(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    config = str(run.parents[3] / "small.yaml")
+    assert (
+        main.main(["fit", "--config", config, "--evaluation.extractor", "Inception", "--runs", "runs"]) == 2
+    )
+    assert "GANLAB_INCEPTION_WEIGHTS" in capsys.readouterr().err
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def test_rows_are_the_reals_as_networks_see_them():
+    """A sanity check of the reals' side: the mean of Pixels is the mean of the images."""
+    data = digits()
+    assert isinstance(data.splits.train, Rows)
+    reals, _ = prepare_reference(Scorer(Pixels(), ("fid",), 50), data, "train")
+    expected = data.splits.train.images.float().mean() / 255
+    assert float(reals.moments.mean.mean()) == pytest.approx(float(expected), rel=1e-5)
+    assert not isnan(float(reals.half.sum()))
+
+
+def test_what_others_scored_is_no_evaluation_of_the_run_itself(tmp_path):
+    rows = [{"step": 5}, {"step": 10, "checkpoint": "step-000000010.ckpt"}]
+    (tmp_path / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    trainer = SimpleNamespace(default_root_dir=tmp_path, ckpt_path="a.ckpt", is_global_zero=True)
+    evaluation = Evaluation(Pixels(), samples=40, every_n_steps=5)
+    evaluation.on_fit_start(trainer, game())
+    assert evaluation.scored_at == 5

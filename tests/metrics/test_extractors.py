@@ -1,0 +1,426 @@
+"""Extractors against torch-fidelity and torchmetrics on random weights, so no number here is a FID."""
+
+import os
+import runpy
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import torch_fidelity
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn.functional import interpolate, pad
+from torch.utils.data import Dataset
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
+from torchmetrics.image.fid import FrechetInceptionDistance, NoTrainInceptionV3
+
+from ganlab.data import Digits
+from ganlab.data.grid import quantise
+from ganlab.errors import Refused
+from ganlab.metrics.extractors import inception
+from ganlab.metrics.extractors.classifiers import Classifier, LeNet, framed
+from ganlab.metrics.extractors.extractor import FOLDER, Module, Pixels, file_digest
+from ganlab.metrics.extractors.inception import Inception
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+BENCHMARK = runpy.run_path(str(SCRIPTS / "benchmark_extractors.py"))
+TRAINING = runpy.run_path(str(SCRIPTS / "train_extractors.py"))
+distance, pictures = BENCHMARK["distance"], BENCHMARK["pictures"]
+os.environ.pop("TORCHINDUCTOR_FORCE_DISABLE_CACHES")
+SHIPPED = ("digits", "fashion_mnist", "mnist")
+LAYERS = ["2048", "logits_unbiased"]
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("inception") / "random.pth"
+    BENCHMARK["stand_in"](path)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def ours(weights):
+    return Inception(weights)
+
+
+@pytest.fixture(scope="session")
+def theirs(weights):
+    return FeatureExtractorInceptionV3("", LAYERS, feature_extractor_weights_path=weights)
+
+
+@pytest.fixture
+def nowhere(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("GANLAB_INCEPTION_WEIGHTS", raising=False)
+    return tmp_path / "home" / "hub" / "checkpoints"
+
+
+def noise(*shape, seed=0):
+    return torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+
+
+def error(seen, expected):
+    return ((seen - expected).square().mean() / expected.square().mean()).sqrt().item()
+
+
+def message(refused) -> str:
+    text = str(refused.value)
+    assert len(text.splitlines()) <= 3
+    return text
+
+
+# Inception
+
+
+def test_one_pass_gives_the_features_and_logits_of_torch_fidelity(ours, theirs):
+    a, b = pictures(4, 4, 1), pictures(8, 4, 2)
+    with torch.no_grad():
+        expected = [theirs(x) for x in (a, b)]
+    seen = [ours(x) for x in (a, b)]
+    for mine, other in zip(seen, expected, strict=True):
+        assert mine.features.dtype == mine.logits.dtype == torch.float32
+        assert error(mine.features, other[0]) < 2e-4
+        assert error(mine.logits, other[1]) < 2e-4
+    truth = distance(expected[0][0], expected[1][0])
+    assert distance(seen[0].features, seen[1].features) == pytest.approx(truth, rel=1e-4)
+
+
+def test_torchmetrics_agrees_but_for_its_own_default_resize(ours, weights):
+    images = pictures(4, 3, 1)
+    features = ours(images).features
+    for antialias, agrees in ((False, True), (True, False)):
+        other = NoTrainInceptionV3("", ["2048"], weights, antialias=antialias)
+        with torch.no_grad():
+            assert (error(features, other(images)) < 1e-3) == agrees
+
+
+class Pictures(Dataset):
+    def __init__(self, images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        return self.images[index]
+
+
+@pytest.mark.slow
+def test_the_distance_of_two_sets_is_that_of_torch_fidelity_and_torchmetrics(ours, weights):
+    a, b = pictures(4, 24, 1), pictures(8, 24, 2)
+    mine = distance(ours(a).features, ours(b).features)
+    settings = {"fid": True, "cuda": False, "cache": False, "verbose": False, "save_cpu_ram": True}
+    found = torch_fidelity.calculate_metrics(
+        input1=Pictures(a),
+        input2=Pictures(b),
+        feature_extractor="inception-v3-compat",
+        feature_extractor_weights_path=weights,
+        **settings,
+    )
+    assert mine == pytest.approx(found["frechet_inception_distance"], rel=1e-4)
+    for antialias in (False, True):
+        metric = FrechetInceptionDistance(
+            NoTrainInceptionV3("", ["2048"], weights, antialias=antialias), antialias=antialias
+        )
+        metric.update(a, real=True)
+        metric.update(b, real=False)
+        value = metric.compute().item()
+        if antialias:
+            assert abs(mine - value) / value > 1e-3
+        else:
+            assert mine == pytest.approx(value, rel=1e-4)
+
+
+def test_grey_is_three_equal_channels(ours):
+    grey = noise(2, 1, 28, 28)
+    assert torch.equal(ours(grey).features, ours(grey.repeat(1, 3, 1, 1)).features)
+    with pytest.raises(Refused, match="1 or 3 channels, not 2"):
+        ours(noise(2, 2, 8, 8))
+
+
+def test_all_bytes_survive_the_way_through_floats():
+    levels = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(quantise(levels / 127.5 - 1), levels)
+    assert quantise(torch.tensor([-1.5, 1.5])).tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("height", [1, 24, 32, 299, 400])
+@pytest.mark.parametrize("width", [28, 64, 512])
+def test_tf1_resizes_to_the_last_bit_as_torch_fidelity(height, width):
+    images = noise(2, 3, height, width)
+    wanted = interpolate_bilinear_2d_like_tensorflow1x(images.float(), size=(299, 299), align_corners=False)
+    assert torch.equal(inception.tf1(images), wanted)
+
+
+@pytest.mark.parametrize("size", [24, 32, 400])
+def test_clean_resizes_as_an_antialiased_bicubic_of_floats(size):
+    images = noise(2, 3, size, size)
+    wanted = interpolate(images.double(), (299, 299), mode="bicubic", antialias=True).clamp(0, 255)
+    resized = inception.clean(images)
+    assert torch.allclose(resized.double(), wanted, atol=1e-3)
+    assert (resized != resized.round()).any()
+    assert (inception.tf1(images) - resized).abs().max() > 1
+
+
+def test_every_deviation_has_a_name(weights, monkeypatch):
+    def names(**settings):
+        extractor = Inception(weights, **settings)
+        return extractor.suffix, extractor.identity()
+
+    deviating = {"resize": "clean", "precision": "bf16"}
+    found = [names(), names(resize="clean"), names(**deviating)]
+    assert [suffix for suffix, _ in found] == ["_custom", "_custom_clean", "_custom_clean_bf16"]
+    assert len({str(identity) for _, identity in found}) == 3
+    assert found[2][1]["dtype"] == "bfloat16"
+    monkeypatch.setattr(inception, "PUBLISHED", file_digest(Path(weights)))
+    assert names()[0] == ""
+    assert names(**deviating)[0] == "_clean_bf16"
+
+
+def test_the_published_file_is_known_by_its_whole_hash():
+    assert inception.PUBLISHED == "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+    assert all("6726825d" in name for name in inception.CACHED)
+
+
+def test_bf16_errs_and_still_gives_float32(ours, weights):
+    images = pictures(4, 3, 1)
+    seen = Inception(weights, precision="bf16")(images)
+    assert seen.features.dtype == seen.logits.dtype == torch.float32
+    assert 1e-3 < error(seen.features, ours(images).features) < 0.4
+
+
+@pytest.mark.slow
+def test_compiling_changes_rounding_only(ours, weights, monkeypatch):
+    monkeypatch.setattr(inception, "CHUNK", {"cpu": 2})
+    images = pictures(4, 3, 1)
+    compiled = Inception(weights, compile=True)
+    assert compiled.identity() == ours.identity()
+    assert error(compiled(images).features, ours(images).features) < 2e-4
+
+
+def test_neither_batch_nor_emptiness_matters(ours, monkeypatch):
+    images = noise(3, 3, 16, 16)
+    assert ours(images[:0]).features.shape == (0, 2048)
+    whole = ours(images)
+    monkeypatch.setattr(inception, "CHUNK", {"cpu": 2})
+    assert error(ours(images).features, whole.features) < 1e-4
+
+
+def test_missing_weights_are_refused_at_once_and_by_every_place(nowhere, monkeypatch):
+    monkeypatch.setattr(inception, "network", None)
+    began = time.perf_counter()
+    with pytest.raises(Refused) as refused:
+        Inception()
+    assert time.perf_counter() - began < 5
+    for place in ("weights", "$GANLAB_INCEPTION_WEIGHTS", str(nowhere), "https://", "pt_"):
+        assert place in message(refused)
+    assert not nowhere.exists()
+    monkeypatch.setenv("GANLAB_INCEPTION_WEIGHTS", "/not/there.pth")
+    with pytest.raises(Refused, match=r"/not/there\.pth"):
+        Inception()
+    with pytest.raises(Refused, match=r"/nor/there\.pth"):
+        Inception("/nor/there.pth")
+
+
+def test_weights_are_found_where_they_are_named_first(nowhere, monkeypatch, tmp_path):
+    nowhere.mkdir(parents=True)
+    for name in reversed(inception.CACHED):
+        (nowhere / name).touch()
+        assert inception.find_weights(None) == nowhere / name
+    named, given = tmp_path / "named.pth", tmp_path / "given.pth"
+    named.touch(), given.touch()
+    monkeypatch.setenv("GANLAB_INCEPTION_WEIGHTS", str(named))
+    assert inception.find_weights(None) == named
+    assert inception.find_weights(str(given)) == given
+    with pytest.raises(Refused):
+        inception.find_weights(str(tmp_path / "misspelt.pth"))
+
+
+def test_a_file_that_is_no_inception_is_refused(weights, tmp_path):
+    cut, code, other = (tmp_path / f"{name}.pth" for name in ("cut", "code", "other"))
+    cut.write_bytes(Path(weights).read_bytes()[:100_000])
+    torch.save(nn.Linear(1, 1), code)
+    torch.save({"fc.weight": torch.zeros(2)}, other)
+    for path in (cut, code, other):
+        with pytest.raises(Refused, match=path.name) as refused:
+            Inception(str(path))
+        message(refused)
+
+
+def test_building_leaves_the_global_generator_alone(weights):
+    before = torch.random.get_rng_state()
+    Inception(weights)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+# All
+
+
+@pytest.fixture
+def extractors(ours, tmp_path):
+    path = tmp_path / "own.safetensors"
+    save_file(LeNet().state_dict(), path)
+    grey_only = nn.Sequential(nn.Conv2d(3, 1, 1), nn.Upsample(32), LeNet())
+    state = tmp_path / "grey.pth"
+    torch.save(grey_only.state_dict(), state)
+    return [ours, Pixels(), Module(grey_only, str(state), "own"), *map(Classifier, SHIPPED)]
+
+
+def test_no_owner_changes_precision_mode_or_gradients(extractors):
+    images = noise(2, 3, 32, 32)
+    for extractor in extractors:
+        before = extractor(images)
+        owner = nn.ModuleList([extractor]).to(torch.bfloat16).half().train()
+        with torch.autocast("cpu", torch.bfloat16):
+            after = owner[0](images)
+        torch.set_float32_matmul_precision("medium")
+        shortened = extractor(images)
+        assert torch.get_float32_matmul_precision() == "medium"
+        torch.set_float32_matmul_precision("highest")
+        for seen in (after, shortened):
+            assert torch.equal(seen.features, before.features)
+        assert not any(module.training for module in extractor.modules())
+        assert not any(weight.requires_grad for weight in extractor.parameters())
+        assert not before.features.requires_grad
+        assert before.features.dtype == torch.float32
+        assert extractor.dim in (None, before.features.shape[1])
+
+
+def test_identities_are_plain_and_differ(extractors):
+    identities = [extractor.identity() for extractor in extractors]
+    assert len({str(identity) for identity in identities}) == len(identities)
+    assert len({extractor.suffix for extractor in extractors}) == len(identities)
+    for identity in identities:
+        assert {"name", "sha256", "resize", "dtype"} <= identity.keys()
+        assert all(value is None or isinstance(value, str) for value in identity.values())
+
+
+@pytest.mark.parametrize("images", [torch.zeros(1, 3, 8, 8), torch.zeros(3, 8, 8, dtype=torch.uint8)])
+def test_only_batches_of_bytes_are_seen(images):
+    with pytest.raises(Refused, match="quantise"):
+        Pixels()(images)
+
+
+def test_pixels_are_block_means_with_their_colours():
+    images = noise(2, 3, 32, 32)
+    means = images.unfold(2, 4, 4).unfold(3, 4, 4).double().mean((4, 5)) / 255
+    assert torch.allclose(Pixels()(images).features.double(), means.flatten(1))
+    assert Pixels()(images).logits is None
+    assert Pixels(4).identity() != Pixels().identity()
+    assert (Pixels().suffix, Pixels(4).suffix) == ("_pixels", "_pixels4")
+    with pytest.raises(Refused, match="size"):
+        Pixels(0)
+
+
+def test_a_users_network_is_seen_by_its_weights(tmp_path):
+    path = tmp_path / "own.pth"
+    torch.save(nn.Conv2d(1, 2, 3).state_dict(), path)
+    extractor = Module(nn.Conv2d(1, 2, 3), str(path), "edges")
+    images = noise(2, 1, 5, 5)
+    network = nn.Conv2d(1, 2, 3)
+    network.load_state_dict(torch.load(path))
+    assert torch.allclose(extractor(images).features, network(images / 127.5 - 1).flatten(1), atol=1e-5)
+    assert extractor(images).logits is None
+    assert (extractor.suffix, extractor.sha256) == ("_edges", file_digest(path))
+    with pytest.raises(Refused, match=r"own\.pth"):
+        Module(nn.Linear(2, 2), str(path), "edges")
+    with pytest.raises(Refused, match="no file"):
+        Module(nn.Linear(2, 2), str(tmp_path / "none.pth"), "edges")
+    for name in ("", "pixels16", "clean", "A b", "mnist"):
+        with pytest.raises(Refused, match="named"):
+            Module(nn.Conv2d(1, 2, 3), str(path), name)
+
+
+# Classifiers
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_classifier_is_small_and_says_what_it_is(name):
+    path = FOLDER / f"{name}.safetensors"
+    extractor = Classifier(name)
+    assert path.stat().st_size < 1_000_000
+    assert (extractor.name, extractor.suffix, extractor.sha256) == (name, f"_{name}", file_digest(path))
+    with safe_open(path, framework="pt") as file:
+        record = file.metadata()
+    assert record["sha256"] == TRAINING["content"](load_file(path))
+    assert float(record["accuracy"]) > 0.88
+
+
+def test_all_that_ship_are_known():
+    assert tuple(sorted(path.stem for path in FOLDER.glob("*"))) == SHIPPED
+    with pytest.raises(Refused, match="digits, fashion_mnist, mnist"):
+        Classifier("letters")
+
+
+def test_the_digits_classifier_is_as_good_as_it_says_and_standardised():
+    extractor = Classifier("digits")
+    train, held_out = Digits().load()
+    images, _ = train[torch.arange(len(train))]
+    features = extractor(images).features
+    assert torch.allclose(features.mean(0), torch.zeros(64), atol=1e-3)
+    assert torch.allclose(features.std(0), torch.ones(64), atol=1e-3)
+    images, labels = held_out[torch.arange(len(held_out))]
+    correct = (extractor(images).logits.argmax(1) == labels).double().mean()
+    assert f"{correct:.4f}" == extractor.record["accuracy"]
+
+
+def test_known_answers_of_digits():
+    extractor = Classifier("digits")
+    train, held_out = (items[torch.arange(len(items))] for items in Digits().load())
+    real = extractor(train[0]).features
+    found = [distance(real, extractor(x).features) for x in TRAINING["spoiled"](*held_out).values()]
+    floor, noisy, blurred, half, inverted, uniform, single = found
+    assert floor < min(noisy, blurred) < max(noisy, blurred) < half < uniform < min(inverted, single)
+
+
+def test_standardising_leaves_the_logits_what_they_are():
+    torch.manual_seed(0)
+    network, images = LeNet().requires_grad_(False), noise(50, 1, 28, 28)
+    _, before = network(framed(images, 28))
+    TRAINING["standardise"](network, images, TRAINING["ROWS"]["mnist"])
+    features, after = network(framed(images, 28))
+    assert torch.allclose(after, before, atol=1e-4)
+    assert torch.allclose(features.std(0), torch.ones(64), atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_images_of_28_pixels_and_their_padded_copies_look_the_same(name):
+    small = noise(3, 1, 28, 28)
+    padded = pad(small, (2, 2, 2, 2))
+    extractor = Classifier(name)
+    for mine, other in zip(extractor(small), extractor(padded), strict=True):
+        assert torch.equal(mine, other)
+
+
+def test_colour_is_seen_as_luminance_and_sizes_as_resized():
+    extractor, grey = Classifier("digits"), noise(2, 1, 32, 32)
+    assert torch.allclose(extractor(grey).features, extractor(grey.repeat(1, 3, 1, 1)).features, atol=1e-4)
+    red, green = (torch.zeros(1, 3, 4, 4, dtype=torch.uint8) for _ in range(2))
+    red[:, 0], green[:, 1] = 100, 100
+    assert framed(red, 32).mean() * 255 == pytest.approx(29.9, abs=1e-3)
+    assert framed(green, 32).mean() * 255 == pytest.approx(58.7, abs=1e-3)
+    assert framed(noise(2, 1, 64, 48), 28).shape == (2, 1, 32, 32)
+
+
+def test_the_package_carries_the_weights():
+    assert '"metrics/weights/*"' in (SCRIPTS.parent / "pyproject.toml").read_text()
+
+
+@pytest.mark.slow
+def test_training_again_gives_the_same_weights_twice(tmp_path):
+    command = [sys.executable, SCRIPTS / "train_extractors.py", "digits", "--folder", tmp_path]
+    states = []
+    for _ in range(2):
+        subprocess.run(command, check=True, capture_output=True)
+        # Not the files' bytes: safetensors writes metadata in any order.
+        states.append(load_file(tmp_path / "digits.safetensors"))
+    first, second = states
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    with safe_open(tmp_path / "digits.safetensors", framework="pt") as file:
+        assert float(file.metadata()["accuracy"]) > 0.97

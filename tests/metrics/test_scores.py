@@ -1,0 +1,319 @@
+"""Scores against torch-fidelity's of the same features, plain formulas, and answers known by hand."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_isc import isc_features_to_metric
+from torch_fidelity.metric_kid import kid_features_to_metric
+from torch_fidelity.metric_prc import prc_features_to_metric
+
+from ganlab.data import Gaussians
+from ganlab.data.sets.gaussians import nearest_modes
+from ganlab.data.stream import ModeIndices
+from ganlab.errors import Refused
+from ganlab.metrics import scores
+from ganlab.metrics.statistics import Gaussian, frechet, gaussian, half
+
+
+def normal(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def uniform(seed: int, *shape: int) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+MIXING = normal(9, 256, 256) / 16
+REAL = (normal(0, 3000, 256) @ MIXING).relu()
+FAKE = (1.1 * normal(1, 2500, 256) @ MIXING + 0.05).relu()
+LOGITS = 2 * normal(2, 2503, 100)
+
+
+class TestTorchFidelity:
+    def test_fid(self) -> None:
+        statistics = (fid_features_to_statistics(features) for features in (FAKE, REAL))
+        wanted = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+        assert frechet(gaussian(REAL), gaussian(FAKE)) == pytest.approx(wanted, rel=2e-6)
+
+    @pytest.mark.parametrize("splits", [10, 3, 1])
+    def test_inception_score(self, splits: int) -> None:
+        wanted = isc_features_to_metric(LOGITS, splits=splits)
+        found = scores.inception_score(LOGITS, splits)
+        assert found.mean == pytest.approx(wanted["inception_score_mean"], rel=1e-12)
+        assert found.std == pytest.approx(wanted["inception_score_std"], rel=1e-12, abs=1e-15)
+
+    @pytest.mark.parametrize(("subsets", "size"), [(20, 1000), (3, 2500)])
+    def test_kid(self, subsets: int, size: int) -> None:
+        wanted = kid_features_to_metric(FAKE, REAL, kid_subsets=subsets, kid_subset_size=size, verbose=False)
+        found = scores.kid_subsets(REAL, FAKE, subsets, size)
+        assert found.mean == pytest.approx(wanted["kernel_inception_distance_mean"], rel=1e-5)
+        # Their float32 shows in the differences between subsets.
+        assert found.std == pytest.approx(wanted["kernel_inception_distance_std"], rel=1e-3)
+
+    def test_all_subsets_have_their_usual_number_and_size(self) -> None:
+        wanted = kid_features_to_metric(FAKE[:, :8].double(), REAL[:, :8].double(), verbose=False)
+        found = scores.kid_subsets(REAL[:, :8], FAKE[:, :8])
+        assert found.mean == pytest.approx(wanted["kernel_inception_distance_mean"], rel=1e-9)
+
+    @pytest.mark.parametrize("k", [3, 1])
+    def test_precision_and_recall(self, k: int) -> None:
+        wanted = prc_features_to_metric(FAKE, REAL, prc_neighborhood=k, verbose=False)
+        precision, recall = scores.precision_recall(REAL, FAKE, k)
+        assert 0.02 < precision < recall < 1, "or nothing is shown"
+        assert precision == pytest.approx(wanted["precision"], abs=1e-6)
+        assert recall == pytest.approx(wanted["recall"], abs=1e-6)
+
+    def test_precision_and_recall_of_points_on_a_lattice(self) -> None:
+        """Full of equal distances, all exact: only ≤ gives these numbers."""
+        real, fake = ((6 * uniform(s, 400, 3)).floor() for s in (0, 1))
+        wanted = prc_features_to_metric(fake[:300], 2 * real, verbose=False)
+        precision, recall = scores.precision_recall(2 * real, fake[:300])
+        assert precision == pytest.approx(wanted["precision"], abs=1e-6)
+        assert recall == pytest.approx(wanted["recall"], abs=1e-6)
+
+
+def plain_density_coverage(real: Tensor, fake: Tensor, k: int) -> tuple[float, float]:
+    """As the paper's sums have it, without a block or a product."""
+    within = (real[:, None] - real).square().sum(2).sort(1).values[:, k]
+    inside = (real[:, None] - fake).square().sum(2) < within[:, None]
+    return int(inside.sum()) / (k * len(fake)), float(inside.any(1).double().mean())
+
+
+def plain_kid(real: Tensor, fake: Tensor) -> float:
+    def kernel(x: Tensor, y: Tensor) -> Tensor:
+        return ((x[:, None] * y).sum(2) / x.shape[1] + 1) ** 3
+
+    def among(x: Tensor) -> Tensor:
+        return (kernel(x, x).sum() - kernel(x, x).diagonal().sum()) / (len(x) * (len(x) - 1))
+
+    return float(among(real) + among(fake) - 2 * kernel(real, fake).mean())
+
+
+@pytest.fixture(params=[2048, 64], ids="block {}".format)
+def _block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small blocks, of which the last is shorter, must change nothing."""
+    monkeypatch.setattr(scores, "BLOCK", request.param)
+
+
+@pytest.mark.usefixtures("_block")
+class TestPlainFormulas:
+    def test_kid_over_all_samples(self) -> None:
+        real, fake = normal(0, 150, 8, dtype=torch.float64), 1.2 * normal(1, 100, 8, dtype=torch.float64)
+        assert scores.kid_full(real, fake) == pytest.approx(plain_kid(real, fake), rel=1e-12)
+
+    @pytest.mark.parametrize("k", [5, 2])
+    @pytest.mark.parametrize("lattice", [True, False])
+    def test_density_and_coverage(self, k: int, lattice: bool) -> None:
+        """On the lattice distances are equal, and exact: only < gives these numbers."""
+        real, fake = normal(0, 300, 3).double(), normal(1, 200, 3).double() + 0.5
+        if lattice:
+            real, fake = real.mul(2).round(), fake.mul(2).round()
+        wanted = plain_density_coverage(real, fake, k)
+        assert wanted[0] > 0
+        assert 0 < wanted[1] < 1
+        assert scores.density_coverage(real, fake, k) == pytest.approx(wanted, rel=1e-12)
+
+    def test_one_pass_gives_what_two_give(self) -> None:
+        real, fake = normal(0, 300, 3), normal(1, 200, 3) + 0.5
+        wanted = (*scores.precision_recall(real, fake, 3), *scores.density_coverage(real, fake, 5))
+        assert scores.overlap(real, fake) == pytest.approx(wanted, rel=1e-12)
+        wanted = (*scores.precision_recall(real, fake, 4), *scores.density_coverage(real, fake, 2))
+        assert scores.overlap(real, fake, 4, 2) == pytest.approx(wanted, rel=1e-12)
+
+    @pytest.mark.parametrize("k", [1, 7])
+    def test_nearest(self, k: int) -> None:
+        training, generated = normal(0, 300, 5), normal(1, 150, 5)
+        wanted = (generated[:, None] - training).double().norm(dim=2).sort(1)
+        distance, index = scores.nearest(training, generated, k)
+        torch.testing.assert_close(distance, wanted.values[:, :k], rtol=1e-6, atol=0)
+        assert torch.equal(index, wanted.indices[:, :k])
+
+    def test_a_copy_is_found(self) -> None:
+        training = normal(0, 300, 64) + 10
+        distance, index = scores.nearest(training, training[[250, 3]], 2)
+        assert index[:, 0].tolist() == [250, 3]
+        assert distance[:, 0].max() < 1e-5 < distance[:, 1].min()
+
+    def test_fewer_neighbours_than_asked_for(self) -> None:
+        distance, index = scores.nearest(normal(0, 3, 5), normal(1, 4, 5), 7)
+        assert distance.shape == index.shape == (4, 3)
+
+
+class TestFidInfinity:
+    def test_it_removes_the_bias(self) -> None:
+        """The reals' Gaussian is exact, the fakes' true one is it: 0 is right, and every plain FID above."""
+        real = Gaussian(torch.zeros(32).double(), torch.eye(32).double(), 10**9)
+        fake = normal(0, 4000, 32)
+        biased = frechet(real, gaussian(fake))
+        found = scores.fid_infinity(real, fake, half(real.covariance), least=400)
+        assert abs(found) < biased / 4
+
+    def test_it_keeps_what_is_no_bias(self) -> None:
+        real = Gaussian(torch.zeros(32).double(), torch.eye(32).double(), 10**9)
+        assert scores.fid_infinity(real, normal(0, 4000, 32) + 0.5, least=400) == pytest.approx(8, rel=0.05)
+
+    def test_it_is_the_same_again(self) -> None:
+        real = gaussian(normal(1, 500, 8))
+        first, again, other = (
+            scores.fid_infinity(real, normal(0, 900, 8), least=300, seed=seed) for seed in (0, 0, 1)
+        )
+        assert first == again != other
+
+
+class TestModes:
+    @pytest.mark.parametrize("layout", ["ring", "grid"])
+    def test_the_data_itself(self, layout: Any, tmp_path: Path) -> None:
+        data = Gaussians(layout=layout, batch_size=1)
+        labels = torch.arange(200_000) % len(data.centres)
+        points = data.centres[labels] + data.sigma * normal(0, 200_000, 2)
+        found = scores.count_modes(nearest_modes(points, data.centres, data.sigma, data.mixing))
+        assert found.covered == found.well_covered == len(data.centres)
+        assert found.high_quality == pytest.approx(1 - math.exp(-4.5), abs=1e-3)
+        assert found.kl < 1e-3
+
+    @pytest.mark.parametrize("layout", ["ring", "grid"])
+    def test_three_modes_only(self, layout: Any) -> None:
+        data = Gaussians(layout=layout, batch_size=1)
+        points = data.centres[torch.arange(30_000) % 3] + data.sigma * normal(0, 30_000, 2)
+        found = scores.count_modes(nearest_modes(points, data.centres, data.sigma))
+        assert found.covered == found.well_covered == 3
+        assert found.kl == pytest.approx(math.log(len(data.centres) / 3), abs=0.01)
+
+    def test_noise_on_the_grid_has_no_mode_well(self) -> None:
+        """It hits most modes once: 9 π σ² of each mode's square of 4 is near, 1.8 %."""
+        data = Gaussians(layout="grid", batch_size=1)
+        found = scores.count_modes(nearest_modes(10 * uniform(0, 500, 2) - 5, data.centres, data.sigma))
+        assert found.covered >= 3
+        assert found.well_covered == 0
+        assert found.high_quality == pytest.approx(9 * math.pi * 0.05**2 / 4, abs=0.02)
+
+    def test_correlated_coordinates(self) -> None:
+        data = Gaussians(layout="normal", batch_size=1)
+        points = data.centres + normal(0, 100_000, 2) @ data.mixing
+        share = scores.count_modes(nearest_modes(points, data.centres, data.sigma, data.mixing)).high_quality
+        assert share == pytest.approx(1 - math.exp(-4.5), abs=2e-3)
+
+    def test_by_hand(self) -> None:
+        centres = torch.tensor([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0]])
+        points = torch.tensor([[2.9, 0.0], [3.1, 0.0], [10.0, 1.0], [10.0, -2.9], [math.nan, 0.0]])
+        found = scores.count_modes(nearest_modes(points, centres, 1.0, enough=2))
+        assert found[:2] == (2, 1)
+        assert found.high_quality == pytest.approx(3 / 5)
+        assert found.kl == pytest.approx(math.log(3 / 2))
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf])
+    def test_a_diverged_generator(self, value: float) -> None:
+        data = Gaussians(batch_size=1)
+        found = scores.count_modes(nearest_modes(torch.full((50, 2), value), data.centres, data.sigma))
+        assert found[:3] == (0, 0, 0.0)
+        assert math.isnan(found.kl)
+
+
+class TestLabels:
+    def test_stacked_digits(self) -> None:
+        """At 26,000 samples the KL of uniform labels is about (1000 - 1) / (2 * 26,000)."""
+        labels = torch.randint(1000, (26_000,), generator=torch.Generator().manual_seed(0))
+        found = scores.count_modes(ModeIndices(labels, 1000, enough=10))
+        assert found.covered >= 999
+        assert found.well_covered >= 995
+        assert found.kl == pytest.approx(999 / 52_000, rel=0.1)
+
+    def test_half_of_the_digits(self) -> None:
+        digits = torch.randint(5, (26_000, 3), generator=torch.Generator().manual_seed(0))
+        labels = (digits * torch.tensor([100, 10, 1])).sum(1)
+        labels[:5] = torch.tensor([999, 998, 997, 996, 995])
+        found = scores.count_modes(ModeIndices(labels, 1000, enough=10))
+        assert found.covered == 130
+        assert found.well_covered == 125
+        assert found.kl == pytest.approx(math.log(8), abs=0.01)
+
+    def test_one_label_only(self) -> None:
+        found = scores.count_modes(ModeIndices(torch.full((100,), 7), 1000, enough=10))
+        assert found[:2] == (1, 1)
+        assert math.isnan(found.high_quality)
+        assert found.kl == pytest.approx(math.log(1000))
+
+    def test_histogram_and_its_distance(self) -> None:
+        fake = scores.class_histogram(torch.tensor([0, 0, 1, 1]), 4)
+        real = scores.class_histogram(torch.tensor([0, 1, 1, 1, 1, 2, 2, 3]), 4)
+        assert fake.tolist() == [2, 2, 0, 0]
+        assert scores.total_variation(fake, real) == pytest.approx(3 / 8)
+        assert scores.total_variation(real, real) == 0
+
+    def test_a_label_that_is_none(self) -> None:
+        with pytest.raises(Refused, match="label 4 is none of 4"):
+            scores.class_histogram(torch.tensor([0, 4]), 4)
+
+    def test_no_sample(self) -> None:
+        assert math.isnan(scores.count_modes(ModeIndices(torch.tensor([], dtype=torch.int64), 1000)).kl)
+
+
+EVERY: dict[str, Callable[[Tensor, Tensor], Any]] = {
+    "inception_score": lambda real, fake: scores.inception_score(fake),
+    "kid_subsets": lambda real, fake: scores.kid_subsets(real, fake, 2, 50),
+    "kid_full": lambda real, fake: [scores.kid_full(real, fake)],
+    "precision_recall": scores.precision_recall,
+    "density_coverage": scores.density_coverage,
+    "overlap": scores.overlap,
+    "fid_infinity": lambda real, fake: [scores.fid_infinity(gaussian(real), fake, least=20)],
+}
+every_score = pytest.mark.parametrize("score", EVERY.values(), ids=EVERY.keys())
+
+
+class TestBadGenerators:
+    @every_score
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+    def test_features_that_are_no_numbers(self, score: Callable[..., Any], value: float) -> None:
+        fake = normal(1, 80, 16)
+        fake[7, 3] = value
+        assert all(math.isnan(v) for v in score(normal(0, 100, 16), fake))
+        assert scores.flaw(fake) == "1 of 80 samples have features that are no numbers"
+
+    @every_score
+    @pytest.mark.parametrize("samples", [0, 1])
+    def test_too_few_samples(self, score: Callable[..., Any], samples: int) -> None:
+        if score is scores.density_coverage and samples:
+            samples = 0
+        assert all(math.isnan(v) for v in score(normal(0, 100, 16), normal(1, samples, 16)))
+
+    @pytest.mark.parametrize(("reals", "fakes", "defined"), [(4, 4, True), (3, 4, False), (4, 3, False)])
+    def test_as_many_samples_as_neighbours(self, reals: int, fakes: int, defined: bool) -> None:
+        found = scores.precision_recall(normal(0, reals, 2), normal(1, fakes, 2), 3)
+        assert all(math.isnan(v) != defined for v in found)
+
+    @every_score
+    def test_huge_features_do_no_harm(self, score: Callable[..., Any]) -> None:
+        score(normal(0, 100, 16), 1e37 * normal(1, 80, 16))
+
+    def test_one_image_is_caught(self) -> None:
+        real = normal(0, 2000, 32)
+        found = scores.overlap(real, real[:1].expand(1000, 32))
+        assert found.precision == 1
+        assert found.recall < 0.01
+        assert found.coverage < 0.01
+        assert scores.inception_score(real[:1].expand(1000, 32)).mean == pytest.approx(1)
+        kid = scores.kid_full(real, real[:1].expand(1000, 32))
+        assert kid > 100 * abs(scores.kid_full(real[:1000], real[1000:]))
+
+    def test_logits_beyond_the_exponential(self) -> None:
+        """Sure of classes 0 and 1 in turn, with e^-2000 for the others."""
+        logits = torch.zeros(40, 5)
+        logits[::2, 0] = logits[1::2, 1] = 2000
+        assert scores.inception_score(logits, 1).mean == pytest.approx(2)
+
+
+@every_score
+def test_nothing_is_drawn_from_the_global_generators(score: Callable[..., Any]) -> None:
+    torch.manual_seed(0)
+    np.random.seed(0)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index, union-attr]
+    score(normal(0, 100, 16), normal(1, 80, 16))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])  # type: ignore[index]

@@ -1,0 +1,388 @@
+"""Moments and stored features against known answers, other formulas, and any number of processes."""
+
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.multiprocessing
+from torch import Tensor
+
+from ganlab.errors import Refused
+from ganlab.metrics.scores import inception_score, kid_subsets
+from ganlab.metrics.statistics import (
+    Features,
+    Gaussian,
+    Moments,
+    frechet,
+    frechet_of_features,
+    gaussian,
+    half,
+)
+
+TOTAL, WIDTH, CLASSES, BATCH = 103, 16, 7, 7
+
+
+def normal(seed: int, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def of(features: Tensor) -> Gaussian:
+    """By torch's own mean and cov."""
+    return Gaussian(features.double().mean(0), features.double().T.cov(correction=1), len(features))
+
+
+def same(one: Gaussian, other: Gaussian, **tolerance: float) -> None:
+    torch.testing.assert_close(one.mean, other.mean, **tolerance)
+    torch.testing.assert_close(one.covariance, other.covariance, **tolerance)
+    assert one.count == other.count
+
+
+def nuclear(real: Tensor, fake: Tensor) -> float:
+    """The distance by singular values, the form that squares nothing."""
+    x, y = ((f - f.mean(0)) / (len(f) - 1) ** 0.5 for f in (real.double(), fake.double()))
+    apart = (real.double().mean(0) - fake.double().mean(0)).square().sum()
+    return float(apart + x.square().sum() + y.square().sum() - 2 * torch.linalg.svdvals(x @ y.T).sum())
+
+
+CASTS: dict[str, Callable[[torch.nn.Module], torch.nn.Module]] = {
+    "bfloat16": lambda module: module.to(torch.bfloat16),
+    "half": lambda module: module.to(torch.half),
+    "half()": lambda module: module.half(),
+    "float()": lambda module: module.float(),
+    "device and type": lambda module: module.to("cpu", torch.float16),
+}
+
+
+class TestMoments:
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+    def test_against_torch(self, dtype: torch.dtype) -> None:
+        features = normal(0, TOTAL, WIDTH).to(dtype)
+        moments = Moments(WIDTH)
+        for batch in features.split(BATCH):
+            moments.update(batch)
+        found = moments.compute()
+        assert found.covariance.dtype == found.mean.dtype == torch.float64
+        same(found, of(features), rtol=1e-12, atol=1e-13)
+        same(gaussian(features), of(features), rtol=1e-12, atol=1e-13)
+
+    def test_the_shift_saves_what_an_offset_would_cost(self) -> None:
+        features = normal(0, 2000, WIDTH)
+        far = features + 1e6
+        errors = {}
+        for name, shift in {"zeros": None, "mean": far[:500].mean(0)}.items():
+            moments = Moments(WIDTH, shift)
+            moments.update(far)
+            errors[name] = float((moments.compute().covariance - of(features).covariance).abs().max())
+        assert errors["mean"] < 1e-8
+        assert errors["zeros"] > 100 * errors["mean"]
+        assert float((gaussian(far).covariance - of(features).covariance).abs().max()) < 1e-8
+
+    @pytest.mark.parametrize("cast", CASTS.values(), ids=CASTS.keys())
+    @pytest.mark.parametrize("owned", [True, False])
+    def test_casts_lose_nothing(
+        self, cast: Callable[[torch.nn.Module], torch.nn.Module], owned: bool
+    ) -> None:
+        features = normal(0, TOTAL, WIDTH)
+        moments = Moments(WIDTH, features[0])
+        store = Features(TOTAL, WIDTH, dtype=torch.float64)
+        for place, batch in enumerate(features.split(50)):
+            moments.update(batch)
+            store.update(torch.arange(len(batch)) + 50 * place, batch)
+            for metric in (moments, store):
+                cast(torch.nn.ModuleList([metric]) if owned else metric)
+        same(moments.compute(), of(features), rtol=1e-12, atol=1e-13)
+        assert torch.equal(store.compute().features, features)
+
+    def test_reset_and_inference_mode(self) -> None:
+        features = normal(0, TOTAL, WIDTH)
+        moments = Moments(WIDTH)
+        with torch.inference_mode():
+            moments.update(features + 1)
+            moments.reset()
+        moments.update(features)
+        same(moments.compute(), of(features), rtol=1e-12, atol=1e-13)
+
+    def test_is_in_no_checkpoint(self) -> None:
+        assert not Moments(WIDTH).state_dict()
+        assert not Features(TOTAL, WIDTH).state_dict()
+
+    @pytest.mark.parametrize("count", [0, 1])
+    def test_too_few_samples_make_no_distance(self, count: int) -> None:
+        features = normal(0, TOTAL, WIDTH)
+        moments = Moments(WIDTH)
+        moments.update(features[:count])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            few = moments.compute()
+        assert frechet(of(features), few) != frechet(of(features), few)
+        other = frechet_of_features(of(features), features[:count])
+        assert other != other
+
+
+class TestFeatures:
+    def store(self, order: Tensor, features: Tensor, logits: Tensor | None) -> Features:
+        store = Features(TOTAL, WIDTH, None if logits is None else CLASSES)
+        for index in order.split(BATCH):
+            store.update(index, features[index], None if logits is None else logits[index])
+        return store
+
+    @pytest.mark.parametrize("with_logits", [True, False])
+    def test_rows_come_in_the_samples_order(self, with_logits: bool) -> None:
+        features = normal(0, TOTAL, WIDTH, dtype=torch.float32)
+        logits = normal(1, TOTAL, CLASSES, dtype=torch.float32) if with_logits else None
+        order = torch.randperm(TOTAL, generator=torch.Generator().manual_seed(2))
+        rows = self.store(order, features, logits).compute()
+        assert torch.equal(rows.features, features)
+        assert rows.logits is logits or torch.equal(rows.logits, logits)
+
+    def test_batches_are_copied(self) -> None:
+        store = Features(2, WIDTH)
+        memory = torch.empty(1, WIDTH)
+        for i in range(2):
+            store.update(torch.tensor([i]), memory.fill_(i))
+        rows = store.compute()
+        store.reset()
+        for i in range(2):
+            store.update(torch.tensor([1 - i]), memory.fill_(7))
+        assert rows.features[:, 0].tolist() == [0, 1]
+
+    @pytest.mark.parametrize(
+        ("index", "said"),
+        [
+            (list(range(TOTAL - 1)), "1 are missing and 0 came more"),
+            ([], f"{TOTAL} are missing"),
+            ([*range(TOTAL), 3], "0 are missing and 1 came more"),
+            ([*range(TOTAL - 1), 3], "1 are missing and 1 came more"),
+            ([*range(TOTAL), TOTAL], "1 others"),
+            ([*range(TOTAL), -1], "1 others"),
+        ],
+        ids=["missing", "none", "twice", "instead", "above", "below"],
+    )
+    def test_gaps_are_refused(self, index: list[int], said: str) -> None:
+        store = Features(TOTAL, WIDTH)
+        store.update(torch.tensor(index, dtype=torch.int64), torch.zeros(len(index), WIDTH))
+        with pytest.raises(Refused, match=said):
+            store.compute()
+
+    @pytest.mark.parametrize(
+        ("features", "logits"), [((3, WIDTH), None), ((2, 1), None), ((2, WIDTH), (2, CLASSES))], ids=str
+    )
+    def test_other_shapes_are_refused(
+        self, features: tuple[int, int], logits: tuple[int, int] | None
+    ) -> None:
+        with pytest.raises(Refused, match="batch holds"):
+            Features(TOTAL, WIDTH).update(
+                torch.arange(2), torch.zeros(features), None if logits is None else torch.zeros(logits)
+            )
+
+
+class TestFrechet:
+    """S2 = c S1 and m2 = m1 + d are |d|² + (1 - √c)² tr S1 apart."""
+
+    @pytest.mark.parametrize("rank", [pytest.param(2048, marks=pytest.mark.slow), 500])
+    def test_known_distances(self, rank: int) -> None:
+        mixing = normal(0, rank, 2048).div_(2048**0.5)
+        real = Gaussian(normal(1, 2048), mixing.T @ mixing, 3000)
+        root = half(real.covariance)
+        assert root.shape == (2048, rank)
+        for c, step in ((1.3, 0.1), (1.0, 0.0), (0.5, 0.0)):
+            apart = step * normal(2, 2048)
+            fake = Gaussian(real.mean + apart, c * real.covariance, 3000)
+            wanted = apart.square().sum() + (1 - c**0.5) ** 2 * real.covariance.trace()
+            assert abs(frechet(real, fake, root) - float(wanted)) <= 1e-6
+
+    def test_the_distance_to_itself_at_500_samples(self) -> None:
+        features = normal(0, 500, 2048).abs().float()
+        real = gaussian(features)
+        assert abs(frechet(real, real, half(real.covariance))) <= 1e-6
+        assert abs(frechet_of_features(real, features)) <= 1e-6
+
+    @pytest.mark.parametrize(("reals", "fakes"), [(300, 200), (90, 40), (40, 90), (40, 200), (200, 40)])
+    def test_against_singular_values(self, reals: int, fakes: int) -> None:
+        """Width 64: either side with fewer samples than features, neither, both."""
+        spectrum = torch.logspace(0, -4, 64, dtype=torch.float64)
+        real, fake = normal(0, reals, 64) * spectrum, 1.2 * normal(1, fakes, 64) * spectrum + 0.01
+        wanted = nuclear(real, fake)
+        assert frechet(of(real), of(fake)) == pytest.approx(wanted, abs=2e-7)
+        assert frechet(of(real), of(fake), half(of(real).covariance)) == pytest.approx(wanted, abs=2e-7)
+        assert frechet_of_features(of(real), fake) == pytest.approx(wanted, abs=2e-7)
+        assert frechet(of(fake), of(real)) == pytest.approx(wanted, abs=2e-7)
+
+    def test_the_half_is_one(self) -> None:
+        covariance = of(normal(0, 40, 64)).covariance
+        root = half(covariance)
+        assert root.shape == (64, 39)
+        torch.testing.assert_close(root @ root.T, covariance)
+
+    @pytest.mark.parametrize("width", [1, 2])
+    def test_narrow_features(self, width: int) -> None:
+        real, fake = normal(0, 50, width), 2 * normal(1, 60, width) + 1
+        moments = Moments(width)
+        moments.update(fake)
+        wanted = nuclear(real, fake)
+        assert frechet(gaussian(real), moments.compute()) == pytest.approx(wanted, abs=1e-9)
+
+    @pytest.mark.parametrize("samples", [40, 200])
+    def test_one_image_only(self, samples: int) -> None:
+        """All of the reals' spread, and how far their mean lies from the image."""
+        real, image = normal(0, 200, 64), normal(1, 1, 64)
+        wanted = float((real.mean(0) - image[0]).square().sum() + real.var(0).sum())
+        collapsed = image.expand(samples, 64)
+        assert frechet(of(real), gaussian(collapsed)) == pytest.approx(wanted, rel=1e-6)
+        assert frechet_of_features(of(real), collapsed) == pytest.approx(wanted, rel=1e-6)
+        assert frechet(gaussian(collapsed), of(real)) == pytest.approx(wanted, rel=1e-6)
+
+    @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+    @pytest.mark.parametrize("samples", [40, 200])
+    def test_what_is_no_number_has_no_distance(self, value: float, samples: int) -> None:
+        real, fake = normal(0, 200, 64), normal(1, samples, 64)
+        fake[3, 5] = value
+        for distance in (
+            frechet(of(real), gaussian(fake)),
+            frechet(gaussian(fake), of(real)),
+            frechet_of_features(of(real), fake),
+        ):
+            assert distance != distance
+
+    def test_a_diverged_generator_is_far_away(self) -> None:
+        real, fake = normal(0, 200, 64), normal(1, 200, 64).float() * 1e37
+        assert 1e70 < frechet(of(real), gaussian(fake)) < float("inf")
+
+
+def share(rank: int, processes: int, total: int) -> dict[str, object]:
+    """What one of several processes computes of features that all of them could make."""
+    features, logits = (normal(s, total, w, dtype=torch.float32) for s, w in ((0, WIDTH), (1, CLASSES)))
+    moments, store = Moments(WIDTH, torch.full((WIDTH,), 0.1)), Features(total, WIDTH, CLASSES)
+    for start in range(rank, total, processes * BATCH):
+        index = torch.arange(start, min(start + processes * BATCH, total), processes)
+        moments.update(features[index] * 1.3)
+        store.update(index, features[index], logits[index])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        rows, fake = store.compute(), moments.compute()
+    real = gaussian(normal(3, 200, WIDTH))
+    assert rows.logits is not None
+    return {
+        "features": rows.features,
+        "logits": rows.logits,
+        "fid": frechet(real, fake),
+        "kid": kid_subsets(normal(3, 200, WIDTH), rows.features, subsets=5, size=min(total, 50)),
+        "is": inception_score(rows.logits, splits=3),
+        "counts": int(moments.count),
+    }
+
+
+def process(rank: int, processes: int, folder: str, totals: tuple[int, ...]) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=processes
+    )
+    torch.save([share(rank, processes, total) for total in totals], f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_any_number_of_processes(processes: int, tmp_path: Path) -> None:
+    """103 samples, and 3: then one of four processes has none."""
+    totals = (TOTAL, 3)
+    alone = [share(0, 1, total) for total in totals]
+    # Forked from a server that has torch loaded but started no thread: seconds less than each loading it.
+    start = torch.multiprocessing.get_context("forkserver")
+    start.set_forkserver_preload(["ganlab.metrics.scores", "pytest"])
+    children = [
+        start.Process(target=process, args=(r, processes, str(tmp_path), totals)) for r in range(processes)
+    ]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+    assert [child.exitcode for child in children] == [0] * processes
+    for rank in range(processes):
+        found = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
+        for total, one, many in zip(totals, alone, found, strict=True):
+            assert many["counts"] == len(range(rank, total, processes)), "the process keeps its own share"
+            assert torch.equal(many["features"], one["features"])
+            assert torch.equal(many["logits"], one["logits"])
+            assert many["fid"] == pytest.approx(one["fid"], rel=1e-10)
+            assert many["kid"] == pytest.approx(one["kid"], rel=1e-12)
+            assert many["is"] == pytest.approx(one["is"], rel=1e-12)
+
+
+def grown(script: str) -> float:
+    """By how many MiB a fresh process grows while it runs the second half of a script."""
+    setup, measured = script.split("# measured")
+    program = (
+        "import resource, torch\ntorch.set_num_threads(2)\n"
+        f"{setup}\nbefore = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        f"{measured}\nprint((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    print(done.stdout)
+    return float(done.stdout.split()[-1])
+
+
+BATCHES = """
+from ganlab.metrics.statistics import *
+from ganlab.metrics.scores import *
+def batches(seed, samples=50_000, size=500):
+    source = torch.Generator().manual_seed(seed)
+    for start in range(0, samples, size):
+        index = torch.arange(start, start + size)
+        yield index, torch.rand(size, 2048, generator=source), torch.randn(size, 1008, generator=source)
+a = torch.randn(500, 500); a @ a.T; torch.linalg.eigvalsh(a)
+"""
+
+
+@pytest.mark.slow
+def test_memory_of_the_distance_alone() -> None:
+    growth = grown(
+        BATCHES
+        + """
+# measured
+real = Moments(2048)
+for _, features, _ in batches(0):
+    real.update(features)
+real = real.compute()
+fake = Moments(2048, real.mean)
+root = half(real.covariance)
+for _, features, _ in batches(1):
+    fake.update(features)
+print(frechet(real, fake.compute(), root))
+"""
+    )
+    assert growth <= 300
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_memory_of_all_scores() -> None:
+    """Pairs are looked at block by block, so that all of them would take only longer: 20 minutes."""
+    growth = grown(
+        BATCHES
+        + """
+import time
+# measured
+reals, fakes = Features(50_000, 2048), Features(50_000, 2048, 1008)
+for index, features, _ in batches(0):
+    reals.update(index, features)
+for batch in batches(1):
+    fakes.update(*batch)
+real, fake = reals.compute(), fakes.compute()
+for score in (
+    lambda: fid_infinity(gaussian(real.features), fake.features, points=3),
+    lambda: frechet(gaussian(real.features), gaussian(fake.features)),
+    lambda: inception_score(fake.logits),
+    lambda: kid_subsets(real.features, fake.features, subsets=10),
+    lambda: kid_full(real.features[:10_000], fake.features[:10_000]),
+    lambda: overlap(real.features[:10_000], fake.features[:10_000]),
+    lambda: nearest(real.features, fake.features[:64], 5)[0].mean(),
+):
+    start = time.perf_counter()
+    print(score(), time.perf_counter() - start, flush=True)
+"""
+    )
+    assert growth <= 1536

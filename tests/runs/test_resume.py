@@ -1,0 +1,280 @@
+"""A stopped run that goes on is the run that was not stopped. For each variant: tests/test_conformance.py."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from itertools import combinations, product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from commands import at, bare
+from lightning.pytorch import Trainer
+
+from ganlab.callbacks import Checkpoints, Evaluation, Preempted, Preemption
+from ganlab.game.gan import GAN
+from ganlab.metrics import Pixels
+from ganlab.testing import Specks, assert_same, new, play, state
+from ganlab.variants import HingeGAN
+
+# Everything that could tell the two apart, in all pairs
+
+FACTORS: dict[str, tuple[Any, ...]] = {
+    "stop": ("inside", "border", "first"),
+    "workers": (0, 1, 2),
+    "processes": (1, 2),
+    "precision": ("32", "bf16-mixed", "64-true"),
+    "critic_steps": (1, 5),
+    "accumulation": (1, 2),
+    "augmented": (False, True),
+    "evaluated": (False, True),
+    "scheduled": (False, True),
+    "noisy": (False, True),
+}
+Case = dict[str, Any]
+Pair = frozenset[tuple[str, Any]]
+
+
+def pairs(case: Case) -> set[Pair]:
+    return {frozenset(pair) for pair in combinations(case.items(), 2)}
+
+
+def all_pairs() -> list[Case]:
+    """Greedy: always the combination that shows the most new pairs."""
+    every = [dict(zip(FACTORS, values, strict=True)) for values in product(*FACTORS.values())]
+    shown = [(case, pairs(case)) for case in every]
+    missing, chosen = set().union(*(new for _, new in shown)), []
+    while missing:
+        best, its = max(shown, key=lambda each: len(each[1] & missing))
+        chosen.append(best)
+        missing -= its
+    return chosen
+
+
+CASES = all_pairs()
+ALONE, TOGETHER = ([case for case in CASES if case["processes"] == number] for number in (1, 2))
+
+
+def named(case: Case) -> str:
+    return " ".join(f"{name}={value}" for name, value in case.items())
+
+
+def test_the_cases_show_each_pair_of_two_factors_values() -> None:
+    shown = set().union(*map(pairs, CASES))
+    for (one, values), (other, others) in combinations(FACTORS.items(), 2):
+        for pair in product(values, others):
+            assert frozenset(zip((one, other), pair, strict=True)) in shown, (one, other, pair)
+    assert len(CASES) <= 14
+
+
+def halve(optimizer: Any) -> Any:
+    return torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.5, total_iters=6)
+
+
+def game_of(case: Case) -> GAN:
+    return new(
+        HingeGAN,
+        critic_steps=case["critic_steps"],
+        accumulation=case["accumulation"],
+        augmentations=["translation", "cutout"] if case["augmented"] else [],
+        generator_scheduler=halve if case["scheduled"] else None,
+        discriminator_scheduler=halve if case["scheduled"] else None,
+        instance_noise=0.1 if case["noisy"] else 0.0,
+        instance_noise_steps=6 if case["noisy"] else None,
+    )
+
+
+def check(case: Case, folder: Path) -> None:
+    """Resume from a checkpoint that a straight run wrote in passing."""
+    stop = 1 if case["stop"] == "first" else 4
+    at_border = 2 * 8 * case["critic_steps"] * case["processes"]
+    images = at_border if case["stop"] == "border" else 37
+
+    def played(name: str, resume: Path | None = None) -> tuple[GAN, Trainer]:
+        game = game_of(case)
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        scored = [Evaluation(Pixels(), ("fid",), 20, every_n_steps=2)] if case["evaluated"] else []
+        trainer = play(
+            game,
+            Specks(images=images, workers=case["workers"]),
+            steps=7,
+            resume=resume,
+            callbacks=[*scored, Checkpoints(every_n_steps=stop, keep=9)],
+            default_root_dir=folder / name,
+            enable_checkpointing=True,
+            devices=case["processes"],
+            precision=case["precision"],
+        )
+        return game, trainer
+
+    straight = played("straight")
+    resumed = played("resumed", at(folder / "straight", stop))
+    for (_, trainer), first in ((straight, 0), (resumed, stop)):
+        assert trainer.global_step == 7
+        assert trainer.fit_loop.epoch_loop.batch_progress.current.completed == 7, first
+    if straight[1].is_global_zero:
+        assert_same(state(*straight), state(*resumed), what=named(case))
+        rates = [
+            [each.scheduler.state_dict() for each in trainer.lr_scheduler_configs]
+            for _, trainer in (straight, resumed)
+        ]
+        assert rates[0] == rates[1]
+        assert len(rates[0]) == 2 * case["scheduled"]
+    if straight[1].is_global_zero and case["evaluated"]:
+        rows, again = (scores(folder / name) for name in ("straight", "resumed"))
+        assert [row["step"] for row in rows] == [2, 4, 6, 7]
+        assert again == [row for row in rows if row["step"] > stop]
+
+
+def scores(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(row) for row in (run / "scores.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("case", ALONE, ids=named)
+def test_a_resumed_run_is_the_straight_one(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "cache"))
+    check(case, tmp_path)
+
+
+# Two processes
+
+
+class Plain(torch.nn.Sequential):
+    """No normalisation, whose statistics would tell a batch from its halves."""
+
+    def __init__(self, inputs: int, *after: torch.nn.Module, outputs: int = 1) -> None:
+        hidden = torch.nn.Linear(inputs, 32), torch.nn.LeakyReLU(0.2), torch.nn.Linear(32, outputs)
+        super().__init__(torch.nn.Flatten(), *hidden, *after)
+
+
+def plain() -> GAN:
+    torch.manual_seed(0)
+    unflatten = torch.nn.Tanh(), torch.nn.Unflatten(1, (1, 8, 8))
+    return new(HingeGAN, generator=Plain(8, *unflatten, outputs=64), discriminator=Plain(64))
+
+
+def play_plain(folder: Path, *, batch_size: int, **how: Any) -> tuple[GAN, Trainer]:
+    game = plain()
+    keeper = Checkpoints(every_n_steps=3, keep=9)
+    data = Specks(batch_size=batch_size)
+    how |= {"precision": "64-true", "enable_checkpointing": True}
+    return game, play(game, data, steps=6, callbacks=[keeper], default_root_dir=folder, **how)
+
+
+def stop_one(folder: Path) -> None:
+    """The second process alone is told to stop."""
+
+    original = GAN.training_step
+
+    def training_step(game: GAN, *arguments: Any) -> None:
+        if game.global_rank == 1 and game.global_step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        original(game, *arguments)
+
+    def played(name: str, **how: Any) -> tuple[GAN, Trainer]:
+        game = new(HingeGAN)
+        keeping = [Preemption(), Checkpoints(every_n_steps=100)]
+        how |= {"devices": 2, "enable_checkpointing": True}
+        return game, play(game, steps=40, callbacks=keeping, default_root_dir=folder / name, **how)
+
+    straight = played("straight")
+    GAN.training_step = training_step  # type: ignore[method-assign]
+    try:
+        played("stopped")
+        raise AssertionError("it was not stopped")
+    except Preempted as stopped:
+        rank, step = straight[1].global_rank, stopped.step
+        (folder / f"rank-{rank}").write_text(f"{step} {stopped.code}")
+    finally:
+        GAN.training_step = original  # type: ignore[method-assign]
+    resumed = played("stopped", resume=at(folder / "stopped", step))
+    if rank == 0:
+        assert_same(state(*straight), state(*resumed), what="the run that one process was told to stop")
+
+
+SCRIPT = """
+import json, os, sys, traceback
+from pathlib import Path
+import test_resume as tests
+tests.torch.set_num_threads(1)
+folder, answers = Path(sys.argv[1]), {}
+def answered(name, work, *arguments):
+    try:
+        work(*arguments)
+        answers[name] = ""
+    except BaseException:
+        answers[name] = traceback.format_exc()
+    if int(os.environ.get("LOCAL_RANK", 0)) == 0:
+        (folder / "answers.json").write_text(json.dumps(answers))
+    if answers[name]:
+        print(answers[name], file=sys.stderr, flush=True)
+        # The other process waits for this one.
+        os._exit(1)
+for number, case in enumerate(tests.TOGETHER):
+    answered(tests.named(case), tests.check, case, folder / str(number))
+answered("halves", tests.go_on_in_halves, folder)
+answered("stop", tests.stop_one, folder)
+"""
+
+
+def go_on_in_halves(folder: Path) -> None:
+    kept = at(folder / "whole", 3)
+    game, trainer = play_plain(folder / "halves", batch_size=4, devices=2, resume=kept)
+    assert trainer.global_step == 6
+    assert game.images_seen == 6 * 8
+    if trainer.is_global_zero:
+        torch.save(state(game, trainer), folder / "halves.pt")
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str], str]:
+    """All that needs two processes, which take seconds to start."""
+    folder = tmp_path_factory.mktemp("together")
+    game, trainer = play_plain(folder / "whole", batch_size=8)
+    torch.save(state(game, trainer), folder / "whole.pt")
+    (folder / "script.py").write_text(SCRIPT)
+    command = [sys.executable, "-W", "ignore", folder / "script.py", folder]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    both = subprocess.Popen(command, env=bare(folder), start_new_session=True, **streams)
+    try:
+        told, _ = both.communicate(timeout=150)
+    except subprocess.TimeoutExpired:
+        os.killpg(both.pid, signal.SIGKILL)
+        told, _ = both.communicate()
+    answers = folder / "answers.json"
+    return folder, json.loads(answers.read_text()) if answers.exists() else {}, told
+
+
+@pytest.mark.parametrize("case", TOGETHER, ids=named)
+def test_so_is_one_of_two_processes(case: Case, together: tuple[Path, dict[str, str], str]) -> None:
+    _, answers, told = together
+    assert answers.get(named(case)) == "", told[-3000:]
+
+
+def test_one_process_goes_on_as_two_with_halves_of_its_batch(
+    together: tuple[Path, dict[str, str], str],
+) -> None:
+    folder, answers, told = together
+    assert answers.get("halves") == "", told[-3000:]
+    assert told.count("not bit-for-bit from here: processes 1 -> 2") == 1, told
+    one, other = (torch.load(folder / f"{name}.pt") for name in ("whole", "halves"))
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.allclose(value, other[name], rtol=0, atol=1e-12), name
+
+
+def test_a_signal_to_one_process_stops_both_after_the_same_step(
+    together: tuple[Path, dict[str, str], str],
+) -> None:
+    folder, answers, told = together
+    assert answers.get("stop") == "", told[-3000:]
+    stopped = [(folder / f"rank-{rank}").read_text() for rank in (0, 1)]
+    assert stopped[0] == stopped[1]
+    step, code = map(int, stopped[0].split())
+    assert 5 <= step < 40
+    assert code == 75

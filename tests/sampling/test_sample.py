@@ -1,0 +1,506 @@
+"""`ganlab sample` and `ganlab.load`: what is drawn, where it goes, and what is refused."""
+
+import re
+import shutil
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from command_line import SMALL, Answer, contents, here, refused, write
+from PIL import Image
+from trained_runs import CONDITIONAL, MINE, POINTS, SCORED, imported, trained
+
+import ganlab
+from ganlab.data import Gaussians
+from ganlab.data.grid import grid, quantise
+from ganlab.errors import Refused
+from ganlab.game.gan import GAN
+from ganlab.networks import MLPDiscriminator, MLPGenerator
+from ganlab.sampling.plan import BLOCK, fake_batches
+from ganlab.sampling.walk import (
+    BT709,
+    LIMITED,
+    MILLISECONDS,
+    SPACES,
+    WIDEST,
+    around,
+    spherical,
+    to_gif,
+    to_mp4,
+)
+from ganlab.sampling.write import Source
+from ganlab.seeds import seed_for
+from ganlab.variants import HingeGAN
+
+pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def run(home: Path) -> Path:
+    """Its best checkpoint is not its newest: it is made so."""
+    found = trained(home, SCORED)
+    shutil.copy(found / "checkpoints" / "step-000000003.ckpt", found / "checkpoints" / "best.ckpt")
+    return found
+
+
+@pytest.fixture(scope="module")
+def points(home: Path) -> Path:
+    return trained(home, POINTS, name="points")
+
+
+@pytest.fixture(scope="module")
+def mine(home: Path) -> Path:
+    """A conditional game whose module is nowhere any more but in the run's folder."""
+    write(home, CONDITIONAL, "my_conditional.py")
+    found = trained(home, MINE, name="mine")
+    (home / "my_conditional.py").unlink()
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _untouched(run: Path) -> Iterator[None]:
+    before = contents(run)
+    yield
+    assert contents(run) == before
+
+
+def drawn(*arguments: str | Path, folder: Path) -> Answer:
+    answer = here("sample", *arguments, folder=folder)
+    assert answer.code == 0, answer
+    return answer
+
+
+def images(path: Path) -> np.ndarray:
+    with np.load(path, allow_pickle=False) as file:
+        assert file.files == ["images"]
+        return file["images"]
+
+
+def scored(run: Path, count: int, seed: int = 0, *, raw: bool = False) -> np.ndarray:
+    """What an evaluation of the run's best checkpoint would see."""
+    game = ganlab.load(run / "checkpoints" / "best.ckpt")
+    blocks = [block for _, block in fake_batches(game, count, seed, raw=raw)]
+    return torch.cat(blocks).movedim(1, -1).numpy()
+
+
+# From a path to a game
+
+
+def test_the_best_checkpoint_is_taken_and_told(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    game = ganlab.load(run)
+    assert "best.ckpt (step 3)" in capsys.readouterr().err
+    for name, same in (("best", True), ("step-000000003", True), ("step-000000007", False)):
+        other = ganlab.load(str(run / "checkpoints" / f"{name}.ckpt"))
+        assert torch.equal(game.sample(3, seed=1), other.sample(3, seed=1)) is same
+
+
+def test_of_damaged_checkpoints_the_next_is_taken(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    for name, then in (("best", 7), ("step-000000007", 6), ("step-000000006", 3)):
+        path = copy / "checkpoints" / f"{name}.ckpt"
+        path.write_bytes(path.read_bytes()[:-1000])
+        ganlab.load(copy)
+        told = capsys.readouterr().err
+        assert f"{name}.ckpt is damaged" in told
+        assert f"(step {then})" in told
+    path = copy / "checkpoints" / "step-000000003.ckpt"
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(Refused, match="no whole checkpoint"):
+        ganlab.load(copy)
+
+
+def test_doubles_stay_doubles(home: Path) -> None:
+    double = trained(home, SMALL, "--trainer.precision", "64-true", name="double")
+    game = ganlab.load(double)
+    stored = torch.load(double / "checkpoints" / "step-000000007.ckpt", weights_only=True)["state_dict"]
+    for name, value in game.state_dict().items():
+        assert torch.equal(value, stored[name]), name
+    assert game.sample(2, seed=0).dtype == torch.float64
+
+
+# Files
+
+
+def test_a_sheet_shows_what_an_evaluation_would_score(run: Path, tmp_path: Path) -> None:
+    answer = drawn(run, "--out", "grid.png", "--count", "9", folder=tmp_path)
+    assert answer.err == ""
+    assert "9 samples" in answer.out
+    assert "best.ckpt" in answer.out
+    wanted = grid(torch.from_numpy(scored(run, 9)).movedim(-1, 1) / 127.5 - 1)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "grid.png")), np.asarray(wanted))
+    drawn(run, "--out", "more/grid.png", folder=tmp_path)
+    assert Image.open(tmp_path / "more" / "grid.png").size == (8 * 66 - 2,) * 2
+    assert [*tmp_path.rglob(".*")] == []
+
+
+def test_a_file_holds_bytes_and_the_first_never_change(run: Path, tmp_path: Path) -> None:
+    count = BLOCK + 60
+    drawn(run, "--out", "many.npz", "--count", str(count), folder=tmp_path)
+    drawn(run, "--out", "few.npz", "--count", "7", folder=tmp_path)
+    many = images(tmp_path / "many.npz")
+    assert (many.dtype, many.shape) == (np.uint8, (count, 8, 8, 1))
+    assert np.array_equal(many, scored(run, count))
+    assert np.array_equal(images(tmp_path / "few.npz"), many[:7])
+    assert len(np.unique(many.reshape(count, -1), axis=0)) > count / 2
+
+
+@pytest.mark.parametrize("options", [("--seed", "1"), ("--raw",)])
+def test_a_seed_and_the_raw_generator_draw_others(
+    options: tuple[str, ...], run: Path, tmp_path: Path
+) -> None:
+    drawn(run, "--out", "a.npz", "--count", "5", folder=tmp_path)
+    drawn(run, "--out", "b.npz", "--count", "5", *options, folder=tmp_path)
+    found = images(tmp_path / "b.npz")
+    assert not np.array_equal(images(tmp_path / "a.npz"), found)
+    seed = 1 if "--seed" in options else 0
+    assert np.array_equal(found, scored(run, 5, seed, raw="--raw" in options))
+
+
+def test_a_folder_holds_the_same_as_a_file(run: Path, tmp_path: Path) -> None:
+    drawn(run, "--out", "pictures/", "--count", "12", folder=tmp_path)
+    names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    assert names == [f"{number:06d}.png" for number in range(12)]
+    found = np.stack([np.asarray(Image.open(tmp_path / "pictures" / name)) for name in names])
+    assert np.array_equal(found[..., None], scored(run, 12))
+    again = here("sample", run, "--out", "pictures", folder=tmp_path)
+    assert "pictures is there already" in refused(again, tmp_path)
+
+
+def test_what_was_drawn_can_be_evaluated(run: Path, tmp_path: Path) -> None:
+    drawn(run, "--out", "drawn.npz", "--count", "40", folder=tmp_path)
+    chosen = ("--extractor", "Pixels", "--scores", "fid", "--json")
+    given = here("evaluate", "drawn.npz", "--reference", run / "config.yaml", *chosen, folder=tmp_path)
+    assert given.code == 0, given
+    copy = shutil.copytree(run, tmp_path / "run")
+    own = here("evaluate", copy / "checkpoints" / "best.ckpt", "--samples", "40", *chosen, folder=tmp_path)
+    assert own.code == 0, own
+    (value,) = re.findall(r'"fid40_pixels": {"value": ([\d.e-]+)}', given.out)
+    assert f'"fid40_pixels": {{"value": {value}}}' in own.out
+
+
+def test_many_samples_are_never_held_at_once(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sample(game: GAN, count: int, *, seed: int, raw: bool, condition: None) -> torch.Tensor:
+        return torch.full((count, 3, 32, 32), (seed % 200) / 100 - 1)
+
+    monkeypatch.setattr(GAN, "sample", sample)
+    drawn(run, "--out", "warm.npz", "--count", "1", folder=tmp_path)
+    tracemalloc.start()
+    drawn(run, "--out", "many.npz", "--count", "20000", folder=tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    found = images(tmp_path / "many.npz")
+    assert found.shape == (20_000, 32, 32, 3)
+    assert peak < found.nbytes / 5
+    for block in (0, 79):
+        shade = quantise(torch.tensor((seed_for("evaluation", 0, block) % 200) / 100 - 1)).item()
+        assert (found[block * BLOCK : (block + 1) * BLOCK] == shade).all()
+
+
+def test_points_are_drawn_as_their_data_draw_them(points: Path, tmp_path: Path) -> None:
+    drawn(points, "--out", "points.png", "--count", "30", folder=tmp_path)
+    drawn(points, "--out", "points.npz", "--count", "30", folder=tmp_path)
+    with np.load(tmp_path / "points.npz") as file:
+        found = torch.from_numpy(file["samples"])
+    assert (found.shape, found.dtype) == ((30, 2), torch.float32)
+    wanted = Gaussians().picture(found)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "points.png")), np.asarray(wanted))
+
+
+@pytest.mark.parametrize("out", ["points.png", "points", "points.gif", "points.mp4"])
+def test_points_without_their_data_are_refused_as_pictures(out: str, points: Path, tmp_path: Path) -> None:
+    lone = shutil.copy(points / "checkpoints" / "step-000000002.ckpt", tmp_path / "lone.ckpt")
+    assert "(2,) are no pictures" in refused(here("sample", lone, "--out", out, folder=tmp_path), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["lone.ckpt"]
+
+
+# Walks
+
+
+def test_a_walk_goes_round_evenly(run: Path, tmp_path: Path) -> None:
+    walk = ("--interpolate", "3", "--frames", "24", "--count", "4")
+    answer = drawn(run, "--out", "walk.gif", *walk, folder=tmp_path)
+    assert "4 walks" in answer.out
+    with Image.open(tmp_path / "walk.gif") as moving:
+        assert moving.info["loop"] == 0
+        assert moving.n_frames == 24
+        frames = []
+        for number in range(24):
+            moving.seek(number)
+            frames.append(np.asarray(moving.convert("L"), dtype=float))
+    game = ganlab.load(run / "checkpoints" / "best.ckpt")
+    starts = torch.cat([game.latents(3, seed=seed_for("walk", 0, walk))[:1] for walk in range(4)])
+    first = np.asarray(grid(game.made(starts)).resize(frames[0].shape[::-1], Image.Resampling.NEAREST))
+    assert np.array_equal(frames[0], first)
+    steps = [np.abs(one - other).mean() for one, other in zip(frames, [*frames[1:], frames[0]], strict=True)]
+    assert min(steps) > 0
+    assert steps[-1] < 2 * np.median(steps)
+
+
+# Levels of 255 by channels, as the mean of a frame. Of noise, the worst case, 2.1 and 3.2 were measured: four
+# pixels share a colour.
+LOST = {1: 3.0, 3: 5.0}
+
+
+def video(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as file:
+        (stream,) = file.streams
+        assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
+        assert stream.average_rate == Fraction(1000, MILLISECONDS)
+        frames = [*file.decode(stream)]
+    assert [frame.pts * frame.time_base * 1000 for frame in frames] == [
+        MILLISECONDS * number for number in range(len(frames))
+    ]
+    assert {(frame.colorspace, frame.color_range) for frame in frames} == {(BT709, LIMITED)}
+    ways = {"src_colorspace": "ITU709", "dst_colorspace": "ITU601"}  # av before 17 looks only if they differ
+    return [frame.reformat(format="rgb24", **ways).to_ndarray().astype(float) for frame in frames]
+
+
+def assert_shows(frames: list[np.ndarray], pictures: list[np.ndarray], lost: float) -> None:
+    """Each picture in its turn, and no other."""
+    assert len(frames) == len(pictures)
+    for number, frame in enumerate(frames):
+        apart = [np.abs(frame - each).mean() for each in pictures]
+        assert apart[number] == min(apart) < lost, number
+
+
+def test_a_video_is_the_same_walk(run: Path, tmp_path: Path) -> None:
+    walk = ("--interpolate", "3", "--frames", "24", "--count", "4")
+    assert "4 walks" in drawn(run, "--out", "walk.mp4", *walk, folder=tmp_path).out
+    drawn(run, "--out", "walk.gif", *walk, folder=tmp_path)
+    pictures = []
+    with Image.open(tmp_path / "walk.gif") as moving:
+        for number in range(moving.n_frames):
+            moving.seek(number)
+            pictures.append(np.asarray(moving.convert("RGB"), dtype=float))
+            assert moving.info["duration"] == MILLISECONDS
+    assert_shows(video(tmp_path / "walk.mp4"), pictures, LOST[1])
+    held = (tmp_path / "walk.mp4").read_bytes()
+    assert held.index(b"moov") < held.index(b"mdat"), "a browser would wait for all of it"
+    assert {path.name for path in tmp_path.iterdir()} == {"walk.gif", "walk.mp4"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "times"), [((1, 8, 8), 1), ((3, 8, 8), 1), ((3, 5, 3), 17), ((1, 257, 6), 1)], ids=str
+)
+def test_each_frame_of_a_video_is_its_picture(
+    shape: tuple[int, ...], times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    game, pictures = small(shape), []
+    original = game.made
+
+    def watched(latent: torch.Tensor, **how: Any) -> torch.Tensor:
+        images = (4 * original(latent, **how)).tanh()
+        images = images.repeat_interleave(times, 2).repeat_interleave(times, 3)
+        pictures.append(grid(images))
+        return images
+
+    monkeypatch.setattr(game, "made", watched)
+    to_mp4(tmp_path / "walk.mp4", Source(game), 1, stops=3, frames=12)
+    frames = video(tmp_path / "walk.mp4")
+    larger = max(1, 256 // max(pictures[0].size))
+    width, height = (larger * side for side in pictures[0].size)
+    assert frames[0].shape == (height + height % 2, width + width % 2, 3)
+    even = ((0, height % 2), (0, width % 2), (0, 0))
+    wanted = [each.resize((width, height), Image.Resampling.NEAREST).convert("RGB") for each in pictures]
+    assert_shows(
+        frames, [np.pad(np.asarray(each, dtype=float), even, "edge") for each in wanted], LOST[shape[0]]
+    )
+
+
+def test_a_walk_that_is_too_wide_for_a_video_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="--count"):
+        to_mp4(tmp_path / "walk.mp4", Source(small((1, 8, WIDEST + 1))), 1, stops=2, frames=2)
+    assert not [*tmp_path.iterdir()]
+    to_mp4(tmp_path / "walk.mp4", Source(small((1, 8, WIDEST))), 1, stops=2, frames=2)
+
+
+def test_an_encoder_that_is_not_there_is_named(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    answer = here("sample", run, "--out", "walk.mp4", folder=tmp_path)
+    assert refused(answer, tmp_path) == 'ganlab: --out walk.mp4 needs av: pip install "ganlab[video]"\n'
+    assert not [*tmp_path.iterdir()]
+    drawn(run, "--out", "walk.gif", "--frames", "2", folder=tmp_path)
+
+
+def test_a_round_meets_every_latent_and_keeps_its_length() -> None:
+    torch.manual_seed(0)
+    stops = torch.nn.functional.normalize(torch.randn(5, 4, 16), dim=2)
+    places = torch.stack([*around(stops, 40)], 1)
+    for stop in range(4):
+        assert torch.allclose(places[:, 10 * stop], stops[:, stop], atol=1e-6)
+    assert torch.allclose(places.norm(dim=2), torch.ones(5, 40), atol=1e-5)
+    moves = (places - places.roll(-1, 1)).norm(dim=2)
+    angles = torch.cosine_similarity(stops, stops.roll(-1, 1), dim=2).acos()
+    assert torch.allclose(moves, (2 * (angles / 20).sin()).repeat_interleave(10, 1), atol=1e-5)
+
+
+def test_a_way_between_the_same_or_opposite_latents_is_no_accident() -> None:
+    one = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 0.0]])
+    other = torch.tensor([[1.0, 0.0], [-2.0, 0.0], [1.0, 1.0]])
+    assert torch.equal(spherical(one, other, 0.25)[:2], torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
+    assert spherical(one, other, 0.25).isfinite().all()
+
+
+def test_a_walk_of_a_game_with_uniform_latents_stays_among_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    game, seen = small(latent_distribution="uniform"), []
+    original = game.made
+    monkeypatch.setattr(game, "made", lambda latent, **how: seen.append(latent) or original(latent, **how))
+    to_gif(tmp_path / "walk.gif", Source(game), 50, stops=4, frames=16)
+    assert len(seen) == 16
+    assert torch.stack(seen).abs().max() <= 1
+    middle, stop = seen[2], seen[0]
+    assert torch.allclose(middle.var(), stop.var(), rtol=0.2)
+
+
+def test_uniform_latents_in_the_corners_have_ways_too() -> None:
+    torch.manual_seed(0)
+    corners = 2 * torch.rand(3, 8, 10).round() - 1
+    there, back = SPACES["uniform"]
+    places = back(torch.stack([*around(there(corners), 80)], 1))
+    assert places.abs().max() <= 1
+    assert torch.allclose(places[:, ::10], corners, atol=1e-5)
+    assert torch.stack([*around(corners, 80)], 1).abs().max() > 1
+
+
+# Whose code
+
+
+def test_a_runs_own_code_runs_only_when_it_is_trusted(mine: Path, tmp_path: Path) -> None:
+    answer = here("sample", mine, "--out", "grid.png", folder=tmp_path)
+    message = refused(answer, tmp_path)
+    assert "my_conditional.MyConditional" in message
+    assert "--trust_code" in message
+    with pytest.raises(Refused, match="trust_code=True"):
+        ganlab.load(mine)
+    assert "my_conditional" not in sys.modules
+    assert str(mine / "code") not in sys.path
+    answer = drawn(mine, "--out", "grid.png", "--trust_code", folder=tmp_path)
+    assert answer.out.startswith("my_conditional is imported\n")
+
+
+def test_a_label_reaches_the_generator(mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(mine / "code")
+    imported(monkeypatch, "my_conditional")
+    game = ganlab.load(mine)
+    for label in (3, 7):
+        drawn(mine, "--out", f"{label}.npz", "--count", "4", "--class", str(label), folder=tmp_path)
+        shade = quantise(game.ema.network.shades(torch.tensor([label])).tanh())
+        assert (images(tmp_path / f"{label}.npz") == shade.numpy()).all()
+        direct = game.sample(4, seed=0, condition=torch.full((4,), label))
+        assert (quantise(direct) == shade).all()
+    assert (images(tmp_path / "3.npz") != images(tmp_path / "7.npz")).all()
+    drawn(mine, "--out", "walk.gif", "--class", "3", "--frames", "4", folder=tmp_path)
+    with Image.open(tmp_path / "walk.gif") as moving:
+        assert moving.n_frames == 1
+    wrong = here("sample", mine, "--out", "no.png", "--class", "10", folder=tmp_path)
+    assert "the class 10" in refused(wrong, tmp_path)
+    assert not (tmp_path / "no.png").exists()
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--out grid.jpg", ("grid.jpg", ".png")),
+        ("--out grid.png --count 0", ("--count", "0", "at least 1")),
+        ("--out grid.png --count 20000", ("20,000", "npz")),
+        ("--out grid.png --class 3", ("R3GAN", "no classes")),
+        ("--out grid.png --class -1", ("--class", "-1")),
+        ("--out grid.png --frames 9", ("--frames", ".gif", ".mp4")),
+        ("--out walk.gif --interpolate 1", ("--interpolate", "at least 2")),
+        ("--out walk.gif --frames 1", ("--frames", "at least 2")),
+        ("--out file/walk.mp4", ("file/walk.mp4", "could not be written")),
+        ("--out file/grid.png", ("file/grid.png", "could not be written")),
+        ("--out folder.png", ("folder.png", "folder")),
+        ("--out folder.png --cuont 3", ("'cuont'", "count")),
+        ("--count 3", ("out",)),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(
+    arguments: str, words: tuple[str, ...], run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.png").mkdir()
+    message = refused(here("sample", run, *arguments.split(), folder=tmp_path), tmp_path)
+    for word in words:
+        assert word in message
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "folder.png"}
+
+
+def test_what_is_nothing_to_draw_from_is_refused(run: Path, tmp_path: Path) -> None:
+    write(tmp_path, "hello", "note.txt")
+    (tmp_path / "empty").mkdir()
+    for what in ("nowhere", "note.txt", "empty", run / "config.yaml"):
+        message = refused(here("sample", what, "--out", "grid.png", folder=tmp_path), tmp_path)
+        assert str(what) in message
+
+
+def test_a_game_built_in_python_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.ckpt"
+    torch.save({"state_dict": {}, "global_step": 3}, path)
+    with pytest.raises(Refused, match="built in Python"):
+        ganlab.load(path)
+
+
+def small(shape: tuple[int, ...] = (1, 8, 8), **how: Any) -> HingeGAN:
+    players = {
+        "generator": MLPGenerator(image_shape=shape, latent_size=4, hidden=(8,)),
+        "discriminator": MLPDiscriminator(image_shape=shape, hidden=(8,)),
+    }
+    return HingeGAN(**players, latent_size=4, **how)
+
+
+def test_sampling_leaves_a_game_as_it_was() -> None:
+    game = small()
+    assert game.generator.training
+    assert torch.equal(game.sample(3, seed=5), game.made(game.latents(3, seed=5)))
+    assert game.generator.training
+    assert not game.sample(3, seed=5, raw=True).requires_grad
+    *_, last = layers = [*game.generator.modules()]
+    last.eval()
+    game.sample(3, seed=5, raw=True)
+    assert [layer for layer in layers if not layer.training] == [last]
+
+
+class Labelled(HingeGAN):
+    """Its samples carry their class, and come with it."""
+
+    def fake(self, generator: Any, latent: torch.Tensor, condition: Any) -> Any:
+        images = generator(latent) + condition["label"].view(-1, 1, 1, 1)
+        return images, {"label": condition["label"] + condition["shift"]}
+
+
+def test_a_network_never_sees_many_latents_at_once() -> None:
+    game = small()
+    game.__class__ = Labelled
+    seen: list[int] = []
+    game.ema.network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    labels, latents = torch.arange(300), game.latents(300, seed=1)
+    images, told = game.made(latents, condition={"label": labels, "shift": torch.tensor(7)})
+    assert max(seen) < 100
+    assert sum(seen) == 300
+    assert torch.equal(told["label"], labels + 7)
+    assert torch.allclose(images, game.ema(latents) + labels.view(-1, 1, 1, 1), atol=1e-4)

@@ -1,0 +1,40 @@
+"""A small game and its scores."""
+
+from __future__ import annotations
+
+import torch
+
+import ganlab
+from ganlab.data import Digits
+from ganlab.data.stream import StreamData
+from ganlab.metrics.reference import prepare_reference
+from ganlab.metrics.registry import TABLE
+from ganlab.metrics.scorer import Scorer
+from ganlab.networks import DCGANDiscriminator, DCGANGenerator
+from ganlab.sampling.plan import fake_batches
+from ganlab.variants import NonSaturatingGAN
+
+ALL = tuple(name for name in TABLE if name != "modes")
+
+
+def game(seed: int = 0, variant: type = NonSaturatingGAN) -> ganlab.GAN:
+    torch.manual_seed(seed)
+    shape = {"image_shape": (1, 16, 16)}
+    return variant(
+        generator=DCGANGenerator(**shape, latent_size=8, width=4),
+        discriminator=DCGANDiscriminator(**shape, width=4),
+        latent_size=8,
+        seed=seed,
+    )
+
+
+def digits() -> Digits:
+    return Digits(size=16, batch_size=8)
+
+
+def scored(played: ganlab.GAN, panel: Scorer, data: StreamData, **how) -> dict:
+    reals, _ = prepare_reference(panel, data, "train")
+    values, _ = panel.score(
+        reals, panel.observe(fake_batches(played, panel.samples, 0, **how), panel.samples)
+    )
+    return values

@@ -1,0 +1,134 @@
+"""Small runs that are sampled, exported and loaded."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from command_line import SMALL, here, run_folders, write
+
+FAST = "generator_optimizer: {class_path: Adam, init_args: {lr: 0.01}}"  # so that the average falls behind
+SCORED = SMALL.replace("latent_size: 4", f"latent_size: 4\n    ema_ramp: null\n    {FAST}")
+SCORED += "evaluation: {extractor: Pixels, samples: 40, every_n_steps: 4}\n"
+NETWORKS = {
+    "batch": "DCGANGenerator, init_args: {width: 4, normalization: batch}",
+    "spectral": "DCGANGenerator, init_args: {width: 4, normalization: spectral}",
+    "residual": "ResNetGenerator, init_args: {width: 4, normalization: spectral_batch}",
+    "modern": "ModernGenerator, init_args: {width: 8, blocks: 1, group_size: 8}",
+    "linear": "MLPGenerator, init_args: {hidden: [16], activation: silu}",
+}
+GAME = f"""\
+model:
+  class_path: HingeGAN
+  init_args:
+    latent_size: 4
+    latent_distribution: uniform
+    ema_ramp: null
+    {FAST}
+    generator: {{class_path: NETWORK}}
+    discriminator: {{class_path: MLPDiscriminator, init_args: {{hidden: [16]}}}}
+data: {{class_path: Digits, init_args: {{size: 8, batch_size: 8}}}}
+trainer: {{max_steps: 5, accelerator: cpu}}
+"""
+MY_GENERATOR = '''\
+import torch
+from torch import nn
+
+
+class MyGenerator(nn.Module):
+    """Half of what it does follows from no weight."""
+
+    def __init__(self, *, image_shape: tuple[int, ...], latent_size: int = 4, hides: bool = False):
+        super().__init__()
+        self.image_shape = tuple(image_shape)
+        self.layer = nn.Linear(latent_size, 64)
+        self.hidden = torch.randn(64) if hides else 0
+
+    def forward(self, latent):
+        return (self.layer(latent) + self.hidden).tanh().unflatten(1, self.image_shape)
+'''
+
+POINTS = """\
+model:
+  class_path: HingeGAN
+  init_args:
+    latent_size: 4
+    generator: {class_path: MLPGenerator, init_args: {hidden: [16], bounded: false}}
+    discriminator: {class_path: MLPDiscriminator, init_args: {hidden: [16]}}
+data: {class_path: Gaussians, init_args: {batch_size: 8}}
+trainer: {max_steps: 2, accelerator: cpu}
+"""
+CONDITIONAL = """\
+import torch
+from torch import nn
+
+from ganlab import GAN, losses
+
+print("my_conditional is imported")
+
+
+class MyGenerator(nn.Module):
+    def __init__(self, *, image_shape: tuple[int, ...], latent_size: int = 4, classes: int = 10):
+        super().__init__()
+        self.image_shape = tuple(image_shape)
+        self.shades = nn.Embedding(classes, 1)
+
+    def forward(self, latent, label):
+        return self.shades(label).tanh()[:, :, None, None].expand(-1, *self.image_shape)
+
+
+class MyDiscriminator(nn.Module):
+    def __init__(self, *, image_shape: tuple[int, ...]):
+        super().__init__()
+        self.layer = nn.Linear(image_shape[1] * image_shape[2], 1)
+
+    def forward(self, images, label):
+        return self.layer(images.flatten(1)).squeeze(1)
+
+
+class MyConditional(GAN):
+    loss = losses.hinge
+
+    def condition(self, batch):
+        return batch[1]
+
+    def fake(self, generator, latent, condition):
+        # The pictures during training know no labels.
+        everything = torch.arange(len(latent), device=latent.device) % 10
+        return generator(latent, everything if condition is None else condition)
+"""
+MINE = """\
+model:
+  class_path: my_conditional.MyConditional
+  init_args:
+    latent_size: 4
+    generator: {class_path: my_conditional.MyGenerator}
+    discriminator: {class_path: my_conditional.MyDiscriminator}
+data: {class_path: Digits, init_args: {size: 8, batch_size: 8}}
+trainer: {max_steps: 2, accelerator: cpu}
+"""
+
+
+def trained(home: Path, text: str, *arguments: str, name: str = "small") -> Path:
+    write(home, text, f"{name}.yaml")
+    before = run_folders(home)
+    answer = here("fit", "--config", f"{name}.yaml", *arguments, folder=home)
+    assert answer.code == 0, answer
+    (new,) = set(run_folders(home)) - set(before)
+    return new
+
+
+def imported(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """For the test alone."""
+    module = import_module(name)
+    del sys.modules[name]
+    monkeypatch.setitem(sys.modules, name, module)
+
+
+def exported(run: Path, out: Path, *options: str) -> Path:
+    answer = here("export", run, "--out", out, *options, folder=out.parent)
+    assert answer.code == 0, answer
+    assert [path.name for path in out.parent.iterdir() if path.name.startswith(".")] == []
+    return out

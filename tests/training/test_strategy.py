@@ -1,0 +1,408 @@
+"""Two processes are one with the double batch. Run as a program, this file is what the processes do."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from command_line import COMMAND, SMALL, alone, bare, run_folders, weights, write
+from hypothesis import given
+from hypothesis import strategies as some
+from lightning.pytorch import Callback
+from lightning.pytorch.plugins.precision import MixedPrecision
+from plain_games import COUPLED, Plain, PlainGenerator, plain
+from torch import Tensor, nn
+
+from ganlab.callbacks.evaluation import one_set_of_buffers
+from ganlab.game.gan import GAN
+from ganlab.testing import Generator, Specks, assert_same, new, play, state
+from ganlab.training.strategy import TwoPlayers, average_gradients, buckets
+from ganlab.training.trainer import Trainer
+from ganlab.variants import WGANGP, HingeGAN
+
+VARIANTS = {v.__name__: v for v in GAN.__subclasses__() if v.__module__.startswith("ganlab.")}
+STRATEGIES = {"TwoPlayers": "auto", "DDP": "ddp_find_unused_parameters_true"}
+BATCH, STEPS = 8, 6
+CLIPS = {"generator_clip": 0.02, "discriminator_clip": 0.05}
+BUCKETS = (1, 300, 2**30)  # bytes: less than one parameter, some parameters, all
+SCALE = 2.0**10
+
+Found = dict[str, Any]
+State = dict[str, Tensor]
+
+
+# What is played, by one process or by two
+
+
+def exact(game: GAN, *, batch: int, callbacks: Any = None, **trainer: Any) -> Trainer:
+    data = Specks(batch_size=batch)
+    return play(game, data, steps=STEPS, precision="64-true", callbacks=callbacks, **trainer)
+
+
+def clipped() -> GAN:
+    # Adam would hide a wrong norm: it divides by it.
+    descent = partial(torch.optim.SGD, lr=0.5)
+    return plain(WGANGP, generator_optimizer=descent, discriminator_optimizer=descent, **CLIPS)
+
+
+class Idle(PlainGenerator):
+    """With a layer that nobody uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self[0].spare = nn.Linear(3, 3)
+        self[0].forward = self._without_it  # type: ignore[method-assign]
+
+    def _without_it(self, latent: Tensor) -> Tensor:
+        for name, layer in self[0].named_children():
+            latent = latent if name == "spare" else layer(latent)
+        return latent
+
+
+def idle() -> GAN:
+    decaying = partial(torch.optim.AdamW, lr=1e-3, weight_decay=0.1)
+    torch.manual_seed(0)
+    return new(HingeGAN, generator=Idle(), discriminator=Plain(), generator_optimizer=decaying)
+
+
+def gradient(parameter: Tensor, index: int, rank: int) -> Tensor:
+    source = torch.Generator().manual_seed(10 * index + rank)
+    return torch.randn(parameter.shape, dtype=parameter.dtype, generator=source)
+
+
+def parameters() -> dict[str, nn.Parameter]:
+    single, double = ({"dtype": dtype} for dtype in (torch.float32, torch.float64))
+    found = {
+        "matrix": torch.zeros(3, 4, **single),
+        "nobody's": torch.zeros(5, **single),
+        "kernel": torch.zeros(4, 3, 3, 3, **single).to(memory_format=torch.channels_last),
+        "double": torch.zeros(5, 2, **double),
+        "frozen": torch.zeros(2, **double),
+        "the second's": torch.zeros(2, 3, 2, 2, **double).to(memory_format=torch.channels_last),
+        "number": torch.zeros((), **single),
+        "the first's": torch.zeros(70, **single),
+    }
+    return {name: nn.Parameter(value, requires_grad=name != "frozen") for name, value in found.items()}
+
+
+def held(name: str, rank: int) -> bool:
+    return name not in ("nobody's", "frozen", "the second's" if rank == 0 else "the first's")
+
+
+# What two processes do
+
+
+def together(folder: Path) -> None:
+    torch.set_num_threads(1)
+    rank = int(os.environ.get("LOCAL_RANK", "0"))
+    found: Found = {}
+    for name, strategy in STRATEGIES.items():
+        pair = partial(exact, devices=2, batch=BATCH, strategy=strategy)
+        for variant in VARIANTS.values():
+            for parts in (1, 2):
+                game = plain(variant, accumulation=parts)
+                trainer = pair(game)
+                found[f"{name} {variant.__name__} {parts}"] = state(game, trainer)
+                found[f"{name} is"] = type(trainer.strategy).__name__
+        game = clipped()
+        found[f"{name} clipped"] = state(game, pair(game))
+        found[f"{name} begun"] = begun_apart(rank, pair)
+        found[f"{name} scaled"] = scaled(rank, strategy)
+        game = idle()
+        before = state(game)
+        found[f"{name} idle"] = before, state(game, pair(game))
+    found["normalised"] = normalised()
+    found["averaged"] = {size: averaged(rank, size) for size in BUCKETS}
+    found["refused"] = refused()
+    torch.save(found, folder / f"{rank}.pt")
+
+
+class Watched(Callback):
+    def __init__(self) -> None:
+        self.seen: list[State] = []
+
+    def on_train_start(self, trainer: Any, game: Any) -> None:
+        self.seen.append(state(game))
+
+    def on_train_batch_end(self, trainer: Any, game: Any, *_: Any) -> None:
+        self.seen.append(state(game))
+
+
+def begun_apart(rank: int, pair: Callable[..., Any]) -> tuple[State, State]:
+    """Before and after all were given the first's."""
+    torch.manual_seed(rank)
+    game = new(HingeGAN, generator=Generator(), discriminator=Plain())
+    game.generator[2].running_mean += rank
+    before, watched = state(game), Watched()
+    pair(game, callbacks=[watched])
+    # In the meantime Lightning has made it double.
+    return before, {name: value.to(before[name].dtype) for name, value in watched.seen[0].items()}
+
+
+def scaled(rank: int, strategy: str) -> Found:
+    """The second's critic meets an infinity in the third step, the first's generator in the fifth."""
+    game, watched = plain(HingeGAN), Watched()
+
+    def poison(player: nn.Module, who: int, step: int) -> None:
+        def poisoned(gradient: Tensor) -> Tensor:
+            met = rank == who and game.global_step == step
+            return torch.full_like(gradient, torch.inf) if met else gradient
+
+        next(player.parameters()).register_hook(poisoned)
+
+    poison(game.discriminator, who=1, step=2)
+    poison(game.generator, who=0, step=4)
+    scaler = torch.amp.GradScaler("cpu", init_scale=SCALE, growth_interval=1000)
+    plugins = [MixedPrecision("16-mixed", "cpu", scaler)]
+    settings = dict(devices=2, strategy=strategy, precision=None, plugins=plugins, callbacks=[watched])
+    trainer = play(game, Specks(batch_size=BATCH), steps=STEPS, **settings)
+    return {"steps": watched.seen, "scale": scaler.get_scale(), "state": state(game, trainer)}
+
+
+def normalised() -> dict[str, State]:
+    """Buffers before, within and after an evaluation."""
+    game = new(HingeGAN)
+    play(game, Specks(batch_size=BATCH), steps=STEPS, devices=2)
+    found = {"before": state(game)}
+    with one_set_of_buffers(game):
+        found["within"] = state(game)
+    return {**found, "after": state(game)}
+
+
+def averaged(rank: int, bucket_bytes: int) -> Found:
+    own = parameters()
+    for index, (name, parameter) in enumerate(own.items()):
+        if held(name, rank):
+            layout = torch.channels_last if parameter.ndim == 4 else torch.contiguous_format
+            parameter.grad = gradient(parameter, index, rank).to(memory_format=layout)
+    first, *others = own.values()
+    average_gradients(torch.optim.SGD([{"params": [first]}, {"params": others}]), bucket_bytes)
+    return {name: parameter.grad for name, parameter in own.items()}
+
+
+def refused() -> str:
+    try:
+        play(new(HingeGAN), steps=1, devices=2, sync_batchnorm=True)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "it was not"
+
+
+def synchronised(folder: Path) -> None:
+    game = with_normalisation()
+    trainer = exact(game, devices=2, batch=BATCH, accelerator="gpu", sync_batchnorm=True)
+    if trainer.is_global_zero:
+        torch.save(state(game), folder / "0.pt")
+
+
+def with_normalisation() -> GAN:
+    return new(HingeGAN, discriminator=Plain())
+
+
+def run(work: Callable[[Path], None], folder: Path) -> None:
+    """This file in two processes: Lightning starts the second."""
+    command = [sys.executable, "-W", "ignore", __file__, work.__name__, str(folder)]
+    done = subprocess.run(
+        command, env=bare(folder / "home"), capture_output=True, text=True, timeout=400, cwd=folder
+    )
+    assert done.returncode == 0, done.stderr
+
+
+# What comes of it
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> list[Found]:
+    folder = tmp_path_factory.mktemp("two")
+    run(together, folder)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+def distance(one: State, other: State) -> float:
+    assert one.keys() == other.keys()
+    return max(float((one[name] - other[name]).abs().max()) for name in one if one[name].numel())
+
+
+@pytest.fixture(scope="module")
+def alone_with_the_double_batch() -> Callable[[str], State]:
+    played: dict[str, State] = {}
+
+    def state_of(variant: str) -> State:
+        if variant not in played:
+            game = plain(VARIANTS[variant])
+            played[variant] = state(game, exact(game, batch=2 * BATCH))
+        return played[variant]
+
+    return state_of
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_two_processes_are_one_with_the_double_batch(
+    variant: str, strategy: str, found: list[Found], alone_with_the_double_batch: Callable[[str], State]
+) -> None:
+    """Whether or not their batches are cut. A term that couples samples sees those of one process only: the
+    averages of RelativisticGAN and the width of DRAGAN's noise are those of fewer samples.
+    """
+    one = alone_with_the_double_batch(variant)
+    for parts in (1, 2):
+        apart = distance(one, found[0][f"{strategy} {variant} {parts}"])
+        assert (apart > 1e-6) if VARIANTS[variant] in COUPLED else (apart <= 1e-12), (parts, apart)
+
+
+def test_the_strategies_that_were_compared_are_two(found: list[Found]) -> None:
+    assert [found[0][f"{name} is"] for name in STRATEGIES] == [TwoPlayers.__name__, "DDPStrategy"]
+
+
+def test_all_processes_end_with_the_same_parameters_and_optimizers(found: list[Found]) -> None:
+    first, second = found
+    played = [f"{s} {v} {parts}" for s in STRATEGIES for v in VARIANTS for parts in (1, 2)]
+    for name in [*played, *(f"{strategy} clipped" for strategy in STRATEGIES)]:
+        assert_same(first[name], second[name], what=name)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_gradients_are_clipped_by_the_norm_of_their_mean(strategy: str, found: list[Found]) -> None:
+    game = clipped()
+    trainer = exact(game, batch=2 * BATCH)
+    for name, clip in CLIPS.items():
+        assert trainer.callback_metrics[name.replace("clip", "gradient_norm")] > 2 * clip
+    assert distance(state(game, trainer), found[0][f"{strategy} clipped"]) <= 1e-12
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_an_infinity_that_one_process_meets_makes_all_skip_the_step(
+    strategy: str, found: list[Found]
+) -> None:
+    first, second = (each[f"{strategy} scaled"] for each in found)
+    for step, (one, other) in enumerate(zip(first["steps"], second["steps"], strict=True)):
+        assert_same(one, other, what=f"after {step} steps")
+    assert_same(first["state"], second["state"], what="at the end")
+    assert first["state"]["skipped_steps"].tolist() == [1, 1]
+    assert first["scale"] == second["scale"] == SCALE / 4
+    for player, skipped in (("discriminator", 3), ("generator", 5)):
+        own = [{n: v for n, v in seen.items() if n.startswith(player)} for seen in first["steps"]]
+        stood = [all(torch.equal(a[n], b[n]) for n in a) for a, b in pairwise(own)]
+        assert [step for step, still in enumerate(stood, start=1) if still] == [skipped]
+        assert all(value.isfinite().all() for value in own[-1].values())
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_all_begin_with_the_weights_and_buffers_of_the_first(strategy: str, found: list[Found]) -> None:
+    (own, begun), (others, theirs) = (each[f"{strategy} begun"] for each in found)
+    differed = {name for name in own if not torch.equal(own[name], others[name])}
+    assert {"discriminator.1.weight", "generator.2.running_mean", "ema.network.0.weight"} <= differed
+    assert_same(own, begun, what="the first process")
+    assert_same(own, theirs, what="the second process")
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_layer_that_nobody_uses_stays_what_it_is(strategy: str, found: list[Found]) -> None:
+    """Weight decay would shrink whatever has a gradient, be it zero."""
+    before, after = found[1][f"{strategy} idle"]
+    unused = [name for name in before if "generator" in name and "spare" in name]
+    assert len(unused) == 2
+    for name in unused:
+        assert torch.equal(before[name].double(), after[name]), name
+    assert not torch.equal(before["generator.0.1.weight"].double(), after["generator.0.1.weight"])
+    moved = {name.split()[2] for name in after if name.startswith("optimizer 1")}
+    assert len(moved) == 4
+
+
+@pytest.mark.parametrize("bucket_bytes", BUCKETS)
+def test_a_missing_gradient_counts_as_zeros_if_another_process_has_one(
+    bucket_bytes: int, found: list[Found]
+) -> None:
+    for rank in (0, 1):
+        grads = found[rank]["averaged"][bucket_bytes]
+        for index, (name, parameter) in enumerate(parameters().items()):
+            owners = [rank for rank in (0, 1) if held(name, rank)]
+            if not owners:
+                assert grads[name] is None, name
+                continue
+            wanted = sum(gradient(parameter, index, owner) for owner in owners) / 2
+            assert torch.equal(grads[name], wanted), name
+            assert grads[name].stride() == parameter.stride(), name
+            assert grads[name].dtype == parameter.dtype, name
+
+
+sizes = some.lists(some.tuples(some.integers(0, 4), some.sampled_from([torch.float32, torch.float64])))
+
+
+@given(sizes, some.integers(1, 40))
+def test_buckets_hold_all_in_order_and_no_more_than_they_may(
+    kinds: list[tuple[int, torch.dtype]], most: int
+) -> None:
+    given = [nn.Parameter(torch.zeros(size, dtype=dtype)) for size, dtype in kinds]
+    made = list(buckets(given, most))
+    assert [id(p) for bucket in made for p in bucket] == [id(p) for p in given]
+    size = [sum(p.nbytes for p in bucket) for bucket in made]
+    for bucket, total in zip(made, size, strict=True):
+        assert len({p.dtype for p in bucket}) == 1
+        assert total <= most or len(bucket) == 1
+    for (full, total), following in zip(zip(made, size, strict=True), made[1:], strict=False):
+        assert full[0].dtype != following[0].dtype or total + following[0].nbytes > most
+
+
+def test_an_evaluation_has_the_buffers_of_the_first_and_leaves_each_its_own(found: list[Found]) -> None:
+    first, second = ({when: dict(seen) for when, seen in each["normalised"].items()} for each in found)
+    counted = [n for n in first["before"] if "running" in n]
+    assert len(counted) == 4
+    for name in counted:
+        assert not torch.equal(first["before"][name], second["before"][name]), name
+    assert_same(first["before"], first["within"], what="the first process")
+    assert_same(first["before"], second["within"], what="the second process")
+    for own in (first, second):
+        assert_same(own["before"], own["after"], what="after it")
+
+
+def test_synchronised_normalisation_is_refused_without_gpus(found: list[Found]) -> None:
+    for told in (each["refused"] for each in found):
+        assert told.startswith("Refused: trainer.sync_batchnorm works on GPUs only"), told
+        assert len(told.splitlines()) <= 3
+
+
+@pytest.mark.gpu
+def test_synchronised_normalisation_makes_two_gpus_one(tmp_path: Path) -> None:
+    if torch.cuda.device_count() < 2:
+        pytest.skip("needs two GPUs")
+    run(synchronised, tmp_path)
+    game = with_normalisation()
+    exact(game, batch=2 * BATCH, accelerator="gpu")
+    assert distance(state(game), torch.load(tmp_path / "0.pt", map_location=game.device)) <= 1e-9
+
+
+def test_two_nodes_of_torchrun_are_one_with_two_devices(tmp_path: Path) -> None:
+    config = write(tmp_path, SMALL)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meet = f"127.0.0.1:{free.getsockname()[1]}"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+    torchrun += ["--rdzv-backend", "c10d", "--rdzv-endpoint", meet, "--rdzv-id", "two"]
+    fit = ["fit", "--config", config.name, "--trainer.precision", "32"]
+    nodes, devices = (tmp_path / name for name in ("nodes", "devices"))
+    settings = ["--trainer.num_nodes", "2", "--trainer.devices", "1", "--runs", str(nodes / "runs")]
+    command = [*torchrun, COMMAND, *fit, *settings]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
+    agents = [
+        subprocess.Popen(command, cwd=tmp_path, env=bare(tmp_path / "home"), text=True, **pipes)
+        for _ in range(2)
+    ]
+    told = [agent.communicate(timeout=200)[0] for agent in agents]
+    assert [agent.returncode for agent in agents] == [0, 0], told
+    answer = alone(*fit, "--trainer.devices", "2", "--runs", devices / "runs", folder=tmp_path)
+    assert answer.code == 0, answer.err
+    (run_of_nodes,), (run_of_devices,) = run_folders(nodes), run_folders(devices)
+    assert "".join(told).count(f"run folder: {run_of_nodes}") == 1
+    assert_same(weights(run_of_nodes), weights(run_of_devices), what="two nodes and two devices")
+
+
+if __name__ == "__main__":
+    {work.__name__: work for work in (together, synchronised)}[sys.argv[1]](Path(sys.argv[2]))
