@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_only
 
 from ganlab.callbacks.agreement import Agreement
 from ganlab.callbacks.checkpoints import Checkpoints
 from ganlab.system import slurm
+from ganlab.system.processes import is_first_process
 
 # Where several come together, the one that says most, which has the largest number, is obeyed.
 NOTHING, REQUEUE, LEAVE, INTERRUPT = range(4)
@@ -114,7 +114,7 @@ def before_training() -> Iterator[None]:
 
 
 def _leave(number: int, frame: Any) -> None:
-    leads = getattr(rank_zero_only, "rank", 0) == 0
+    leads = is_first_process()
     if leads and (job := slurm.job()):
         print(f"ganlab: {slurm.requeue(job)}", file=sys.stderr, flush=True)
     raise SystemExit(EXIT_CODES[REQUEUE] if leads else 0)

@@ -1,17 +1,16 @@
 """A configuration becomes a game, data and a Trainer, in a run's folder."""
 
-import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import yaml
 from jsonargparse import ActionConfigFile, Namespace
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities import rank_zero_only
 
+# Imported, a class is known by its bare name.
 from ganlab import data, metrics, networks, variants  # noqa: F401
 from ganlab.callbacks import Preemption, Preflight, Progress, Status, Watchdog
 from ganlab.callbacks.checkpoints import Checkpoints
@@ -19,28 +18,22 @@ from ganlab.callbacks.evaluation import Evaluation
 from ganlab.callbacks.rollback import Rollback
 from ganlab.callbacks.samples import Samples
 from ganlab.class_paths import accepted
-from ganlab.cli.arguments import AUTO
 from ganlab.cli.parser import Parser
+from ganlab.cli.run_folder import RunFolder
 from ganlab.comparison import groups
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.loggers import dispatch, tensorboard, wandb  # noqa: F401
 from ganlab.loggers.csv import MetricsCSV
-
-# Imported, a class is known by its bare name.
-from ganlab.runs import load, resume, rollback, user_code  # noqa: F401
+from ganlab.runs import rollback
 from ganlab.runs.folder import (
-    claim_folder,
-    create_folder,
     experiment_name,
     new_run_path,
-    rewind_records,
     snake_case,
-    write_config,
-    write_environment,
 )
-from ganlab.runs.load import begin_with_weights, read_checkpoint, refuse_unfit, step_of
+from ganlab.runs.load import begin_with_weights, read_checkpoint, refuse_unfit
 from ganlab.system.hardware import best_precision
+from ganlab.system.processes import is_first_process
 from ganlab.training.trainer import Trainer
 
 PLAYERS = ("generator", "discriminator")
@@ -49,18 +42,13 @@ RESUME = "Go on with this run's folder or checkpoint; auto: with the newest run 
 INIT_FROM = "Begin a new run with the weights of this run or checkpoint."
 ROLLBACK = "Begin a new run where this run was best, or with its checkpoint, and with what is changed here."
 
-RUN_FOLDER = "GANLAB_RUN_FOLDER"
-
 
 class GanCLI(LightningCLI):
     """Joins the four choices: nobody types twice what one of them knows."""
 
-    folders: ClassVar[list[Path]] = []
-    opened: ClassVar[Path | None] = None
-    folder: ClassVar[Path | None] = None
-    resumed: ClassVar[resume.Resumed | None] = None
-    began: ClassVar[int] = 0
-    back: Path | None = None
+    def __init__(self, *arguments: Any, run_folder: RunFolder, **options: Any) -> None:
+        self.run_folder = run_folder
+        super().__init__(*arguments, **options)
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         parser = Parser(**kwargs)
@@ -70,8 +58,8 @@ class GanCLI(LightningCLI):
         return parser
 
     @classmethod
-    def read(cls, arguments: list[str]) -> "GanCLI":
-        """Do what the arguments of a command say."""
+    def read(cls, arguments: list[str], run_folder: RunFolder) -> "GanCLI":
+        """Do what the arguments of a command say, in a run's folder."""
         return cls(
             GAN,
             LightningDataModule,
@@ -86,6 +74,7 @@ class GanCLI(LightningCLI):
             save_config_callback=None,
             auto_configure_optimizers=False,
             args=arguments,
+            run_folder=run_folder,
         )
 
     @staticmethod
@@ -107,15 +96,14 @@ class GanCLI(LightningCLI):
         settings = self.settings
         self.settle()
         self._parser(self.subcommand).add_instantiator(self._build, GAN, prepend=True)
-        if self.subcommand == "fit" and settings.resume:
-            self._resume()
-        if self.subcommand == "fit" and settings.rollback and not settings.ckpt_path:
-            self.back = rollback.source(settings.rollback)
-            settings.ckpt_path = str(self.back)
+        if self.subcommand == "fit":
+            self._choose_beginning()
         if settings.trainer.precision == "auto":
             settings.trainer.precision = best_precision(settings.trainer.accelerator)
         if self.subcommand == "fit" and not settings.trainer.fast_dev_run:
             self._open_folder()
+        if self.run_folder.checkpoint:
+            settings.ckpt_path = str(self.run_folder.checkpoint)
 
     def settle(self) -> None:
         """What a user may write in more than one way."""
@@ -135,59 +123,28 @@ class GanCLI(LightningCLI):
     def settings(self) -> Namespace:
         return self.config[self.subcommand]
 
-    def _resume(self) -> None:
-        settings, now = self.settings, yaml.safe_load(self.dumped())
-        if settings.ckpt_path:
-            raise Refused("--resume names the checkpoint itself: leave out --ckpt_path.")
-        if settings.resume == AUTO:
-            found = resume.automatic(self.place, now)
-            if not found:
-                if leads():
-                    print("No run with these settings has a whole checkpoint: this one begins anew.")
-                return
-        else:
-            found = resume.named(settings.resume)
-        began = yaml.safe_load((found.folder / "config.yaml").read_text())
-        resume.refuse_differences(found, began, now)
-        settings.rollback = began.get("rollback")
-        if settings.trainer.precision == "auto":
-            settings.trainer.precision = began["trainer"]["precision"]
-        self._go_on(found)
-
-    def _go_on(self, found: resume.Resumed) -> None:
-        GanCLI.resumed = found
-        if found.checkpoint:
-            self.settings.ckpt_path = str(found.checkpoint)
+    def _choose_beginning(self) -> None:
+        """New weights, or a checkpoint: of the run that goes on, or of one that is rolled back to."""
+        settings = self.settings
+        if settings.resume:
+            if settings.ckpt_path:
+                raise Refused("--resume names the checkpoint itself: leave out --ckpt_path.")
+            now = yaml.safe_load(self.dumped())
+            if began_with := self.run_folder.resume(settings.resume, self.planned_path, now):
+                settings.rollback = began_with.get("rollback")
+                if settings.trainer.precision == "auto":
+                    settings.trainer.precision = began_with["trainer"]["precision"]
+        if settings.rollback and not self.run_folder.checkpoint and not settings.ckpt_path:
+            self.run_folder.rollback_checkpoint = rollback.source(settings.rollback)
 
     def _open_folder(self) -> None:
         settings = self.settings
-        if self.resumed:
-            folder = self.resumed.folder
-        elif leads():
-            folder = GanCLI.opened = create_folder(self.place)
-        else:
-            folder = Path(os.environ.get(RUN_FOLDER, settings.runs))
-        if leads():
-            waited = claim_folder(folder)
-            if waited and self.resumed and not str(settings.resume).endswith(".ckpt"):
-                # Whoever had the run before has written since.
-                self._go_on(resume.named(str(folder)))
-            if self.resumed:
-                path = self.resumed.checkpoint
-                GanCLI.began = step_of(path) if path else 0
-                rewind_records(folder, self.began)
-            if self.back:
-                GanCLI.began = rollback.carry(self.back, folder)
-            write_config(folder, self.dumped())
-            write_environment(folder)
-            # The other processes of this machine are started later and inherit it.
-            os.environ[RUN_FOLDER] = str(folder)
-        GanCLI.folder = folder
+        folder = self.run_folder.open(self.planned_path, settings.resume, self.dumped())
         settings.trainer.default_root_dir = str(folder)
         dispatch.prepare(
             settings.trainer.logger,
             folder,
-            began=self.began,
+            began=self.run_folder.first_step,
             group=self.group,
             seed=settings.seed_everything,
             tags=[snake_case(self._played["data"]), self._played["model"]],
@@ -196,7 +153,7 @@ class GanCLI(LightningCLI):
     def group(self) -> str:
         """What `ganlab compare` calls it beside a run of its experiment as it stands in its file."""
         files = [Path(str(path)) for path in self.settings.get("config") or []]
-        experiment, own = self.place.parent.name, _told(self.dumped())
+        experiment, own = self.planned_path.parent.name, _told(self.dumped())
         repeated = next((file.parent for file in files if file.name == "config.yaml"), None)
         known = wandb.remembered(repeated).get("group") if repeated else experiment
         if not files or not known:
@@ -206,7 +163,7 @@ class GanCLI(LightningCLI):
         return groups.beside(_told(parser.dump(usual, skip_none=False)), own, known)
 
     @cached_property
-    def place(self) -> Path:
+    def planned_path(self) -> Path:
         """Where a new run has its folder."""
         settings = self.settings
         files = [Path(str(path)) for path in settings.get("config") or []]
@@ -254,7 +211,7 @@ class GanCLI(LightningCLI):
             others = [] if chosen in (None, True, False) else chosen if isinstance(chosen, list) else [chosen]
             kwargs["logger"] = [MetricsCSV(Path(folder)), *others]
         trainer = super().instantiate_trainer(**kwargs)
-        if self.back:
+        if self.run_folder.rollback_checkpoint:
             cast(Any, trainer).callbacks.append(Rollback())
         # What is about to be killed saves itself before anything else; the watchdog's state is part of it.
         order = {Watchdog: 0, Preemption: 1}
@@ -264,22 +221,16 @@ class GanCLI(LightningCLI):
     def before_fit(self) -> None:
         if self.settings.init_from and not self.settings.ckpt_path:
             begin_with_weights(self.model, Path(self.settings.init_from))
-        if self.back:
-            weights = read_checkpoint(self.back)["state_dict"]
-            refuse_unfit(self.model, weights, self.back, "rollback")
-        if leads() and self.folder and not (self.folder / user_code.KEPT).exists():
-            user_code.keep(self.folders, self.folder)
+        if checkpoint := self.run_folder.rollback_checkpoint:
+            refuse_unfit(self.model, read_checkpoint(checkpoint)["state_dict"], checkpoint, "rollback")
+        self.run_folder.keep_code()
 
     def after_fit(self) -> None:
-        if leads() and self.folder:
-            began, end = self.began, self.trainer.max_steps
-            if began >= end > 0:
-                print(f"It was done already, at step {began:,}: trainer.max_steps is {end:,}.")
-            print(f"run folder: {self.folder}")
-
-
-def leads() -> bool:
-    return getattr(rank_zero_only, "rank", 0) == 0
+        if is_first_process() and self.run_folder.path:
+            first, end = self.run_folder.first_step, self.trainer.max_steps
+            if first >= end > 0:
+                print(f"It was done already, at step {first:,}: trainer.max_steps is {end:,}.")
+            print(f"run folder: {self.run_folder.path}")
 
 
 def _told(text: str) -> dict[str, Any]:

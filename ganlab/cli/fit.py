@@ -6,15 +6,15 @@ import re
 import sys
 from pathlib import Path
 
-from ganlab.callbacks import Preempted
-from ganlab.callbacks.preemption import before_training
+from ganlab.callbacks.preemption import Preempted, before_training
 from ganlab.cli.arguments import config_files, with_its_config
-from ganlab.cli.experiment import GanCLI, leads
+from ganlab.cli.experiment import GanCLI
 from ganlab.cli.parser import refusal, run_command, silence_warnings
+from ganlab.cli.run_folder import RunFolder
 from ganlab.errors import Failed
 from ganlab.runs import user_code
-from ganlab.runs.folder import discard_folder
 from ganlab.system.hardware import keep_freed_memory
+from ganlab.system.processes import is_first_process
 
 # What the backends of torch.distributed say when a peer is gone.
 LOST = re.compile(r"Connection (closed|reset) by peer|Broken pipe|Timed out waiting|NCCL|ProcessGroup")
@@ -23,47 +23,43 @@ LOST = re.compile(r"Connection (closed|reset) by peer|Broken pipe|Timed out wait
 def main(arguments: list[str]) -> int:
     keep_freed_memory()
     silence_warnings()
-    if GanCLI.opened:
-        gc.collect()  # What was trained here before is held by circles only: it makes room for the next.
-    GanCLI.opened = GanCLI.folder = GanCLI.resumed = None
-    GanCLI.began = 0
+    gc.collect()  # What was trained here before is held by circles only: it makes room for the next.
     arguments = with_its_config(arguments)
-    GanCLI.folders = user_code.find(Path(path) for path in config_files(arguments))
+    run = RunFolder(user_code.find(Path(path) for path in config_files(arguments)))
     try:
         with before_training():
-            return run_command(lambda: _play(arguments))
+            return run_command(lambda: _play(arguments, run))
     except KeyboardInterrupt:
         return 130
     except Preempted as stopped:
         # A code from any other process would have what started them kill the first one, which may be
         # putting its job back into the queue.
-        return stopped.code if leads() else 0
+        return stopped.code if is_first_process() else 0
     except (OSError, RuntimeError) as error:
-        if not (told := _failure(error)):
+        if not (sentence := _failure(error, run)):
             raise
-        print(f"ganlab: {told}", file=sys.stderr)
+        print(f"ganlab: {sentence}", file=sys.stderr)
         return 1
 
 
-def _failure(error: OSError | RuntimeError) -> str:
+def _failure(error: OSError | RuntimeError, run: RunFolder) -> str:
     """What ends a run under way and is no defect, in a sentence."""
-    goes_on = f"ganlab fit --resume {GanCLI.folder or 'RUN'}"
+    resume = f"ganlab fit --resume {run.path or 'RUN'}"
     if isinstance(error, Failed):
         return str(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         what = error.filename or "What the run records"
-        return f"{what} could not be written: {error.strerror}.\nMake room and resume the run: {goes_on}"
+        return f"{what} could not be written: {error.strerror}.\nMake room and resume the run: {resume}"
     if isinstance(error, RuntimeError) and LOST.search(str(error)):
         died = "Another process of this run died, or cannot be reached any more."
-        return f"{died}\nNothing that was saved is lost: {goes_on}"
+        return f"{died}\nNothing that was saved is lost: {resume}"
     return ""
 
 
-def _play(arguments: list[str]) -> None:
+def _play(arguments: list[str], run: RunFolder) -> None:
     try:
-        GanCLI.read(arguments)
+        GanCLI.read(arguments, run)
     except Exception as error:
-        # Where nothing was trained, a folder opened for this run would only be in the way.
-        if refusal(error) and GanCLI.opened and not (GanCLI.opened / "checkpoints").exists():
-            discard_folder(GanCLI.opened)
+        if refusal(error):
+            run.discard_if_untrained()
         raise

@@ -20,6 +20,7 @@ from rich.live import Live
 
 from ganlab.cli.experiment import GanCLI
 from ganlab.cli.parser import run_command, silence_warnings
+from ganlab.cli.run_folder import RunFolder
 from ganlab.errors import Refused
 from ganlab.loggers import dispatch
 from ganlab.runs import user_code
@@ -92,7 +93,7 @@ def launch(chosen: argparse.Namespace, arguments: list[str]) -> int:
     plans = [plan(chosen, Path(name), seed) for name in chosen.experiments for seed in seeds(chosen.seeds)]
     folder = Path(chosen.runs) / LAUNCHES / time.strftime("%Y%m%d-%H%M%S")
     if chosen.dry_run:
-        print(script(chosen, arguments, folder, [each.place for each in plans]), end="")
+        print(script(chosen, arguments, folder, [each.planned_path for each in plans]), end="")
         return 0
     folder = create_folder(folder)
     found = [each.write() for each in plans]
@@ -133,9 +134,9 @@ class Planned(GanCLI):
         pass
 
     def write(self) -> Path:
-        folder = create_folder(self.place)
+        folder = create_folder(self.planned_path)
         write_config(folder, self.dumped())
-        user_code.keep(self.folders, folder)
+        user_code.keep(self.run_folder.code_folders, folder)
         dispatch.plan(self.settings.trainer.logger, folder, self.group)
         return folder
 
@@ -149,8 +150,8 @@ def plan(chosen: argparse.Namespace, experiment: Path, seed: int) -> Planned:
         *(f"--trainer.{name}={value}" for name, value in size.items()),
         *(f"--{assigned}" for assigned in chosen.set),
     ]
-    GanCLI.folders = user_code.find([experiment])
-    return cast(Planned, Planned.read(["fit", "--config", str(experiment), *options]))
+    run = RunFolder(user_code.find([experiment]))
+    return cast(Planned, Planned.read(["fit", "--config", str(experiment), *options], run))
 
 
 def tasks(chosen: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch import distributed as dist
 
@@ -44,3 +45,8 @@ def on_rank_zero(compute: Callable[[], Any]) -> Any:
     if error:
         raise error
     return value
+
+
+def is_first_process() -> bool:
+    """Of all processes of a run, also before they have met."""
+    return getattr(rank_zero_only, "rank", 0) == 0

@@ -240,7 +240,9 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     (folder / "script.py").write_text(SCRIPT)
     command = [sys.executable, "-W", "ignore", folder / "script.py", folder]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    both = subprocess.Popen(command, env=bare(folder), start_new_session=True, **streams)
+    environment = bare(folder)
+    environment["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
+    both = subprocess.Popen(command, env=environment, start_new_session=True, **streams)
     try:
         told, _ = both.communicate(timeout=150)
     except subprocess.TimeoutExpired:

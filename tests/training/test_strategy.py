@@ -209,9 +209,9 @@ def with_normalisation() -> GAN:
 def run(work: Callable[[Path], None], folder: Path) -> None:
     """This file in two processes: Lightning starts the second."""
     command = [sys.executable, "-W", "ignore", __file__, work.__name__, str(folder)]
-    done = subprocess.run(
-        command, env=bare(folder / "home"), capture_output=True, text=True, timeout=400, cwd=folder
-    )
+    environment = bare(folder / "home")
+    environment["PYTHONPATH"] += os.pathsep + str(Path(__file__).parents[1])
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, cwd=folder)
     assert done.returncode == 0, done.stderr
 
 
