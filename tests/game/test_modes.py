@@ -1,6 +1,6 @@
 """Evidence: which games cover all modes. Hours on two cores; run by hand:
 
-    pytest -m evidence tests/test_modes.py -n 2 -rP
+    pytest -m evidence tests/game/test_modes.py -n 2 -rP
 
 A mode counts with at least 20 of 20,000 samples within 3 standard deviations of its centre.
 """

@@ -1,0 +1,123 @@
+"""Private names of other libraries that ganlab relies on, all in one table: which library broke what is said
+here, before a user meets it. A name that is not in the table may not be used.
+"""
+
+import argparse
+import ast
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.strategies import DDPStrategy
+
+PACKAGE = Path(__file__).resolve().parents[1] / "ganlab"
+
+
+def takes(function: Callable[..., object], *names: str) -> bool:
+    return list(inspect.signature(function).parameters)[: len(names)] == list(names)
+
+
+# Of each name what would no longer work without it, and whether it is there.
+PRIVATE: dict[str, tuple[str, Callable[[], bool]]] = {
+    "_actions": (
+        "argparse: the options that a misspelt one is compared with",
+        lambda: len(argparse.ArgumentParser()._actions) == 1,
+    ),
+    "_broadcast_sigterm_tensor": (
+        "Lightning: the message between processes in every step, which Preemption takes away",
+        lambda: takes(_TrainingEpochLoop._broadcast_sigterm_tensor, "self"),
+    ),
+    "_check_log_dir_exists": (
+        "Lightning: deletes the metrics of a run that goes on; MetricsCSV overrides it",
+        lambda: takes(ExperimentWriter._check_log_dir_exists, "self"),
+    ),
+    "_compiled_call_impl": (
+        "torch: whether a network is compiled already",
+        lambda: torch.nn.Linear(1, 1)._compiled_call_impl is None,
+    ),
+    "_ddp_kwargs": (
+        "Lightning: options of DistributedDataParallel, which TwoPlayers refuses",
+        lambda: DDPStrategy(static_graph=True)._ddp_kwargs == {"static_graph": True},
+    ),
+    "_experiment": (
+        "Lightning: the writer of metrics.csv, which MetricsCSV replaces",
+        lambda: CSVLogger(".")._experiment is None,
+    ),
+    "_foreach_copy_": ("torch: gradients into and out of messages", lambda: callable(torch._foreach_copy_)),
+    "_foreach_lerp_": ("torch: the generator's average", lambda: callable(torch._foreach_lerp_)),
+    "_layer_sync": (
+        "Lightning: whether batch normalisation is synchronised, which CPUs cannot",
+        lambda: DDPStrategy()._layer_sync is None,
+    ),
+    "_parser": (
+        "Lightning: the parser of a subcommand, which writes config.yaml",
+        lambda: takes(LightningCLI._parser, "self", "subcommand"),
+    ),
+    "_rewrite_with_new_header": (
+        "Lightning: what happens to metrics.csv when a new term comes up; MetricsWriter overrides it",
+        lambda: takes(ExperimentWriter._rewrite_with_new_header, "self", "fieldnames"),
+    ),
+    "_run_subcommand": (
+        "Lightning: what starts training, which `ganlab launch` leaves out",
+        lambda: takes(LightningCLI._run_subcommand, "self", "subcommand"),
+    ),
+    "_start_method": (
+        "Lightning: how processes are started, which TwoPlayers takes over",
+        lambda: DDPStrategy()._start_method == "popen",
+    ),
+    "_step_supports_amp_scaling": (
+        "torch: whether a fused optimizer unscales gradients itself; clipping must see them unscaled",
+        lambda: torch.optim.Adam([torch.zeros(1)], fused=True)._step_supports_amp_scaling is True,
+    ),
+    "_trainer": (
+        "Lightning: whether a game has a trainer, without raising",
+        lambda: LightningModule()._trainer is None,
+    ),
+    "_wandb_init": (
+        "Lightning: what W&B is started with, of which `anonymous` is left out",
+        lambda: "anonymous" in WandbLogger(offline=True)._wandb_init,
+    ),
+}
+PUBLIC = {"_exit", "_replace"}  # of os and of named tuples
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_it_is_there(name: str) -> None:
+    reason, is_there = PRIVATE[name]
+    try:
+        assert is_there()
+    except (AssertionError, AttributeError, TypeError) as error:
+        pytest.fail(f"{name} is not what it was ({reason}): {error}")
+
+
+def names() -> tuple[set[str], set[str]]:
+    """Private attributes that are used, and private names that ganlab itself defines."""
+    used, own = set(), set()
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Attribute):
+                is_own = isinstance(node.ctx, ast.Store) and ast.unparse(node.value) in ("self", "cls")
+                (own if is_own else used).add(node.attr)
+            elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                own.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                own.add(node.id)
+            elif isinstance(node, ast.ImportFrom):
+                used |= {alias.name for alias in node.names}
+    private = [
+        {name for name in kind if name.startswith("_") and not name.startswith("__")} for kind in (used, own)
+    ]
+    return private[0], private[1]
+
+
+def test_no_other_private_name_is_used() -> None:
+    used, own = names()
+    assert used - own - PUBLIC <= PRIVATE.keys()
+    assert PRIVATE.keys() <= used | own, "one in the table is used no more"
