@@ -67,7 +67,7 @@ class Scorer:
             if not len(index):
                 seen = Seen(seen.features[:0], None if seen.logits is None else seen.logits[:0])
             if moments is None:
-                moments = Moments(seen.features.shape[1]).to(seen.features.device)
+                moments = Moments(seen.features.new_zeros(seen.features.shape[1]))
             moments.update(seen.features)
             if not self.keeps:
                 continue

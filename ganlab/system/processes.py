@@ -23,13 +23,36 @@ def shares(total: int, batch: int) -> Iterator[Tensor]:
     yield from torch.arange(total).split(batch)[rank::world]
 
 
+def summed(values: Tensor) -> Tensor:
+    """Their sum over all processes; `values` themselves stay what they are."""
+    if rank_and_world()[1] == 1:
+        return values
+    total = values.to(_carrier(values), copy=True)
+    dist.all_reduce(total)
+    return total.to(values.device)
+
+
+def sent(values: Tensor, source: int) -> Tensor:
+    """What process `source` has. The others give a tensor of the same shape and type, written over."""
+    carried = values.to(_carrier(values))
+    dist.broadcast(carried, source)
+    return carried.to(values.device)
+
+
+def _carrier(values: Tensor) -> torch.device:
+    """NCCL carries nothing but a GPU's memory."""
+    if dist.get_backend() != "nccl":
+        return values.device
+    return torch.device("cuda", torch.cuda.current_device())
+
+
 def broadcast(value: Any) -> Any:
     """What the first process has."""
     if rank_and_world()[1] == 1:
         return value
-    told = [value]
-    dist.broadcast_object_list(told, src=0)
-    return told[0]
+    values = [value]
+    dist.broadcast_object_list(values, src=0)
+    return values[0]
 
 
 def on_rank_zero(compute: Callable[[], Any]) -> Any:
