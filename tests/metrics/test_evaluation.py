@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 import zipfile
 from math import isnan
@@ -12,10 +11,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from commands import Command, end_all
 from lightning.pytorch.callbacks import ModelCheckpoint
 from PIL import Image
 from scored_games import ALL, digits, game, scored
 from sets import encoded, folder
+from several_processes import together
 
 from ganlab.callbacks import Evaluation
 from ganlab.cli import main
@@ -28,7 +29,7 @@ from ganlab.metrics.reference import contract_of, prepare_reference
 from ganlab.metrics.scorer import Scorer
 from ganlab.networks import DCGANDiscriminator, MLPDiscriminator, MLPGenerator
 from ganlab.sampling.plan import fake_batches
-from ganlab.system.processes import shares
+from ganlab.system.processes import on_rank_zero, shares
 from ganlab.testing import assert_same, play, state
 from ganlab.variants import HingeGAN, NonSaturatingGAN
 
@@ -46,73 +47,51 @@ def lines(run: Path) -> list[dict]:
 # Training is left alone
 
 
+@pytest.mark.parametrize("steps", [12, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("variant", [NonSaturatingGAN, HingeGAN])
-def test_evaluation_changes_nothing_in_training(variant, tmp_path):
+def test_evaluation_changes_nothing_in_training(variant, steps, tmp_path):
     states, randoms = [], []
-    for every in (None, 10):
+    for every in (None, steps // 4):
         callbacks = [Evaluation(Pixels(), ("fid", "kid"), 60, every)] if every else []
         played = game(variant=variant)
-        trainer = play(played, digits(), steps=100, callbacks=callbacks, default_root_dir=tmp_path)
+        trainer = play(played, digits(), steps=steps, callbacks=callbacks, default_root_dir=tmp_path)
         states.append(state(played, trainer))
         randoms.append(torch.get_rng_state())
         assert all(module.training for module in played.generator.modules())
     assert_same(*states, what="evaluation")
     assert torch.equal(*randoms)
-    assert [line["step"] for line in lines(tmp_path)] == list(range(10, 101, 10))
+    assert [line["step"] for line in lines(tmp_path)] == [steps // 4 * number for number in range(1, 5)]
 
 
 # What is scored
 
 
-TWO = """
-import sys, json, torch, torch.distributed as dist
-sys.path.insert(0, {tests!r})
-from scored_games import ALL, digits, game
-from ganlab.metrics import Classifier
-from ganlab.metrics.scorer import Scorer
-rank, world = int(sys.argv[1]), int(sys.argv[2])
-torch.set_num_threads(1)
-dist.init_process_group("gloo", init_method="file://" + sys.argv[3], rank=rank, world_size=world)
-from ganlab.system.processes import on_rank_zero
-panel = Scorer(Classifier("digits"), ALL, 1003)
-from ganlab.metrics.reference import prepare_reference
-from ganlab.sampling.plan import fake_batches
-reals, floor = prepare_reference(panel, digits(), "train")
-seen = panel.observe(fake_batches(game(), 1003, 0), 1003)
-values, _ = on_rank_zero(lambda: panel.score(reals, seen))
-print(json.dumps([values, floor]))
-"""
+def scores_of_three_blocks() -> tuple[dict, dict]:
+    """By one process or by several, of which then one has twice what another has."""
+    scorer = Scorer(Classifier("digits"), ALL, 553)
+    reals, floor = prepare_reference(scorer, digits(), "train")
+    fakes = scorer.observe(fake_batches(game(), 553, 0), 553)
+    return on_rank_zero(lambda: scorer.score(reals, fakes)[0]), floor
 
 
 def test_two_processes_score_what_one_does(tmp_path):
-    alone = scored(game(), Scorer(Classifier("digits"), ALL, 1003), digits())
-    code = TWO.format(tests=str(Path(__file__).parents[1]))
-    command = [sys.executable, "-c", code]
-    ranks = [
-        subprocess.Popen(
-            [*command, str(rank), "2", str(tmp_path / "meet")], stdout=subprocess.PIPE, text=True
-        )
-        for rank in (0, 1)
-    ]
-    answers = [json.loads(rank.communicate(timeout=200)[0].splitlines()[-1]) for rank in ranks]
-    assert answers[0] == answers[1]
-    together = answers[0][0]
-    assert together.keys() == alone.keys()
-    for name, value in alone.items():
-        assert together[name] == pytest.approx(value, rel=1e-6, abs=1e-9), name
+    (tmp_path / "two").mkdir()
+    alone, (first, second) = scores_of_three_blocks(), together(scores_of_three_blocks, 2, tmp_path / "two")
+    assert first == second
+    for several, one in zip(first, alone, strict=True):
+        assert several == pytest.approx(one, rel=1e-6, abs=1e-9)
 
 
 def test_the_batch_changes_no_score():
-    panel = Scorer(Classifier("digits"), ALL, 500)
-    reals, _ = prepare_reference(panel, digits(), "train")
+    scorer = Scorer(Classifier("digits"), ALL, 250)
+    reals, _ = prepare_reference(scorer, digits(), "train")
     source = torch.Generator().manual_seed(0)
-    fakes = torch.randint(256, (500, 1, 16, 16), generator=source, dtype=torch.uint8)
-    found = [
-        panel.score(reals, panel.observe(((index, fakes[index]) for index in shares(500, batch)), 500))[0]
+    fakes = torch.randint(256, (250, 1, 16, 16), generator=source, dtype=torch.uint8)
+    small, large = (
+        scorer.score(reals, scorer.observe(((index, fakes[index]) for index in shares(250, batch)), 250))[0]
         for batch in (64, 100)
-    ]
-    for name, value in found[0].items():
-        assert found[1][name] == pytest.approx(value, rel=1e-6, abs=1e-9), name
+    )
+    assert large == pytest.approx(small, rel=1e-6, abs=1e-9)
 
 
 def test_samples_follow_from_seed_and_number_alone():
@@ -312,23 +291,15 @@ def test_damaged_statistics_are_made_again(damage, cache_home):
     assert path.stat().st_size > 1000
 
 
-RACE = """
-import sys
-sys.path.insert(0, {tests!r})
-from scored_games import digits
-from ganlab.metrics import Pixels
-from ganlab.metrics.reference import prepare_reference
-from ganlab.metrics.scorer import Scorer
-reals, _ = prepare_reference(Scorer(Pixels(), ("fid", "kid"), 50), digits(), "train")
-print(float(reals.moments.covariance.sum()), float(reals.rows.features.sum()))
-"""
+def sums_of_statistics() -> tuple[float, float]:
+    reals, _ = prepare_reference(Scorer(Pixels(), ("fid", "kid"), 50), digits(), "train")
+    assert reals.rows is not None
+    return float(reals.moments.covariance.sum()), float(reals.rows.features.sum())
 
 
-def test_two_processes_that_race_leave_one_valid_file(cache_home):
-    command = [sys.executable, "-c", RACE.format(tests=str(Path(__file__).parents[1]))]
-    racers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    answers = [racer.communicate(timeout=200)[0] for racer in racers]
-    assert answers[0] == answers[1] != ""
+def test_two_processes_that_race_leave_one_valid_file(cache_home, tmp_path):
+    first, second = together(sums_of_statistics, 2, tmp_path, group=False)
+    assert first == second
     assert len(list((cache_home / "statistics").iterdir())) == 1
     extractor = Counted()
     prepare_reference(Scorer(extractor, ("fid", "kid"), 50), digits(), "train")
@@ -529,7 +500,7 @@ REFUSALS = {
 }
 
 
-def test_a_run_on_two_processes_is_scored_as_its_checkpoint_is(tmp_path, capsys, monkeypatch):
+def test_a_run_on_two_processes_is_scored_as_its_checkpoint_is(tmp_path, capsys):
     """Though each process has seen other images, and so has other running means in its normalisations."""
     (tmp_path / "two.yaml").write_text(
         "model:\n  class_path: NonSaturatingGAN\n  init_args:\n"
@@ -539,9 +510,11 @@ def test_a_run_on_two_processes_is_scored_as_its_checkpoint_is(tmp_path, capsys,
         'trainer: {max_steps: 6, accelerator: cpu, devices: 2, precision: "32"}\n'
         "evaluation: {extractor: Pixels, samples: 503, scores: [fid, kid], every_n_steps: 3}\n"
     )
-    monkeypatch.chdir(tmp_path)
-    command = [str(Path(sys.executable).parent / "ganlab"), "fit", "--config", "two.yaml"]
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    training = Command("fit", "--config", "two.yaml", folder=tmp_path)
+    try:
+        assert training.end(timeout=300).code == 0, training.err
+    finally:
+        end_all()
     (run,) = tmp_path.glob("runs/*/*/*")
     code, out, _ = asked(capsys, run, "--samples", 503, "--scores", "fid,kid", "--json")
     assert code == 0
