@@ -29,15 +29,15 @@ class FeatureRows(NamedTuple):
 
 
 class Moments:
-    """Mean and covariance of features in float64, without keeping a feature; summed over processes.
+    """Sums over features, in float64, from which their mean and covariance follow; no feature is kept.
 
     Args:
-        shift: Subtracted from each row first, and the same on all processes. The features' mean, or nearly,
-            saves what zeros lose of features far from zero: 2.7e-6 of the covariance at a mean of 1e4.
+        shift: Subtracted from each row first, and the same on all processes. It should be near the features'
+            mean: zeros cost the covariance a relative 2.7e-6 at a mean of 1e4.
     """
 
     def __init__(self, shift: Tensor) -> None:
-        # What is made in inference mode could not be added to outside of it.
+        # A tensor that was created in inference mode could not be added to outside of it.
         with torch.inference_mode(False):
             self.shift = shift.detach().to(torch.float64, copy=True)
             self.count = self.shift.new_zeros(())
@@ -51,7 +51,7 @@ class Moments:
         self.outer.addmm_(centred.T, centred)
 
     def compute(self) -> Gaussian:
-        """Of the samples of all processes, which all have to ask."""
+        """Of the samples of all processes, which all have to call this."""
         return self._gaussian(summed(self.count), summed(self.total), summed(self.outer))
 
     def compute_own(self) -> Gaussian:
@@ -65,16 +65,17 @@ class Moments:
 
 
 class Features:
-    """The features, and logits if `classes` are given, of samples 0 to `total`, in the processor's memory.
+    """The features of samples 0 to total - 1, and their logits if `classes` is given, in the CPU's memory.
 
-    Whatever the number of processes and the order of batches, `compute` returns them by index. It refuses
-    samples that came twice or not at all: a sampler that pads would bias every score.
+    However many processes there are, and in whatever order the batches come, `compute` returns one row per
+    sample, in the order of their indices. It refuses samples that came twice or not at all: those that a
+    sampler pads with would bias every score.
     """
 
     def __init__(self, total: int, width: int, classes: int | None = None) -> None:
         self.widths = {"features": width} if classes is None else {"features": width, "logits": classes}
         with torch.inference_mode(False):
-            # For the samples of all processes: what is not written to takes no memory.
+            # Rows for the samples of all processes: those that are not written to take no memory.
             self.rows = {
                 name: torch.empty(total, size, dtype=torch.float32) for name, size in self.widths.items()
             }
@@ -95,7 +96,7 @@ class Features:
             self.rows[name][index[inside]] = rows.detach().to("cpu", torch.float32)[inside]
 
     def compute(self) -> FeatureRows:
-        """Of all processes, which all have to ask. No copy: a later `update` would change the result."""
+        """Of all processes, which all have to call this. No copy: a later `update` changes the result."""
         self._refuse_gaps(summed(self.occurrences), int(summed(self.outside)))
         rank, world = rank_and_world()
         if world > 1:
@@ -118,7 +119,7 @@ class Features:
 
 
 def gaussian(features: Tensor, chosen: Tensor | None = None) -> Gaussian:
-    """Moments of features that are all here, or of the rows `chosen` among them."""
+    """Mean and covariance of features that this process holds, or of the rows `chosen` among them."""
     moments = Moments(features[:BLOCK].double().mean(0))
     blocks = features.split(BLOCK) if chosen is None else (features[index] for index in chosen.split(BLOCK))
     for block in blocks:
@@ -126,37 +127,37 @@ def gaussian(features: Tensor, chosen: Tensor | None = None) -> Gaussian:
     return moments.compute_own()
 
 
-def half(covariance: Tensor) -> Tensor:
-    """H with H Hᵀ = covariance, and as many columns as its rank."""
+def factor(covariance: Tensor) -> Tensor:
+    """F with F Fᵀ = covariance, and as many columns as its rank; nan if it is not finite."""
     if not covariance.isfinite().all():
         return torch.full_like(covariance, torch.nan)
     values, vectors = torch.linalg.eigh(covariance.double())
-    # What rounding alone makes of an eigenvalue 0: kept, it adds its root, 1e-8, for each missing rank.
+    # Rounding makes up to this of an eigenvalue 0, whose root, 1e-8, each missing rank would add.
     noise = values.abs().max() * len(values) * torch.finfo(torch.float64).eps
     rank = int((values > noise).sum())
     return vectors[:, len(values) - rank :] * values[len(values) - rank :].sqrt()
 
 
 def trace_of_root(square: Tensor) -> Tensor:
-    """The trace of the root of a symmetric matrix without negative eigenvalues; nan if it is not finite."""
+    """The trace of the square root of a matrix that is symmetric and has no negative eigenvalue, or nan."""
     if not square.isfinite().all():
         return square.new_tensor(torch.nan)
     return torch.linalg.eigvalsh(square).clamp_min(0).sqrt().sum()
 
 
-def frechet(real: Gaussian, fake: Gaussian, real_half: Tensor | None = None) -> float:
+def frechet(real: Gaussian, fake: Gaussian, real_factor: Tensor | None = None) -> float:
     """Heusel et al. 2017, arXiv:1706.08500, eq. 6; nan if a statistic is not finite.
 
-    The eigenvalues of S1 S2 are those of Hᵀ S2 H with S1 = H Hᵀ, which is symmetric: S1 S2 is not, and its
-    eigenvalues come out negative or complex. `real_half`, kept from `half(real.covariance)`, saves half the
-    time. Rounding leaves the distance of equal statistics within 1e-6 of 0, on either side.
+    The eigenvalues of S1 S2 are those of Fᵀ S2 F with S1 = F Fᵀ, which is symmetric: S1 S2 is not, and its
+    computed eigenvalues are negative or complex. `real_factor`, kept from `factor(real.covariance)`, saves
+    half the time. Rounding leaves the distance of equal statistics within 1e-6 of 0, on either side.
     """
-    root = half(real.covariance) if real_half is None else real_half
+    of_real = factor(real.covariance) if real_factor is None else real_factor
     if fake.count > len(fake.mean):
-        between = trace_of_root(root.T @ fake.covariance @ root)
+        trace = trace_of_root(of_real.T @ fake.covariance @ of_real)
     else:
         # Slower, but the rounding of each missing rank would show in the eighth digit.
-        cross = root.T @ half(fake.covariance)
-        between = trace_of_root(cross @ cross.T if len(cross) <= cross.shape[1] else cross.T @ cross)
-    apart = (real.mean - fake.mean).square().sum()
-    return float(apart + real.covariance.trace() + fake.covariance.trace() - 2 * between)
+        cross = of_real.T @ factor(fake.covariance)
+        trace = trace_of_root(cross @ cross.T if len(cross) <= cross.shape[1] else cross.T @ cross)
+    distance = (real.mean - fake.mean).square().sum()
+    return float(distance + real.covariance.trace() + fake.covariance.trace() - 2 * trace)

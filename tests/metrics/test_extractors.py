@@ -122,14 +122,14 @@ def test_the_distance_of_two_sets_is_that_of_torch_fidelity_and_torchmetrics(our
     a, b = pictures(4, 24, 1), pictures(8, 24, 2)
     mine = distance(ours(a).features, ours(b).features)
     settings = {"fid": True, "cuda": False, "cache": False, "verbose": False, "save_cpu_ram": True}
-    found = torch_fidelity.calculate_metrics(
+    theirs = torch_fidelity.calculate_metrics(
         input1=Pictures(a),
         input2=Pictures(b),
         feature_extractor="inception-v3-compat",
         feature_extractor_weights_path=weights,
         **settings,
     )
-    assert mine == pytest.approx(found["frechet_inception_distance"], rel=1e-4)
+    assert mine == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
     for antialias in (False, True):
         metric = FrechetInceptionDistance(
             NoTrainInceptionV3("", ["2048"], weights, antialias=antialias), antialias=antialias
@@ -185,10 +185,10 @@ def test_every_deviation_has_a_name(weights, monkeypatch):
         return extractor.suffix, extractor.identity()
 
     deviating = {"resize": "clean", "precision": "bf16"}
-    found = [names(), names(resize="clean"), names(**deviating)]
-    assert [suffix for suffix, _ in found] == ["_custom", "_custom_clean", "_custom_clean_bf16"]
-    assert len({str(identity) for _, identity in found}) == 3
-    assert found[2][1]["dtype"] == "bfloat16"
+    named = [names(), names(resize="clean"), names(**deviating)]
+    assert [suffix for suffix, _ in named] == ["_custom", "_custom_clean", "_custom_clean_bf16"]
+    assert len({str(identity) for _, identity in named}) == 3
+    assert named[2][1]["dtype"] == "bfloat16"
     monkeypatch.setattr(inception, "PUBLISHED", file_digest(Path(weights)))
     assert names()[0] == ""
     assert names(**deviating)[0] == "_clean_bf16"
@@ -384,8 +384,9 @@ def test_known_answers_of_digits():
     extractor = Classifier("digits")
     train, held_out = (items[torch.arange(len(items))] for items in Digits().load())
     real = extractor(train[0]).features
-    found = [distance(real, extractor(x).features) for x in TRAINING["spoiled"](*held_out).values()]
-    floor, noisy, blurred, half, inverted, uniform, single = found
+    floor, noisy, blurred, half, inverted, uniform, single = (
+        distance(real, extractor(images).features) for images in TRAINING["spoiled"](*held_out).values()
+    )
     assert floor < min(noisy, blurred) < max(noisy, blurred) < half < uniform < min(inverted, single)
 
 

@@ -20,7 +20,7 @@ from ganlab.data.sets.gaussians import nearest_modes
 from ganlab.data.stream import ModeIndices
 from ganlab.errors import Refused
 from ganlab.metrics import scores
-from ganlab.metrics.statistics import Gaussian, frechet, gaussian, half
+from ganlab.metrics.statistics import Gaussian, factor, frechet, gaussian
 
 
 def normal(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -167,7 +167,7 @@ class TestFidInfinity:
         real = Gaussian(torch.zeros(32).double(), torch.eye(32).double(), 10**9)
         fake = normal(0, 4000, 32)
         biased = frechet(real, gaussian(fake))
-        found = scores.fid_infinity(real, fake, half(real.covariance), least=400)
+        found = scores.fid_infinity(real, fake, factor(real.covariance), least=400)
         assert abs(found) < biased / 4
 
     def test_it_keeps_what_is_no_bias(self) -> None:

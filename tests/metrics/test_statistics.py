@@ -15,9 +15,9 @@ from ganlab.metrics.statistics import (
     Features,
     Gaussian,
     Moments,
+    factor,
     frechet,
     gaussian,
-    half,
 )
 from ganlab.system import processes
 from ganlab.system.processes import rank_and_world
@@ -65,9 +65,9 @@ class TestMoments:
         moments = Moments(torch.zeros(WIDTH))
         for batch in features.split(BATCH):
             moments.update(batch)
-        found = moments.compute()
-        assert found.covariance.dtype == found.mean.dtype == torch.float64
-        same(found, of(features), rtol=1e-12, atol=1e-13)
+        computed = moments.compute()
+        assert computed.covariance.dtype == computed.mean.dtype == torch.float64
+        same(computed, of(features), rtol=1e-12, atol=1e-13)
         same(gaussian(features), of(features), rtol=1e-12, atol=1e-13)
 
     def test_the_shift_saves_what_an_offset_would_cost(self) -> None:
@@ -187,7 +187,7 @@ class TestFrechet:
         rank = width if full_rank else samples
         mixing = normal(0, rank, width).div_(width**0.5)
         real = Gaussian(normal(1, width), mixing.T @ mixing, 3000)
-        root = half(real.covariance)
+        root = factor(real.covariance)
         assert root.shape == (width, rank)
         for c, step in ((1.3, 0.1), (1.0, 0.0), (0.5, 0.0)):
             apart = step * normal(2, width)
@@ -199,7 +199,7 @@ class TestFrechet:
     def test_the_distance_to_itself(self, width: int, samples: int) -> None:
         features = normal(0, samples, width).abs().float()
         real = gaussian(features)
-        assert abs(frechet(real, real, half(real.covariance))) <= 1e-6
+        assert abs(frechet(real, real, factor(real.covariance))) <= 1e-6
 
     @pytest.mark.parametrize(("reals", "fakes"), [(300, 200), (90, 40), (40, 90), (40, 200), (200, 40)])
     def test_against_singular_values(self, reals: int, fakes: int) -> None:
@@ -208,12 +208,12 @@ class TestFrechet:
         real, fake = normal(0, reals, 64) * spectrum, 1.2 * normal(1, fakes, 64) * spectrum + 0.01
         wanted = nuclear(real, fake)
         assert frechet(of(real), of(fake)) == pytest.approx(wanted, abs=2e-7)
-        assert frechet(of(real), of(fake), half(of(real).covariance)) == pytest.approx(wanted, abs=2e-7)
+        assert frechet(of(real), of(fake), factor(of(real).covariance)) == pytest.approx(wanted, abs=2e-7)
         assert frechet(of(fake), of(real)) == pytest.approx(wanted, abs=2e-7)
 
-    def test_the_half_is_one(self) -> None:
+    def test_the_factor_is_one(self) -> None:
         covariance = of(normal(0, 40, 64)).covariance
-        root = half(covariance)
+        root = factor(covariance)
         assert root.shape == (64, 39)
         torch.testing.assert_close(root @ root.T, covariance)
 
@@ -331,7 +331,7 @@ for _, features, _ in batches(0):
     real.update(features)
 real = real.compute()
 fake = Moments(real.mean)
-root = half(real.covariance)
+root = factor(real.covariance)
 for _, features, _ in batches(1):
     fake.update(features)
 print(frechet(real, fake.compute(), root))
