@@ -1,4 +1,4 @@
-"""A small game and its scores."""
+"""A small game, its data and its scores."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ def digits() -> Digits:
     return Digits(size=16, batch_size=8)
 
 
-def scored(played: ganlab.GAN, panel: Scorer, data: StreamData, **how) -> dict:
-    reals, _ = prepare_reference(panel, data, "train")
-    values, _ = panel.score(
-        reals, panel.observe(fake_batches(played, panel.samples, 0, **how), panel.samples)
-    )
-    return values
+def scored(played: ganlab.GAN, scorer: Scorer, data: StreamData) -> dict:
+    reals, _ = prepare_reference(scorer, data, "train")
+    fakes = scorer.observe(fake_batches(played, scorer.samples, 0), scorer.samples)
+    return scorer.score(reals, fakes)[0]

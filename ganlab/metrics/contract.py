@@ -1,4 +1,4 @@
-"""The protocol that a score was taken under, which it carries wherever it goes."""
+"""The protocol that a score was taken under, which is written beside it wherever it is written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VERSION = 1  # counts changes of what a score computes from features
 
 @dataclass(frozen=True)
 class Contract:
-    """Scores may be compared if, and only if, their contracts have one hash.
+    """Scores may be compared if, and only if, their contracts have the same hash.
 
     Attributes:
         extractor: Its identity: name, hash of weights, resize, precision, layer.
@@ -20,7 +20,9 @@ class Contract:
         reals: How many of them.
         samples: How many fakes.
         fakes: ema or raw for a generator's, given for images from elsewhere.
-        seed: That the fakes follow from; none for images from elsewhere.
+        seed: The seed of the fakes; none for images from elsewhere.
+        quantiser: How numbers in [-1, 1] become bytes.
+        version: Of the code that computes scores from features.
     """
 
     extractor: dict[str, Any]
@@ -37,6 +39,7 @@ class Contract:
         return digest(asdict(self))
 
     def plain(self) -> dict[str, Any]:
+        """The hash and the fields, as they are written to JSON."""
         return {"hash": self.hash, **asdict(self)}
 
     def __str__(self) -> str:
@@ -46,9 +49,10 @@ class Contract:
 
 
 def digest(plain: Any) -> str:
+    """SHA-256 of plain data, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def short(count: int) -> str:
-    """10,000: 10k."""
+    """10k for 10,000; numbers that are no whole thousands in full."""
     return f"{count // 1000}k" if count >= 1000 and count % 1000 == 0 else str(count)

@@ -1,4 +1,4 @@
-"""Anybody's images, to be scored as they are."""
+"""Images from elsewhere, which are scored as they are."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ BATCH = 100
 
 
 class GivenImages:
-    """Anybody's images as they are: a folder or zip of pictures, or bytes (n, height, width, channels)."""
+    """A folder or zip of pictures, or an npz of bytes of the shape (n, height, width, channels).
+
+    Attributes:
+        total: How many images there are.
+        identity: What tells them from all others, as a contract names its data.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -42,23 +47,24 @@ class GivenImages:
         self.identity = {"class": "images", "split": "all", "fingerprint": contents}
 
     def batches(self) -> Batches:
+        """This process's share, as pairs of indices and images; images of one batch have one size."""
         for index in shares(self.total, BATCH):
             if self.array is not None:
                 yield index, torch.from_numpy(self.array[index.numpy()]).movedim(-1, 1)
                 continue
-            sizes: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
+            by_shape: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
             for number in index.tolist():
                 image = self._decoded(self.names[number])
-                sizes.setdefault(tuple(image.shape), []).append((number, image))
-            for same in sizes.values():
-                numbers, images = zip(*same, strict=True)
+                by_shape.setdefault(tuple(image.shape), []).append((number, image))
+            for numbered in by_shape.values():
+                numbers, images = zip(*numbered, strict=True)
                 yield torch.tensor(numbers), torch.stack(images)
 
     def _decoded(self, name: str) -> Tensor:
         try:
             with Image.open(BytesIO(self.pictures.read(name))) as image:
                 return torch.from_numpy(np.array(converted(image, 3))).movedim(-1, 0)
-        # As in decoding for the networks, any kind of error means a damaged file; here none may be missing.
+        # Any kind of error means a damaged file, as in decoding for the networks; but none is left out here.
         except Exception as error:
             raise Refused(f"{self.path / name} is no whole picture: {error}.") from error
 

@@ -1,4 +1,4 @@
-"""Statistics of real images, kept for as long as nothing that they depend on changes."""
+"""Statistics of real images, cached until anything that they depend on changes."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ BATCH = 250
 
 
 def kept_indices(total: int, samples: int) -> Tensor | None:
-    """As many reals as fakes keep their features."""
+    """Which reals keep their features: as many as there are fakes, evenly spaced; None for all."""
     return None if total <= samples else torch.arange(samples) * total // samples
 
 
-def statistics(panel: Scorer, batches: Callable[[], Batches], total: int, identity: dict[str, Any]) -> Reals:
-    """From the cache, or of one pass over all reals, shared by all processes.
+def statistics(scorer: Scorer, batches: Callable[[], Batches], total: int, identity: dict[str, Any]) -> Reals:
+    """Read from the cache, or computed in one pass over all reals, of which each process takes a share.
 
     Args:
         identity: What tells these reals from all others.
     """
-    kept = kept_indices(total, panel.samples) if panel.keeps else None
-    key = digest([panel.extractor.identity(), identity, panel.keeps and panel.samples, VERSION])
+    kept = kept_indices(total, scorer.samples) if scorer.keeps_features else None
+    key = digest([scorer.extractor.identity(), identity, scorer.keeps_features and scorer.samples, VERSION])
     path = cache_home() / "statistics" / f"{key}.safetensors"
-    found = broadcast(_read(path, key) if rank_and_world()[0] == 0 else None)
-    if found:
-        return found
-    reals = Reals.of(panel.observe(batches(), total, kept=kept))
+    cached = broadcast(_read(path, key) if rank_and_world()[0] == 0 else None)
+    if cached:
+        return cached
+    reals = Reals.of(scorer.observe(batches(), total, kept=kept))
     if rank_and_world()[0] == 0:
         write_cached(path, _bytes(reals, key))
     return reals
 
 
 def _bytes(reals: Reals, key: str) -> bytes:
-    parts = {"mean": reals.moments.mean, "covariance": reals.moments.covariance, "half": reals.half}
+    parts = {"mean": reals.moments.mean, "covariance": reals.moments.covariance, "half": reals.factor}
     if reals.rows:
         parts["features"] = reals.rows.features
         if reals.rows.logits is not None:
@@ -58,44 +58,48 @@ def _bytes(reals: Reals, key: str) -> bytes:
 
 
 def _read(path: Path, key: str) -> Reals | None:
-    """None, if there is no such file, or it is damaged."""
+    """The cached statistics; None if there is no such file, or it is damaged."""
     try:
         with safe_open(path, framework="pt") as file:
-            told = file.metadata() or {}
+            metadata = file.metadata() or {}
             parts = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, json.JSONDecodeError):
         return None
-    if told.get("key") != key or not {"mean", "covariance", "half"} <= parts.keys():
+    if metadata.get("key") != key or not {"mean", "covariance", "half"} <= parts.keys():
         return None
     rows = FeatureRows(parts["features"], parts.get("logits")) if "features" in parts else None
-    moments = Gaussian(parts["mean"], parts["covariance"], int(told["count"]))
+    moments = Gaussian(parts["mean"], parts["covariance"], int(metadata["count"]))
     return Reals(moments, rows, parts["half"])
 
 
 def identity_of(data: Any, split: str) -> dict[str, Any]:
+    """What tells a split of data from all others, as a contract names it."""
     return {"class": type(data).__name__, "split": split, "fingerprint": data.fingerprint_of(split)}
 
 
-def prepare_reference(panel: Scorer, data: StreamData, split: Split) -> tuple[Reals, dict[str, Any]]:
-    """The statistics of a split's images, and the scores of the other split against them."""
+def prepare_reference(scorer: Scorer, data: StreamData, split: Split) -> tuple[Reals, dict[str, Any]]:
+    """The statistics of a split's images, and the scores of the other split against them, the floor.
+
+    Each is read from its cache if it is there. Without another split the floor is empty.
+    """
     items: Any = getattr(data.splits, split)
     if items is None:
         raise Refused(f"{type(data).__name__} holds out no images; compare with split train.")
-    total = _count(items, panel.samples)
-    reals = statistics(panel, lambda: _batches(items, total), total, identity_of(data, split))
+    total = _count(items, scorer.samples)
+    reals = statistics(scorer, lambda: _batches(items, total), total, identity_of(data, split))
     reals.modes = data.modes
     other: Any = data.splits.held_out if split == "train" else data.splits.train
-    count = 0 if other is None else min(_count(other, panel.samples), panel.samples)
+    count = 0 if other is None else min(_count(other, scorer.samples), scorer.samples)
     if count < 2:
         return reals, {}
-    both = [identity_of(data, "train"), identity_of(data, "held_out"), split]
-    key = digest([panel.extractor.identity(), both, panel.chosen, panel.samples, count, VERSION])
+    identity = [identity_of(data, "train"), identity_of(data, "held_out"), split]
+    key = digest([scorer.extractor.identity(), identity, scorer.chosen, scorer.samples, count, VERSION])
     path = cache_home() / "floors" / f"{key}.json"
     if floor := broadcast(_read_floor(path) if rank_and_world()[0] == 0 else None):
         return reals, floor
-    like = Scorer(panel.extractor, panel.chosen, count)
-    seen = like.observe(_batches(other, count), count)
-    values, _ = on_rank_zero(lambda: like.score(reals, seen))
+    of_count = Scorer(scorer.extractor, scorer.chosen, count)
+    others = of_count.observe(_batches(other, count), count)
+    values, _ = on_rank_zero(lambda: of_count.score(reals, others))
     floor = {"samples": count, **values}
     if rank_and_world()[0] == 0:
         write_cached(path, json.dumps(floor).encode())
@@ -103,33 +107,35 @@ def prepare_reference(panel: Scorer, data: StreamData, split: Split) -> tuple[Re
 
 
 def _read_floor(path: Path) -> dict[str, Any] | None:
+    """The cached floor; None if there is no such file, or it is damaged."""
     try:
-        found = json.loads(path.read_text())
-        return found if "samples" in found else None
+        floor = json.loads(path.read_text())
+        return floor if "samples" in floor else None
     except (OSError, ValueError, TypeError):
         return None
 
 
 def _count(items: Any, samples: int) -> int:
-    """Of an endless stream as many reals as fakes."""
+    """How many reals are used: all, but of an endless stream as many as there are fakes."""
     return len(items) if isinstance(items, Sized) else samples
 
 
 def _batches(items: Any, total: int) -> Batches:
-    """This process's share of them, evenly spaced, for sets are often sorted by class."""
+    """This process's share of `total` items, evenly spaced, because sets are often sorted by class."""
     length = _count(items, total)
     for index in shares(total, BATCH):
         images = items[index * length // total][0]
         yield index, images if images.dtype == torch.uint8 or images.ndim != 4 else quantise(images)
 
 
-def contract_of(panel: Scorer, data: StreamData, split: Split, *, fakes: str, seed: int | None) -> Contract:
+def contract_of(scorer: Scorer, data: StreamData, split: Split, *, fakes: str, seed: int | None) -> Contract:
+    """The contract of fakes that are scored against a split of data."""
     items: Any = getattr(data.splits, split)
     return Contract(
-        extractor=panel.extractor.identity(),
+        extractor=scorer.extractor.identity(),
         data=identity_of(data, split),
-        reals=_count(items, panel.samples),
-        samples=panel.samples,
+        reals=_count(items, scorer.samples),
+        samples=scorer.samples,
         fakes=fakes,
         seed=seed,
     )

@@ -1,4 +1,4 @@
-"""Which scores there are: what each needs, which numbers it gives, and where better lies."""
+"""Which scores there are: what each needs, which numbers it gives, and which direction is better."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from ganlab.data.stream import ModeIndices
 from ganlab.errors import Refused
 from ganlab.metrics import scores
-from ganlab.metrics.statistics import FeatureRows, Gaussian, frechet, half
+from ganlab.metrics.statistics import FeatureRows, Gaussian, factor, frechet
 
 Modes = Callable[[Tensor, Tensor | None], ModeIndices]
 Better = Literal["min", "max"]
@@ -21,7 +21,7 @@ Scale = Literal["log", "raw"]
 
 
 class Observed(NamedTuple):
-    """What one pass leaves: of all samples the moments, and of those kept their features."""
+    """What one pass computes: the moments of all samples, and the rows of those whose features are kept."""
 
     moments: Gaussian
     rows: FeatureRows | None
@@ -29,29 +29,34 @@ class Observed(NamedTuple):
 
 @dataclass
 class Reals:
-    """What fakes are measured against; `half` is that of the covariance."""
+    """What fakes are measured against.
+
+    Attributes:
+        factor: F with F Fᵀ = the covariance, by which each Fréchet distance takes half its time.
+        modes: Of data that have modes, which of them each sample belongs to.
+    """
 
     moments: Gaussian
     rows: FeatureRows | None
-    half: Tensor
+    factor: Tensor
     modes: Modes | None = None
 
     @classmethod
-    def of(cls, seen: Observed) -> Reals:
-        # Laid out as the cache gives it back: otherwise the last bits of scores would tell the two apart.
-        return cls(seen.moments, seen.rows, half(seen.moments.covariance).contiguous())
+    def of(cls, observed: Observed) -> Reals:
+        # In the memory layout that the cache returns, or scores from the cache would differ in the last bits.
+        return cls(observed.moments, observed.rows, factor(observed.moments.covariance).contiguous())
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Both sides, with what two scores share."""
+    """Reals and fakes, and what several scores need of both, computed once."""
 
     real: Reals
     fake: Observed
 
     @cached_property
     def features(self) -> tuple[Tensor, Tensor]:
-        return _kept(self.real).features, _kept(self.fake).features
+        return _rows(self.real).features, _rows(self.fake).features
 
     @cached_property
     def overlap(self) -> scores.Overlap:
@@ -62,9 +67,9 @@ class Value(NamedTuple):
     """One of the numbers of a score.
 
     Attributes:
-        name: With {n} for the number of samples.
-        better: Where better lies; none: it says how sure another one is.
-        scale: On which runs are compared. What is a distance grows by factors.
+        name: With {n} in the place of the number of samples.
+        better: Which direction is better; none for a number that only says how certain another one is.
+        scale: The scale on which runs are compared: log for distances, which differ by factors.
     """
 
     name: str
@@ -76,8 +81,8 @@ class Score(NamedTuple):
     """A row of the table: which numbers it gives, and what it needs.
 
     Attributes:
-        values: The first is the one that is watched.
-        needs: The moments alone, the features of each sample, or logits as well.
+        values: The numbers that it gives; the first is what runs and checkpoints are judged by.
+        needs: The moments alone, or the features of each sample, or their logits as well.
     """
 
     values: tuple[Value, ...]
@@ -85,19 +90,19 @@ class Score(NamedTuple):
     compute: Callable[[Pair], Sequence[float]]
 
 
-def _kept(seen: Observed | Reals) -> FeatureRows:
-    assert seen.rows is not None
-    return seen.rows
+def _rows(side: Observed | Reals) -> FeatureRows:
+    assert side.rows is not None
+    return side.rows
 
 
-def _logits(seen: Observed | Reals) -> Tensor:
-    logits = _kept(seen).logits
+def _logits(side: Observed | Reals) -> Tensor:
+    logits = _rows(side).logits
     assert logits is not None
     return logits
 
 
 def _fid(pair: Pair) -> Sequence[float]:
-    return [frechet(pair.real.moments, pair.fake.moments, pair.real.half)]
+    return [frechet(pair.real.moments, pair.fake.moments, pair.real.factor)]
 
 
 def _inception_score(pair: Pair) -> Sequence[float]:
@@ -120,20 +125,20 @@ def _density_coverage(pair: Pair) -> Sequence[float]:
 def _fid_infinity(pair: Pair) -> Sequence[float]:
     _, fakes = pair.features
     least = min(5000, len(fakes) // 2)
-    return [scores.fid_infinity(pair.real.moments, fakes, pair.real.half, least=least)]
+    return [scores.fid_infinity(pair.real.moments, fakes, pair.real.factor, least=least)]
 
 
 def _classes(pair: Pair) -> Sequence[float]:
     classes = _logits(pair.real).shape[1]
-    counts = (scores.class_histogram(_logits(seen).argmax(1), classes) for seen in (pair.fake, pair.real))
+    counts = (scores.class_histogram(_logits(side).argmax(1), classes) for side in (pair.fake, pair.real))
     return [scores.total_variation(*counts)]
 
 
 def _modes(pair: Pair) -> Sequence[float]:
     if pair.real.modes is None:
-        raise Refused("The score modes is known of data whose modes are: Gaussians and StackedMNIST.")
-    kept = _kept(pair.fake)
-    return scores.count_modes(pair.real.modes(kept.features, kept.logits))
+        raise Refused("The score modes needs data whose modes are known: Gaussians or StackedMNIST.")
+    fakes = _rows(pair.fake)
+    return scores.count_modes(pair.real.modes(fakes.features, fakes.logits))
 
 
 TABLE = {
@@ -164,10 +169,10 @@ TABLE = {
 
 
 class Measured(NamedTuple):
-    """What a score's name says.
+    """What the name of a number says.
 
     Attributes:
-        score: Its row of the table.
+        score: The key of its row of the table.
         suffix: The extractor's.
     """
 
@@ -177,12 +182,12 @@ class Measured(NamedTuple):
 
 
 def measured(name: str) -> Measured | None:
-    """fid10k_digits: fid, smaller is better, on logarithms, _digits; none: it names no score."""
-    found = []
+    """Of fid10k_digits the score fid, its value of that name and the suffix _digits; None of other names."""
+    matches = []
     for score, row in TABLE.items():
         for value in row.values:
             pattern = re.escape(value.name).replace(r"\{n\}", r"\d+k?") + "(_.*)?"
-            if match := re.fullmatch(pattern, name):
-                found.append(Measured(score, value, match[1] or ""))
+            if parsed := re.fullmatch(pattern, name):
+                matches.append(Measured(score, value, parsed[1] or ""))
     # kid10k_full_digits is no kid10k of an extractor _full_digits.
-    return max(found, key=lambda each: len(each.value.name), default=None)
+    return max(matches, key=lambda match: len(match.value.name), default=None)

@@ -1,4 +1,4 @@
-"""Many named scores from one pass over the samples."""
+"""Several scores from one pass over the samples, each number under its name."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from ganlab.metrics.registry import TABLE, Better, Observed, Pair, Reals
 from ganlab.metrics.statistics import Features, Gaussian, Moments
 from ganlab.system.processes import rank_and_world
 
-LONG = 5000  # samples
+LONG = 5000  # samples from which on a progress bar is shown
 
+# Indices and images of each batch.
 Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """Which scores, of how many samples, as which extractor sees them."""
+    """Takes the scores `chosen`, names in TABLE, of so many samples by the features of an extractor."""
 
     extractor: Extractor
     chosen: tuple[str, ...]
@@ -39,58 +40,61 @@ class Scorer:
             raise Refused(f"samples is {self.samples}; scores need at least 2.")
 
     @property
-    def keeps(self) -> bool:
+    def keeps_features(self) -> bool:
         """Whether a score needs the features of each sample."""
         return any(TABLE[name].needs != "moments" for name in self.chosen)
 
     def names(self, score: str) -> list[str]:
+        """Of the numbers that a score gives: fid10k_digits."""
         n = short(self.samples)
         return [value.name.format(n=n) + self.extractor.suffix for value in TABLE[score].values]
 
     @property
     def directions(self) -> dict[str, Better]:
-        """Of the first name of each score, where better lies."""
-        found = {self.names(score)[0]: TABLE[score].values[0].better for score in self.chosen}
-        return {name: better for name, better in found.items() if better}
+        """Which direction is better, by the first name of each score."""
+        directions = {self.names(score)[0]: TABLE[score].values[0].better for score in self.chosen}
+        return {name: better for name, better in directions.items() if better}
 
     def observe(self, batches: Batches, total: int, *, kept: Tensor | None = None) -> Observed:
-        """One pass over this process's share of samples, each told with its index.
+        """One pass over this process's share of the samples; the result is that of all processes.
 
         Args:
-            kept: The indices of those whose features are kept; else all, if a score needs any.
+            batches: The share, as pairs of indices and images.
+            total: How many samples all processes have together.
+            kept: The indices of the samples whose features are kept; by default all, if a score needs any.
         """
         moments: Moments | None = None
         features: Features | None = None
-        places = _places(kept, total)
-        for index, images in watched(batches, total):
+        positions = _positions(kept, total)
+        for index, images in with_progress(batches, total):
             seen = self.extractor(images)
             if not len(index):
                 seen = Seen(seen.features[:0], None if seen.logits is None else seen.logits[:0])
             if moments is None:
-                moments = Moments(seen.features.shape[1]).to(seen.features.device)
+                moments = Moments(seen.features.new_zeros(seen.features.shape[1]))
             moments.update(seen.features)
-            if not self.keeps:
+            if not self.keeps_features:
                 continue
             if features is None:
                 classes = None if seen.logits is None else seen.logits.shape[1]
                 features = Features(len(kept) if kept is not None else total, seen.features.shape[1], classes)
-            own = places[index]
-            chosen = own >= 0
-            logits = None if seen.logits is None else seen.logits.cpu()[chosen]
-            features.update(own[chosen], seen.features.cpu()[chosen], logits)
+            rows = positions[index]
+            among_kept = rows >= 0
+            logits = None if seen.logits is None else seen.logits.cpu()[among_kept]
+            features.update(rows[among_kept], seen.features.cpu()[among_kept], logits)
         if moments is None:
             raise Refused("There is not a single image to score.")
         return Observed(_on_cpu(moments.compute()), features.compute() if features else None)
 
     def score(self, real: Reals, fake: Observed) -> tuple[dict[str, float | None], dict[str, str]]:
-        """Values by name, and for each that is no number the reason."""
+        """The scores' numbers by name, and by name the reason for each that is None."""
         values: dict[str, float | None] = {}
         reasons: dict[str, str] = {}
         widths = len(real.moments.mean), len(fake.moments.mean)
         if widths[0] != widths[1]:
             raise Refused(
                 f"The reals have {widths[0]:,} features and the fakes {widths[1]:,}: their images differ in\n"
-                "channels or size, which this extractor keeps apart. Bring both to one form first."
+                "channels or size, and so do this extractor's features. Bring both to one form first."
             )
         flaw = None if fake.moments.mean.isfinite().all() else "some samples are not finite"
         pair = Pair(real, fake)
@@ -98,18 +102,18 @@ class Scorer:
             row = TABLE[score]
             if row.needs == "logits" and (fake.rows is None or fake.rows.logits is None):
                 raise Refused(
-                    f"The score {score} needs classes, which {type(self.extractor).__name__} does not name."
+                    f"The score {score} needs logits, which {type(self.extractor).__name__} does not give."
                 )
-            found = [nan] * len(row.values) if flaw else row.compute(pair)
-            for name, value in zip(self.names(score), found, strict=True):
+            numbers = [nan] * len(row.values) if flaw else row.compute(pair)
+            for name, value in zip(self.names(score), numbers, strict=True):
                 values[name] = float(value) if isfinite(value) else None
                 if values[name] is None:
                     reasons[name] = flaw or "undefined for so few or so equal samples"
         return values, reasons
 
 
-def watched(batches: Batches, total: int) -> Batches:
-    """With a bar on a terminal, where the first process sits, if it takes more than a moment."""
+def with_progress(batches: Batches, total: int) -> Batches:
+    """The same batches; the first process shows a progress bar, if it has a terminal and they are many."""
     console = Console(stderr=True)
     if not console.is_terminal or rank_and_world()[0] or total < LONG:
         yield from batches
@@ -121,13 +125,13 @@ def watched(batches: Batches, total: int) -> Batches:
             progress.advance(task, len(index))
 
 
-def _places(kept: Tensor | None, total: int) -> Tensor:
-    """Of each index its place among those kept, or -1."""
+def _positions(kept: Tensor | None, total: int) -> Tensor:
+    """The position of each index among those kept, or -1."""
     if kept is None:
         return torch.arange(total)
-    places = torch.full((total,), -1)
-    places[kept] = torch.arange(len(kept))
-    return places
+    positions = torch.full((total,), -1)
+    positions[kept] = torch.arange(len(kept))
+    return positions
 
 
 def _on_cpu(moments: Gaussian) -> Gaussian:
@@ -135,4 +139,5 @@ def _on_cpu(moments: Gaussian) -> Gaussian:
 
 
 def described(values: Mapping[str, Any]) -> str:
+    """All in one line, with a dash for None."""
     return "  ".join(f"{name} {'-' if value is None else f'{value:.4g}'}" for name, value in values.items())

@@ -1,10 +1,12 @@
 """Scores as functions of features: reals first, fakes second, rows in the samples' own order.
 
-A score that is not defined is nan, and `flaw` says why: features that are no numbers, or too few samples.
+A score is nan where it is not defined, and `flaw` says why: features that are not finite, or too few samples.
 Nothing here draws from, or seeds, the global generators.
 """
 
-from collections.abc import Callable, Iterator
+from __future__ import annotations
+
+from collections.abc import Iterator
 from itertools import combinations_with_replacement, product
 from math import nan
 from typing import NamedTuple
@@ -27,7 +29,7 @@ class Spread(NamedTuple):
 
 
 def flaw(features: Tensor, least: int = 2) -> str | None:
-    """Why features have no score: too few of them, or no numbers."""
+    """Why features have no score, or None: there are fewer than `least`, or some are not finite."""
     if len(features) < least:
         return f"{len(features)} samples, but at least {least} are needed"
     bad = sum(int((~block.isfinite().all(1)).sum()) for block in features.split(BLOCK))
@@ -35,11 +37,12 @@ def flaw(features: Tensor, least: int = 2) -> str | None:
 
 
 def blocks(length: int) -> list[slice]:
+    """Slices of BLOCK rows, of which the last may be shorter."""
     return [slice(start, min(start + BLOCK, length)) for start in range(0, length, BLOCK)]
 
 
 def triangle(length: int) -> Iterator[tuple[slice, slice]]:
-    """Each pair of blocks once."""
+    """Each unordered pair of blocks once, those of a block with itself included."""
     return combinations_with_replacement(blocks(length), 2)
 
 
@@ -73,13 +76,13 @@ def kid_subsets(real: Tensor, fake: Tensor, subsets: int = 100, size: int = 1000
     """
     if flaw(real, size) or flaw(fake, size):
         return Spread(nan, nan)
-    source = np.random.RandomState(seed)
+    generator = np.random.RandomState(seed)
     estimates = []
     for _ in range(subsets):
-        of_fake, of_real = (
-            torch.from_numpy(source.choice(len(s), size, replace=False)) for s in (fake, real)
+        chosen_fake, chosen_real = (
+            torch.from_numpy(generator.choice(len(side), size, replace=False)) for side in (fake, real)
         )
-        estimates.append(kid_full(real[of_real], fake[of_fake]))
+        estimates.append(kid_full(real[chosen_real], fake[chosen_fake]))
     return Spread(float(np.mean(estimates)), float(np.std(estimates)))
 
 
@@ -88,7 +91,7 @@ def kid_full(real: Tensor, fake: Tensor) -> float:
     if flaw(real) or flaw(fake):
         return nan
 
-    def among(x: Tensor) -> float:
+    def within(x: Tensor) -> float:
         total = -sum(
             float(((row.double() ** 2).sum(1) / x.shape[1] + 1).pow(3).sum()) for row in x.split(BLOCK)
         )
@@ -98,11 +101,11 @@ def kid_full(real: Tensor, fake: Tensor) -> float:
 
     pairs = product(blocks(len(real)), blocks(len(fake)))
     between = sum(float(kernel(real[rows], fake[columns]).sum()) for rows, columns in pairs)
-    return among(real) + among(fake) - 2 * between / (len(real) * len(fake))
+    return within(real) + within(fake) - 2 * between / (len(real) * len(fake))
 
 
 def squared(x: Tensor, y: Tensor) -> Tensor:
-    """Squared distances. In float64, whose rounding is far below any distance: float32's is not."""
+    """Squared distances between rows, in float64: float32 rounds them by more than the small ones measure."""
     x, y = x.double(), y.double()
     products = torch.addmm(y.square().sum(1), x, y.T, alpha=-2)
     return products.add_(x.square().sum(1, keepdim=True)).clamp_min_(0)
@@ -113,8 +116,8 @@ def radii(features: Tensor, k: int) -> Tensor:
     nearest = features.new_full((len(features), k), torch.inf, dtype=torch.float64)
 
     def merge(rows: slice, distances: Tensor) -> None:
-        found = distances.topk(min(k, distances.shape[1]), largest=False).values
-        nearest[rows] = torch.cat([nearest[rows], found], 1).topk(k, largest=False).values
+        candidates = distances.topk(min(k, distances.shape[1]), largest=False).values
+        nearest[rows] = torch.cat([nearest[rows], candidates], 1).topk(k, largest=False).values
 
     for rows, columns in triangle(len(features)):
         distances = squared(features[rows], features[columns])
@@ -126,23 +129,23 @@ def radii(features: Tensor, k: int) -> Tensor:
     return nearest
 
 
-def compare(real: Tensor, fake: Tensor, *looks: Callable[[slice, slice, Tensor], None]) -> None:
-    """Show each block of squared distances between reals (rows) and fakes (columns)."""
+def count_distances(real: Tensor, fake: Tensor, *counts: Balls | OpenBalls) -> None:
+    """Add each block of squared distances between reals (rows) and fakes (columns) to the counts."""
     for rows, columns in product(blocks(len(real)), blocks(len(fake))):
         distances = squared(real[rows], fake[columns])
-        for look in looks:
-            look(rows, columns, distances)
+        for count in counts:
+            count.add(rows, columns, distances)
 
 
 class Balls:
-    """In closed balls (≤): which fakes lie in a real's, which reals in a fake's."""
+    """Which fakes lie in the closed ball (≤) of a real, and which reals in that of a fake."""
 
     def __init__(self, real_radius: Tensor, fake_radius: Tensor) -> None:
         self.real_radius, self.fake_radius = real_radius[:, None], fake_radius
         self.real_inside = torch.zeros_like(real_radius, dtype=torch.bool)
         self.fake_inside = torch.zeros_like(fake_radius, dtype=torch.bool)
 
-    def look(self, rows: slice, columns: slice, distances: Tensor) -> None:
+    def add(self, rows: slice, columns: slice, distances: Tensor) -> None:
         self.fake_inside[columns] |= (distances <= self.real_radius[rows]).any(0)
         self.real_inside[rows] |= (distances <= self.fake_radius[columns]).any(1)
 
@@ -151,13 +154,13 @@ class Balls:
 
 
 class OpenBalls:
-    """In the reals' open balls (<): how many fakes lie in each."""
+    """How many fakes lie in the open ball (<) of each real."""
 
     def __init__(self, real_radius: Tensor, k: int, fakes: int) -> None:
         self.real_radius, self.expected = real_radius[:, None], k * fakes
         self.inside = torch.zeros_like(real_radius, dtype=torch.int64)
 
-    def look(self, rows: slice, columns: slice, distances: Tensor) -> None:
+    def add(self, rows: slice, columns: slice, distances: Tensor) -> None:
         self.inside[rows] += (distances < self.real_radius[rows]).sum(1)
 
     def scores(self) -> tuple[float, float]:
@@ -165,6 +168,8 @@ class OpenBalls:
 
 
 class Overlap(NamedTuple):
+    """How far the supports of reals and fakes overlap."""
+
     precision: float
     recall: float
     density: float
@@ -176,7 +181,7 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[float, flo
     if flaw(real, k + 1) or flaw(fake, k + 1):
         return nan, nan
     balls = Balls(radii(real, k)[:, -1], radii(fake, k)[:, -1])
-    compare(real, fake, balls.look)
+    count_distances(real, fake, balls)
     return balls.scores()
 
 
@@ -185,26 +190,26 @@ def density_coverage(real: Tensor, fake: Tensor, k: int = 5) -> tuple[float, flo
     if flaw(real, k + 1) or flaw(fake, 1):
         return nan, nan
     balls = OpenBalls(radii(real, k)[:, -1], k, len(fake))
-    compare(real, fake, balls.look)
+    count_distances(real, fake, balls)
     return balls.scores()
 
 
 def overlap(real: Tensor, fake: Tensor, closed_k: int = 3, open_k: int = 5) -> Overlap:
-    """`precision_recall` and `density_coverage` at the former's price."""
+    """`precision_recall` and `density_coverage` together, in the time of the former alone."""
     k = max(closed_k, open_k)
     if flaw(real, k + 1) or flaw(fake, closed_k + 1):
         return Overlap(nan, nan, nan, nan)
     of_real = radii(real, k)
     closed = Balls(of_real[:, closed_k - 1], radii(fake, closed_k)[:, -1])
     opened = OpenBalls(of_real[:, open_k - 1], open_k, len(fake))
-    compare(real, fake, closed.look, opened.look)
+    count_distances(real, fake, closed, opened)
     return Overlap(*closed.scores(), *opened.scores())
 
 
 def fid_infinity(
     real: Gaussian,
     fake: Tensor,
-    real_half: Tensor | None = None,
+    real_factor: Tensor | None = None,
     *,
     points: int = 15,
     least: int = 5000,
@@ -212,17 +217,17 @@ def fid_infinity(
 ) -> float:
     """Chong & Forsyth 2020, arXiv:1911.07023, section 3: the FID of infinitely many fakes.
 
-    FIDs of `points` random subsets, of sizes evenly spaced from `least` to all, are a line in 1 / size; its
-    value at 0.
+    The FIDs of `points` random subsets, of sizes evenly spaced from `least` to all, lie on a line in
+    1 / size; its value at 0 is returned.
     """
     if flaw(fake, least + 1):
         return nan
     sizes = np.linspace(least, len(fake), points).astype(int)
     fids = []
     for size in sizes.tolist():
-        source = torch.Generator().manual_seed(seed_for("fid_infinity", seed, size))
-        chosen = torch.randperm(len(fake), generator=source)[:size]
-        fids.append(frechet(real, gaussian(fake, chosen), real_half))
+        generator = torch.Generator().manual_seed(seed_for("fid_infinity", seed, size))
+        chosen = torch.randperm(len(fake), generator=generator)[:size]
+        fids.append(frechet(real, gaussian(fake, chosen), real_factor))
     return float(np.polyfit(1 / sizes, fids, 1)[1]) if np.isfinite(fids).all() else nan
 
 
@@ -232,15 +237,15 @@ def nearest(training: Tensor, generated: Tensor, k: int = 1) -> tuple[Tensor, Te
     distance = generated.new_full((len(generated), k), torch.inf, dtype=torch.float64)
     index = torch.zeros_like(distance, dtype=torch.int64)
     for rows, columns in product(blocks(len(generated)), blocks(len(training))):
-        near = squared(generated[rows], training[columns])
-        near, place = near.topk(min(k, near.shape[1]), largest=False)
-        distance[rows], chosen = torch.cat([distance[rows], near], 1).topk(k, largest=False)
-        index[rows] = torch.cat([index[rows], place + columns.start], 1).gather(1, chosen)
+        distances = squared(generated[rows], training[columns])
+        candidates, column = distances.topk(min(k, distances.shape[1]), largest=False)
+        distance[rows], chosen = torch.cat([distance[rows], candidates], 1).topk(k, largest=False)
+        index[rows] = torch.cat([index[rows], column + columns.start], 1).gather(1, chosen)
     return distance.sqrt(), index
 
 
 def class_histogram(labels: Tensor, classes: int) -> Tensor:
-    """How many samples bear each label."""
+    """How many samples have each label."""
     counts = labels.flatten().bincount(minlength=classes)
     if len(counts) > classes:
         raise Refused(f"The label {len(counts) - 1} is none of {classes} classes, which are numbered from 0.")
@@ -248,12 +253,19 @@ def class_histogram(labels: Tensor, classes: int) -> Tensor:
 
 
 def total_variation(counts: Tensor, others: Tensor) -> float:
-    """Half the sum of |p - q| over the classes: the share of samples that bear the wrong label."""
+    """Half the sum of |p - q| over the classes: the share of samples whose label would have to change."""
     return float((counts.double() / counts.sum() - others.double() / others.sum()).abs().sum() / 2)
 
 
 class Modes(NamedTuple):
-    """Modes with a sample, modes with enough of them, share of samples near a mode, KL(p ‖ uniform)."""
+    """How samples are distributed over the modes of the data.
+
+    Attributes:
+        covered: Modes with a sample.
+        well_covered: Modes with enough samples.
+        high_quality: The share of samples that are near a mode; nan where that is not asked.
+        kl: KL(p ‖ uniform).
+    """
 
     covered: int
     well_covered: int
@@ -261,23 +273,23 @@ class Modes(NamedTuple):
     kl: float
 
 
-def count_modes(found: ModeIndices) -> Modes:
+def count_modes(modes: ModeIndices) -> Modes:
     """Srivastava et al. 2017, arXiv:1705.07761, section 4.
 
     A mode is covered by samples near it; in the KL each sample counts for its nearest mode (Lin et al. 2018,
     arXiv:1712.04086). A classifier's errors hit modes that were never drawn, a few times each: a mode is well
-    covered by `found.enough` samples.
+    covered by `modes.enough` samples.
     """
-    counted = found.nearest[found.nearest >= 0]
-    near = counted if found.near is None else found.nearest[found.near]
-    counts = class_histogram(near, found.total)
-    asked = found.near is not None and len(found.nearest) > 0
-    high_quality = len(near) / len(found.nearest) if asked else nan
-    kl = kl_to_uniform(class_histogram(counted, found.total))
-    return Modes(int((counts > 0).sum()), int((counts >= found.enough).sum()), high_quality, kl)
+    counted = modes.nearest[modes.nearest >= 0]
+    near = counted if modes.near is None else modes.nearest[modes.near]
+    counts = class_histogram(near, modes.total)
+    asked = modes.near is not None and len(modes.nearest) > 0
+    high_quality = len(near) / len(modes.nearest) if asked else nan
+    kl = kl_to_uniform(class_histogram(counted, modes.total))
+    return Modes(int((counts > 0).sum()), int((counts >= modes.enough).sum()), high_quality, kl)
 
 
 def kl_to_uniform(counts: Tensor) -> float:
-    """nan without a sample."""
+    """KL(p ‖ uniform) of the shares p of the counts; nan if they are all 0."""
     p = counts.double() / counts.sum()
     return float(torch.xlogy(p, p * len(p)).sum())

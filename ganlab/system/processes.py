@@ -1,4 +1,4 @@
-"""Scoring by several processes, each a share of the samples, with one result."""
+"""Several processes that each take a share of the samples and come to one result."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import distributed as dist
 
 def rank_and_world() -> tuple[int, int]:
     """This process's number, and how many there are."""
-    together = dist.is_available() and dist.is_initialized()
-    return (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
+    in_group = dist.is_available() and dist.is_initialized()
+    return (dist.get_rank(), dist.get_world_size()) if in_group else (0, 1)
 
 
 def shares(total: int, batch: int) -> Iterator[Tensor]:
@@ -24,17 +24,40 @@ def shares(total: int, batch: int) -> Iterator[Tensor]:
     yield from torch.arange(total).split(batch)[rank::world]
 
 
+def summed(values: Tensor) -> Tensor:
+    """Their sum over all processes; `values` themselves stay what they are."""
+    if rank_and_world()[1] == 1:
+        return values
+    total = values.to(_carrier(values), copy=True)
+    dist.all_reduce(total)
+    return total.to(values.device)
+
+
+def sent(values: Tensor, source: int) -> Tensor:
+    """The tensor of process `source`. The others give one of its shape and type, which may be overwritten."""
+    carried = values.to(_carrier(values))
+    dist.broadcast(carried, source)
+    return carried.to(values.device)
+
+
+def _carrier(values: Tensor) -> torch.device:
+    """The device that a message has to lie on: NCCL sends nothing but a GPU's memory."""
+    if dist.get_backend() != "nccl":
+        return values.device
+    return torch.device("cuda", torch.cuda.current_device())
+
+
 def broadcast(value: Any) -> Any:
-    """What the first process has."""
+    """The first process's value, pickled and sent to all."""
     if rank_and_world()[1] == 1:
         return value
-    told = [value]
-    dist.broadcast_object_list(told, src=0)
-    return told[0]
+    values = [value]
+    dist.broadcast_object_list(values, src=0)
+    return values[0]
 
 
 def on_rank_zero(compute: Callable[[], Any]) -> Any:
-    """Computed by the first process, for all; what it raises all raise, so that none waits for ever."""
+    """The first process's result, on all. An error that it raises all raise, so that none waits for ever."""
     outcome: tuple[Any, Exception | None] = None, None
     if rank_and_world()[0] == 0:
         try:

@@ -2,26 +2,25 @@
 
 import subprocess
 import sys
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing
+from several_processes import together
 from torch import Tensor
 
 from ganlab.errors import Refused
-from ganlab.metrics.scores import inception_score, kid_subsets
 from ganlab.metrics.statistics import (
+    FeatureRows,
     Features,
     Gaussian,
     Moments,
+    factor,
     frechet,
-    frechet_of_features,
     gaussian,
-    half,
 )
+from ganlab.system import processes
+from ganlab.system.processes import rank_and_world
 
 TOTAL, WIDTH, CLASSES, BATCH = 103, 16, 7, 7
 
@@ -33,6 +32,17 @@ def normal(seed: int, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor
 def of(features: Tensor) -> Gaussian:
     """By torch's own mean and cov."""
     return Gaussian(features.double().mean(0), features.double().T.cov(correction=1), len(features))
+
+
+def multiples(index: Tensor) -> Tensor:
+    """Row i is i times 1, 2, 3, …"""
+    return index[:, None].float() * torch.arange(1, WIDTH + 1)
+
+
+def of_multiples(total: int) -> Gaussian:
+    """Of rows 0 to `total`, an odd number: the mean of 0 … n-1 is (n-1)/2, their variance n(n+1)/12."""
+    steps = torch.arange(1, WIDTH + 1, dtype=torch.float64)
+    return Gaussian((total - 1) / 2 * steps, steps.outer(steps) * (total * (total + 1)) / 12, total)
 
 
 def same(one: Gaussian, other: Gaussian, **tolerance: float) -> None:
@@ -48,79 +58,65 @@ def nuclear(real: Tensor, fake: Tensor) -> float:
     return float(apart + x.square().sum() + y.square().sum() - 2 * torch.linalg.svdvals(x @ y.T).sum())
 
 
-CASTS: dict[str, Callable[[torch.nn.Module], torch.nn.Module]] = {
-    "bfloat16": lambda module: module.to(torch.bfloat16),
-    "half": lambda module: module.to(torch.half),
-    "half()": lambda module: module.half(),
-    "float()": lambda module: module.float(),
-    "device and type": lambda module: module.to("cpu", torch.float16),
-}
-
-
 class TestMoments:
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
     def test_against_torch(self, dtype: torch.dtype) -> None:
         features = normal(0, TOTAL, WIDTH).to(dtype)
-        moments = Moments(WIDTH)
+        moments = Moments(torch.zeros(WIDTH))
         for batch in features.split(BATCH):
             moments.update(batch)
-        found = moments.compute()
-        assert found.covariance.dtype == found.mean.dtype == torch.float64
-        same(found, of(features), rtol=1e-12, atol=1e-13)
+        computed = moments.compute()
+        assert computed.covariance.dtype == computed.mean.dtype == torch.float64
+        same(computed, of(features), rtol=1e-12, atol=1e-13)
         same(gaussian(features), of(features), rtol=1e-12, atol=1e-13)
 
     def test_the_shift_saves_what_an_offset_would_cost(self) -> None:
         features = normal(0, 2000, WIDTH)
         far = features + 1e6
         errors = {}
-        for name, shift in {"zeros": None, "mean": far[:500].mean(0)}.items():
-            moments = Moments(WIDTH, shift)
+        for name, shift in {"zeros": torch.zeros(WIDTH), "mean": far[:500].mean(0)}.items():
+            moments = Moments(shift)
             moments.update(far)
             errors[name] = float((moments.compute().covariance - of(features).covariance).abs().max())
         assert errors["mean"] < 1e-8
         assert errors["zeros"] > 100 * errors["mean"]
         assert float((gaussian(far).covariance - of(features).covariance).abs().max()) < 1e-8
 
-    @pytest.mark.parametrize("cast", CASTS.values(), ids=CASTS.keys())
-    @pytest.mark.parametrize("owned", [True, False])
-    def test_casts_lose_nothing(
-        self, cast: Callable[[torch.nn.Module], torch.nn.Module], owned: bool
-    ) -> None:
-        features = normal(0, TOTAL, WIDTH)
-        moments = Moments(WIDTH, features[0])
-        store = Features(TOTAL, WIDTH, dtype=torch.float64)
-        for place, batch in enumerate(features.split(50)):
-            moments.update(batch)
-            store.update(torch.arange(len(batch)) + 50 * place, batch)
-            for metric in (moments, store):
-                cast(torch.nn.ModuleList([metric]) if owned else metric)
-        same(moments.compute(), of(features), rtol=1e-12, atol=1e-13)
-        assert torch.equal(store.compute().features, features)
+    def test_whole_numbers_are_summed_exactly(self) -> None:
+        moments = Moments(torch.full((WIDTH,), 3))
+        for index in torch.arange(TOTAL).split(BATCH):
+            moments.update(multiples(index))
+        for computed in (moments.compute(), moments.compute_own(), gaussian(multiples(torch.arange(TOTAL)))):
+            same(computed, of_multiples(TOTAL), rtol=0, atol=0)
 
-    def test_reset_and_inference_mode(self) -> None:
+    @pytest.mark.parametrize("first", [True, False])
+    def test_inference_mode_comes_and_goes(self, first: bool) -> None:
         features = normal(0, TOTAL, WIDTH)
-        moments = Moments(WIDTH)
-        with torch.inference_mode():
-            moments.update(features + 1)
-            moments.reset()
+        with torch.inference_mode(first):
+            moments, store = Moments(features[0]), Features(TOTAL, WIDTH)
+            moments.update(features[:50])
+            store.update(torch.arange(50), features[:50])
+        with torch.inference_mode(not first):
+            moments.update(features[50:])
+            store.update(torch.arange(50, TOTAL), features[50:])
+        same(moments.compute(), of(features), rtol=1e-12, atol=1e-13)
+        assert torch.equal(store.compute().features, features.float())
+
+    def test_features_take_no_gradient_along(self) -> None:
+        features = normal(0, TOTAL, WIDTH).requires_grad_()
+        moments, store = Moments(features[0]), Features(TOTAL, WIDTH)
         moments.update(features)
-        same(moments.compute(), of(features), rtol=1e-12, atol=1e-13)
-
-    def test_is_in_no_checkpoint(self) -> None:
-        assert not Moments(WIDTH).state_dict()
-        assert not Features(TOTAL, WIDTH).state_dict()
+        store.update(torch.arange(TOTAL), features)
+        assert not moments.compute().covariance.requires_grad
+        assert not store.compute().features.requires_grad
 
     @pytest.mark.parametrize("count", [0, 1])
     def test_too_few_samples_make_no_distance(self, count: int) -> None:
         features = normal(0, TOTAL, WIDTH)
-        moments = Moments(WIDTH)
+        moments = Moments(torch.zeros(WIDTH))
         moments.update(features[:count])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            few = moments.compute()
+        few = moments.compute()
         assert frechet(of(features), few) != frechet(of(features), few)
-        other = frechet_of_features(of(features), features[:count])
-        assert other != other
 
 
 class TestFeatures:
@@ -144,11 +140,7 @@ class TestFeatures:
         memory = torch.empty(1, WIDTH)
         for i in range(2):
             store.update(torch.tensor([i]), memory.fill_(i))
-        rows = store.compute()
-        store.reset()
-        for i in range(2):
-            store.update(torch.tensor([1 - i]), memory.fill_(7))
-        assert rows.features[:, 0].tolist() == [0, 1]
+        assert store.compute().features[:, 0].tolist() == [0, 1]
 
     @pytest.mark.parametrize(
         ("index", "said"),
@@ -180,26 +172,34 @@ class TestFeatures:
             )
 
 
+# Inception's width costs minutes.
+sizes = pytest.mark.parametrize(
+    ("width", "samples"), [(512, 125), pytest.param(2048, 500, marks=pytest.mark.slow)]
+)
+
+
 class TestFrechet:
     """S2 = c S1 and m2 = m1 + d are |d|² + (1 - √c)² tr S1 apart."""
 
-    @pytest.mark.parametrize("rank", [pytest.param(2048, marks=pytest.mark.slow), 500])
-    def test_known_distances(self, rank: int) -> None:
-        mixing = normal(0, rank, 2048).div_(2048**0.5)
-        real = Gaussian(normal(1, 2048), mixing.T @ mixing, 3000)
-        root = half(real.covariance)
-        assert root.shape == (2048, rank)
+    @sizes
+    @pytest.mark.parametrize("full_rank", [True, False])
+    def test_known_distances(self, width: int, samples: int, full_rank: bool) -> None:
+        rank = width if full_rank else samples
+        mixing = normal(0, rank, width).div_(width**0.5)
+        real = Gaussian(normal(1, width), mixing.T @ mixing, 3000)
+        root = factor(real.covariance)
+        assert root.shape == (width, rank)
         for c, step in ((1.3, 0.1), (1.0, 0.0), (0.5, 0.0)):
-            apart = step * normal(2, 2048)
+            apart = step * normal(2, width)
             fake = Gaussian(real.mean + apart, c * real.covariance, 3000)
             wanted = apart.square().sum() + (1 - c**0.5) ** 2 * real.covariance.trace()
             assert abs(frechet(real, fake, root) - float(wanted)) <= 1e-6
 
-    def test_the_distance_to_itself_at_500_samples(self) -> None:
-        features = normal(0, 500, 2048).abs().float()
+    @sizes
+    def test_the_distance_to_itself(self, width: int, samples: int) -> None:
+        features = normal(0, samples, width).abs().float()
         real = gaussian(features)
-        assert abs(frechet(real, real, half(real.covariance))) <= 1e-6
-        assert abs(frechet_of_features(real, features)) <= 1e-6
+        assert abs(frechet(real, real, factor(real.covariance))) <= 1e-6
 
     @pytest.mark.parametrize(("reals", "fakes"), [(300, 200), (90, 40), (40, 90), (40, 200), (200, 40)])
     def test_against_singular_values(self, reals: int, fakes: int) -> None:
@@ -208,20 +208,19 @@ class TestFrechet:
         real, fake = normal(0, reals, 64) * spectrum, 1.2 * normal(1, fakes, 64) * spectrum + 0.01
         wanted = nuclear(real, fake)
         assert frechet(of(real), of(fake)) == pytest.approx(wanted, abs=2e-7)
-        assert frechet(of(real), of(fake), half(of(real).covariance)) == pytest.approx(wanted, abs=2e-7)
-        assert frechet_of_features(of(real), fake) == pytest.approx(wanted, abs=2e-7)
+        assert frechet(of(real), of(fake), factor(of(real).covariance)) == pytest.approx(wanted, abs=2e-7)
         assert frechet(of(fake), of(real)) == pytest.approx(wanted, abs=2e-7)
 
-    def test_the_half_is_one(self) -> None:
+    def test_the_factor_is_one(self) -> None:
         covariance = of(normal(0, 40, 64)).covariance
-        root = half(covariance)
+        root = factor(covariance)
         assert root.shape == (64, 39)
         torch.testing.assert_close(root @ root.T, covariance)
 
     @pytest.mark.parametrize("width", [1, 2])
     def test_narrow_features(self, width: int) -> None:
         real, fake = normal(0, 50, width), 2 * normal(1, 60, width) + 1
-        moments = Moments(width)
+        moments = Moments(torch.zeros(width))
         moments.update(fake)
         wanted = nuclear(real, fake)
         assert frechet(gaussian(real), moments.compute()) == pytest.approx(wanted, abs=1e-9)
@@ -233,7 +232,6 @@ class TestFrechet:
         wanted = float((real.mean(0) - image[0]).square().sum() + real.var(0).sum())
         collapsed = image.expand(samples, 64)
         assert frechet(of(real), gaussian(collapsed)) == pytest.approx(wanted, rel=1e-6)
-        assert frechet_of_features(of(real), collapsed) == pytest.approx(wanted, rel=1e-6)
         assert frechet(gaussian(collapsed), of(real)) == pytest.approx(wanted, rel=1e-6)
 
     @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
@@ -244,7 +242,6 @@ class TestFrechet:
         for distance in (
             frechet(of(real), gaussian(fake)),
             frechet(gaussian(fake), of(real)),
-            frechet_of_features(of(real), fake),
         ):
             assert distance != distance
 
@@ -253,63 +250,49 @@ class TestFrechet:
         assert 1e70 < frechet(of(real), gaussian(fake)) < float("inf")
 
 
-def share(rank: int, processes: int, total: int) -> dict[str, object]:
-    """What one of several processes computes of features that all of them could make."""
-    features, logits = (normal(s, total, w, dtype=torch.float32) for s, w in ((0, WIDTH), (1, CLASSES)))
-    moments, store = Moments(WIDTH, torch.full((WIDTH,), 0.1)), Features(total, WIDTH, CLASSES)
-    for start in range(rank, total, processes * BATCH):
-        index = torch.arange(start, min(start + processes * BATCH, total), processes)
-        moments.update(features[index] * 1.3)
-        store.update(index, features[index], logits[index])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        rows, fake = store.compute(), moments.compute()
-    real = gaussian(normal(3, 200, WIDTH))
-    assert rows.logits is not None
-    return {
-        "features": rows.features,
-        "logits": rows.logits,
-        "fid": frechet(real, fake),
-        "kid": kid_subsets(normal(3, 200, WIDTH), rows.features, subsets=5, size=min(total, 50)),
-        "is": inception_score(rows.logits, splits=3),
-        "counts": int(moments.count),
-    }
+def own_share() -> list[tuple[Gaussian, Gaussian, FeatureRows, Tensor]]:
+    """What one of several processes computes of 103 samples, and of 3: then one of four has none."""
+    rank, world = rank_and_world()
+    answers = []
+    for total in (TOTAL, 3):
+        moments, store = Moments(torch.full((WIDTH,), 3)), Features(total, WIDTH, CLASSES)
+        for index in torch.arange(rank, total, world).split(BATCH):
+            moments.update(multiples(index))
+            store.update(index, multiples(index), -multiples(index)[:, :CLASSES])
+        for _ in range(2):
+            whole, rows = moments.compute(), store.compute()
+        answers.append((whole, moments.compute_own(), rows, store.occurrences.clone()))
+    store.update(torch.tensor([0]), torch.zeros(1, WIDTH), torch.zeros(1, CLASSES))
+    with pytest.raises(Refused, match="Of 3 samples 0 are missing and 1 came more than once; 0 others"):
+        store.compute()
+    return answers
 
 
-def process(rank: int, processes: int, folder: str, totals: tuple[int, ...]) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=processes
-    )
-    torch.save([share(rank, processes, total) for total in totals], f"{folder}/{rank}.pt")
-    torch.distributed.destroy_process_group()
+@pytest.mark.parametrize("world", [2, 4])
+def test_any_number_of_processes(world: int, tmp_path: Path) -> None:
+    for rank, answers in enumerate(together(own_share, world, tmp_path)):
+        for total, (whole, own, rows, occurrences) in zip((TOTAL, 3), answers, strict=True):
+            same(whole, of_multiples(total), rtol=0, atol=0)
+            assert torch.equal(rows.features, multiples(torch.arange(total)))
+            assert torch.equal(rows.logits, -multiples(torch.arange(total))[:, :CLASSES])
+            assert own.count == len(range(rank, total, world)), "the process keeps its own share"
+            assert occurrences.nonzero().flatten().tolist() == list(range(rank, total, world))
 
 
-@pytest.mark.parametrize("processes", [2, 4])
-def test_any_number_of_processes(processes: int, tmp_path: Path) -> None:
-    """103 samples, and 3: then one of four processes has none."""
-    totals = (TOTAL, 3)
-    alone = [share(0, 1, total) for total in totals]
-    # Forked from a server that has torch loaded but started no thread: seconds less than each loading it.
-    start = torch.multiprocessing.get_context("forkserver")
-    start.set_forkserver_preload(["ganlab.metrics.scores", "pytest"])
-    children = [
-        start.Process(target=process, args=(r, processes, str(tmp_path), totals)) for r in range(processes)
-    ]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(60)
-    assert [child.exitcode for child in children] == [0] * processes
-    for rank in range(processes):
-        found = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
-        for total, one, many in zip(totals, alone, found, strict=True):
-            assert many["counts"] == len(range(rank, total, processes)), "the process keeps its own share"
-            assert torch.equal(many["features"], one["features"])
-            assert torch.equal(many["logits"], one["logits"])
-            assert many["fid"] == pytest.approx(one["fid"], rel=1e-10)
-            assert many["kid"] == pytest.approx(one["kid"], rel=1e-12)
-            assert many["is"] == pytest.approx(one["is"], rel=1e-12)
+@pytest.mark.gpu
+def test_what_lies_in_the_processors_memory_goes_by_nccl_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group of one, told that it is of two, or nothing would be sent."""
+    torch.distributed.init_process_group("nccl", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    try:
+        monkeypatch.setattr(processes, "rank_and_world", lambda: (0, 2))
+        values = torch.arange(3)
+        for answer in (processes.summed(values), processes.sent(values, 0)):
+            assert answer.device == values.device
+            assert torch.equal(answer, values)
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def grown(script: str) -> float:
@@ -343,12 +326,12 @@ def test_memory_of_the_distance_alone() -> None:
         BATCHES
         + """
 # measured
-real = Moments(2048)
+real = Moments(torch.zeros(2048))
 for _, features, _ in batches(0):
     real.update(features)
 real = real.compute()
-fake = Moments(2048, real.mean)
-root = half(real.covariance)
+fake = Moments(real.mean)
+root = factor(real.covariance)
 for _, features, _ in batches(1):
     fake.update(features)
 print(frechet(real, fake.compute(), root))

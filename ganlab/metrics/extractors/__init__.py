@@ -1,4 +1,4 @@
-"""What a score sees of samples: one kind of features a file."""
+"""Networks and averages that turn samples into the features that scores are computed from."""
 
 from ganlab.metrics.extractors.classifiers import Classifier, StackedClassifier
 from ganlab.metrics.extractors.extractor import Extractor, Module, Pixels, Points

@@ -1,7 +1,7 @@
-"""Small classifiers that ship with the package, for honest scores on a machine without network.
+"""Small classifiers that ship with the package, for scores on a machine without network.
 
-Their distances are small between two halves of one data set and large for what does not look like it, but
-they are no FID: a score's name says which classifier saw the images.
+Their distances are small between two halves of one data set and large for images that do not look like it,
+but they are no FID: a score's name says which classifier gave the features.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ SIDE = 32
 
 
 class LeNet(nn.Module):
-    """After LeCun et al. 1998, but smooth, and with features that no ReLU cuts off.
+    """After LeCun et al. 1998, but with SiLU, and with features that no ReLU sets to 0.
 
-    What is cut off to 0 looks alike: to a classifier with ReLU, noise falls among the outliers of the reals.
+    ReLU maps many different images to nearly the same features: noise would lie among the reals' outliers.
     """
 
     def __init__(self, classes: int = 10, features: int = 64) -> None:
@@ -76,7 +76,7 @@ class Classifier(Extractor):
 
 
 class StackedClassifier(Classifier):
-    """Each channel as one picture: features and logits of all of them, side by side; for StackedMNIST."""
+    """Each channel is taken for a picture, and features and logits of all are joined; for StackedMNIST."""
 
     def __init__(self, dataset: str = "mnist") -> None:
         super().__init__(dataset)
@@ -92,7 +92,10 @@ class StackedClassifier(Classifier):
 
 
 def framed(images: Tensor, native: int) -> Tensor:
-    """Grey numbers in [0, 1]. The data's own size is padded, so that images padded before are seen alike."""
+    """Grey numbers in [0, 1] of SIDE x SIDE pixels, as the classifiers take them.
+
+    Images of the data's own size are padded and not resized, so that those padded before give the same.
+    """
     images = grey(images) / 255
     if images.shape[2:] == (native, native):
         return pad(images, [(SIDE - native) // 2] * 4)

@@ -1,8 +1,8 @@
-"""What a score sees of images: features to measure distances in, and logits that name classes.
+"""From images to features, in which scores measure distances, and to logits of classes.
 
-An extractor takes bytes, never floats, so that fakes are rounded as files would round them; its numbers are
-float32 (or the named deviation) whatever precision the game is played at; and it says all that its numbers
-depend on, because scores seen by different extractors cannot be compared.
+An extractor takes bytes, never floats, so that fakes are rounded as files would round them. It computes in
+float32 (or the precision that its name tells) whatever precision the game is played at. It says all that its
+features depend on, because scores of different extractors cannot be compared.
 """
 
 from __future__ import annotations
@@ -26,21 +26,24 @@ from ganlab.errors import Refused
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL's "L" weighs red, green and blue
 FOLDER = Path(__file__).parent / "weights"
-OURS = ("inception", "custom", "clean", "bf16", "pixels")  # suffixes with a meaning of their own
+OURS = ("inception", "custom", "clean", "bf16", "pixels")  # suffixes that have a meaning already
 
 
 class Seen(NamedTuple):
+    """A row of features, and of logits if the extractor gives any, for each sample."""
+
     features: Tensor
     logits: Tensor | None
 
 
 class Extractor(nn.Module, ABC):
-    """Frozen, in evaluation mode and in its own precision, whatever module or context it is put into.
+    """From images to `Seen`; frozen, in evaluation mode and in its own precision, whatever module owns it.
 
     Attributes:
-        suffix: What a score's name ends in; empty only for the published FID's own protocol.
+        name: What a contract calls it.
+        suffix: What the names of its scores end in; empty only for the published FID's own protocol.
         sha256: Of the file of weights; none without weights.
-        dim: The number of features; none where images or a user's network decide it.
+        dim: The number of features; none where it depends on the images or on a user's network.
     """
 
     name: str
@@ -50,20 +53,20 @@ class Extractor(nn.Module, ABC):
 
     @abstractmethod
     def see(self, images: Tensor) -> Seen:
-        """From bytes on the device of the weights."""
+        """Features and logits of bytes (n, channels, height, width) on the device of the weights."""
 
     @abstractmethod
     def protocol(self) -> dict[str, Any]:
-        """What the features depend on besides the weights and float32, as plain data."""
+        """All that the features depend on besides the weights and float32, as plain data."""
 
     def identity(self) -> dict[str, Any]:
-        """Equal for two extractors whose features may be compared, up to rounding; plain data."""
+        """Plain data that is equal for two extractors if their features are equal, up to rounding."""
         return {"name": self.name, "sha256": self.sha256, "dtype": "float32", **self.protocol()}
 
     def forward(self, images: Tensor) -> Seen:
         if images.dtype != torch.uint8 or images.dim() != 4:
             raise Refused(
-                f"An extractor sees bytes of shape (n, channels, height, width), not {images.dtype} of\n"
+                f"An extractor takes bytes of shape (n, channels, height, width), not {images.dtype} of\n"
                 f"shape {tuple(images.shape)}; quantise numbers in [-1, 1] by ganlab.data.pictures."
             )
         if (weights := next(self.parameters(), None)) is not None:
@@ -73,26 +76,27 @@ class Extractor(nn.Module, ABC):
         return Seen(features.float(), None if logits is None else logits.float())
 
     def freeze(self) -> None:
+        """Called by a subclass once its network has its weights."""
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Extractor:
         return super().train(False)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Extractor:
-        """Follow the owner to another device, but not to another precision."""
+        """Moved to another device with the module that owns it, but never to another precision."""
 
-        def moved(tensor: Tensor) -> Tensor:
+        def to_device(tensor: Tensor) -> Tensor:
             result = fn(tensor)
             return result if result.dtype == tensor.dtype else tensor.to(result.device)
 
-        return super()._apply(moved, recurse)
+        return super()._apply(to_device, recurse)
 
 
 class Pixels(Extractor):
-    """The image itself, averaged down: needs no weights, and sees layout and colour but no detail.
+    """The image itself, shrunk by averaging: without weights; layout and colour are left, detail is not.
 
     Args:
-        size: Height and width that are left.
+        size: Height and width of the shrunk image.
     """
 
     name = "pixels"
@@ -112,7 +116,7 @@ class Pixels(Extractor):
 
 
 class Points(Extractor):
-    """Points of a space as they are: for data that are no images, and their modes."""
+    """Points of a space as they are, for data that are no images."""
 
     name, suffix = "points", ""
 
@@ -127,9 +131,9 @@ class Points(Extractor):
 
 
 class Module(Extractor):
-    """Any network: it is given float32 images in [-1, 1], and what it returns are the features.
+    """A network of the user's, which takes float32 images in [-1, 1] and returns features.
 
-    A pair that it returns is taken for (features, logits).
+    A pair that it returns is taken for features and logits.
 
     Args:
         weights: File with the network's state: safetensors, or what torch.save wrote of a `state_dict()`.
@@ -160,8 +164,8 @@ class Module(Extractor):
         return {"resize": None, "network": f"{kind.__module__}.{kind.__qualname__}"}
 
     def see(self, images: Tensor) -> Seen:
-        seen = self.network(images.float() / 127.5 - 1)
-        features, logits = seen if isinstance(seen, tuple) else (seen, None)
+        output = self.network(images.float() / 127.5 - 1)
+        features, logits = output if isinstance(output, tuple) else (output, None)
         return Seen(features.flatten(1), logits)
 
 
@@ -174,23 +178,25 @@ def grey(images: Tensor) -> Tensor:
 
 
 def three_or_one(images: Tensor) -> Tensor:
+    """The images, if they have one channel or three; others are refused."""
     if images.shape[1] not in (1, 3):
         raise Refused(
-            f"This extractor sees images with 1 or 3 channels, not {images.shape[1]}; Pixels sees any number."
+            f"This extractor takes images of 1 or 3 channels, not {images.shape[1]}; Pixels takes any number."
         )
     return images
 
 
 def file_digest(path: Path) -> str:
-    found = hashlib.sha256()
+    """SHA-256 of its bytes."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(2**20):
-            found.update(block)
-    return found.hexdigest()
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """No code in the file is run."""
+    """The tensors of a file by name; no code in it is run."""
     if not path.is_file():
         raise Refused(f"There is no file of weights {path}.")
     try:
@@ -209,13 +215,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def mismatch(path: Path, network: str, error: RuntimeError) -> Refused:
-    found = " ".join(str(error).split(":", 1)[-1].split())
-    return Refused(f"{path} does not hold the weights of {network}:\n{found[:100]}")
+    """The refusal of weights that `load_state_dict` has refused, with the beginning of its reason."""
+    reason = " ".join(str(error).split(":", 1)[-1].split())
+    return Refused(f"{path} does not hold the weights of {network}:\n{reason[:100]}")
 
 
 @contextmanager
 def exact_float32() -> Iterator[None]:
-    """Without the shortened products that a user may allow for training, or cuDNN takes by itself."""
+    """Without TF32 or bf16 products, which a user may allow for training, and cuDNN takes unasked."""
     backends: Any = torch.backends
     if torch.__version__ < "2.9":  # it compares as versions do
         before = torch.get_float32_matmul_precision(), backends.cudnn.allow_tf32
@@ -228,11 +235,11 @@ def exact_float32() -> Iterator[None]:
             backends.cudnn.allow_tf32 = before[1]
         return
     kinds = (backends.mkldnn.conv, backends.mkldnn.matmul, backends.cudnn.conv, backends.cuda.matmul)
-    found = [kind.fp32_precision for kind in kinds]
+    precisions = [kind.fp32_precision for kind in kinds]
     try:
         for kind in kinds:
             kind.fp32_precision = "ieee"
         yield
     finally:
-        for kind, precision in zip(kinds, found, strict=True):
+        for kind, precision in zip(kinds, precisions, strict=True):
             kind.fp32_precision = precision

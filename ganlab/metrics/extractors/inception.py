@@ -1,7 +1,7 @@
 """The network of the published FID, Inception Score and KID.
 
-Its weights are not ours to ship. They are never fetched either: a file is named or found, and what is not
-the published file says so in every score's name.
+Its weights are not ours to ship. They are never fetched either: the user names a file, or it lies in a known
+place, and the names of all scores say so if it is not the published file.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ CHUNK = {"cpu": 16}  # images at a time; more are no faster on a CPU, and take a
 def tf1(images: Tensor) -> Tensor:
     """TensorFlow 1's bilinear resize, grid shift and missing antialiasing included.
 
-    The same sums as torch-fidelity's, to the last bit, but each row's once and not for each row made of it.
+    The same as torch-fidelity's, to the last bit, but each row is resized once and not for each row it is in.
     """
     images = images.float()
     left, right, across = _neighbours(images.shape[3], images.device)
@@ -55,10 +55,10 @@ def tf1(images: Tensor) -> Tensor:
 
 
 def _neighbours(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each of SIDE places the pixels before and after it, and how far it lies between them."""
-    place = torch.arange(SIDE, dtype=torch.float32, device=device) * torch.tensor(size / SIDE)
-    before = place.long()
-    return before, (before + 1).clamp_max(size - 1), place - before
+    """Of each of SIDE positions the pixels before and after it, and how far it lies between them."""
+    position = torch.arange(SIDE, dtype=torch.float32, device=device) * torch.tensor(size / SIDE)
+    before = position.long()
+    return before, (before + 1).clamp_max(size - 1), position - before
 
 
 def clean(images: Tensor) -> Tensor:
@@ -77,11 +77,11 @@ DTYPES = {"32": torch.float32, "bf16": torch.bfloat16}
 class Inception(Extractor):
     """TensorFlow's Inception v3 of 2015, in torch-fidelity's network: 2048 pooled features and 1008 logits.
 
-    Grey images are shown as three equal channels.
+    Grey images become three equal channels.
 
     Args:
-        weights: The published file; else $GANLAB_INCEPTION_WEIGHTS, else where torch hub keeps it.
-        resize: `tf1` is that of all published FIDs but clean-fid's, `clean` clean-fid's.
+        weights: The published file; by default $GANLAB_INCEPTION_WEIGHTS, or the file in torch hub's folder.
+        resize: `clean` is that of clean-fid, `tf1` that of all other published FIDs.
         precision: `bf16` is many times faster where the hardware multiplies bf16, but its scores cannot be
             compared with those of `32`.
         compile: Compile first, which takes from seconds to a minute and changes features by rounding only.
@@ -108,7 +108,7 @@ class Inception(Extractor):
             "_bf16": precision == "bf16",
         }
         self.suffix = "".join(name for name, present in deviations.items() if present)
-        # Pooling is left to _pool: of bf16 maps, too, the mean is taken in float32.
+        # Without its pooling: _features takes the mean, in float32 also if the maps are bf16.
         *layers, _, self.classes = network(path, state).children()
         self.maps = folded(nn.Sequential(*layers))
         self.maps.to(DTYPES[precision]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -124,13 +124,13 @@ class Inception(Extractor):
     def see(self, images: Tensor) -> Seen:
         images = three_or_one(images).expand(-1, 3, -1, -1)
         size = CHUNK.get(images.device.type, 128)
-        features = torch.cat([self._pool(chunk, size) for chunk in images.split(size)])
+        features = torch.cat([self._features(chunk, size) for chunk in images.split(size)])
         return Seen(features, features @ self.classes.weight.T)
 
-    def _pool(self, images: Tensor, size: int) -> Tensor:
+    def _features(self, images: Tensor, size: int) -> Tensor:
         count = len(images)
         if self.compile_first:
-            # Each new batch size would be compiled anew.
+            # Filled up to the chunk's size, because each new size would be compiled anew.
             images = torch.cat([images, images.new_zeros(size - count, *images.shape[1:])])
         images = RESIZES[self.resize](images).sub_(128).div_(128)
         images = images.to(DTYPES[self.precision], memory_format=torch.channels_last)
@@ -138,12 +138,13 @@ class Inception(Extractor):
 
 
 def find_weights(given: str | None) -> Path:
+    """The file of weights: the one given, else the environment variable's, else one in torch hub's folder."""
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     variable = os.environ.get(VARIABLE)
     named = given or variable
-    places = [Path(named).expanduser()] if named else [folder / name for name in CACHED]
-    if found := next((path for path in places if path.is_file()), None):
-        return found
+    candidates = [Path(named).expanduser()] if named else [folder / name for name in CACHED]
+    if weights := next((path for path in candidates if path.is_file()), None):
+        return weights
     raise Refused(
         f"No Inception weights: looked at weights ({given or 'not given'}), else ${VARIABLE} "
         f"({variable or 'not set'}), else\n{folder}/{{weights-,pt_}}inception-2015-12-05-6726825d.pth. "
@@ -152,11 +153,12 @@ def find_weights(given: str | None) -> Path:
 
 
 def network(path: Path, state: dict[str, Tensor]) -> FeatureExtractorInceptionV3:
-    # torch-fidelity loads a file as it builds, running any code in it; this one holds what was read safely.
+    """torch-fidelity's Inception with the weights `state`, which were read from `path`."""
+    # It loads a file when it is built, and runs any code in it: this file holds what was read safely.
     file = io.BytesIO()
     torch.save(state, file)
     file.seek(0)
-    # The layers draw weights, at once replaced, from the generator that training draws from.
+    # Its layers draw weights, replaced at once, from the generator that training draws from.
     with torch.random.fork_rng(devices=[]):
         try:
             return FeatureExtractorInceptionV3(
@@ -167,7 +169,7 @@ def network(path: Path, state: dict[str, Tensor]) -> FeatureExtractorInceptionV3
 
 
 def folded(layers: nn.Module) -> nn.Module:
-    """Each BatchNorm becomes part of its convolution, in float64 so that only one rounding is added."""
+    """The layers, each BatchNorm merged into its convolution: in float64, so that it is rounded only once."""
     for layer in layers.modules():
         if isinstance(layer, BasicConv2d):
             layer.conv = fuse_conv_bn_eval(layer.conv.double(), layer.bn.double()).float()
