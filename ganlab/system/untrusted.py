@@ -18,7 +18,7 @@ Problems = list[str]
 
 def readable(text: Any) -> str:
     """What a terminal would obey, or show as something else, is spelt out."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text_of))
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text))
 
 
 def number(value: Any) -> float | None:
