@@ -15,13 +15,13 @@ from ganlab.callbacks import watchdog
 from ganlab.comparison.settings import settings_of
 from ganlab.errors import Refused
 from ganlab.runs.folder import snake_case
-from ganlab.runs.records import Scored, clock_rows, columns, evaluations
+from ganlab.runs.records import Scored, columns, evaluations
 from ganlab.runs.state import LIST, state_of
-from ganlab.runs.status import CLOCK, FILE, images_per_second
+from ganlab.runs.status import CLOCK, FILE, METRICS, SCORES, images_per_second, read_clock
+from ganlab.system.records import Records, Table
 from ganlab.system.untrusted import (
     below,
     json_object,
-    json_rows,
     number,
     readable,
     text_of,
@@ -91,7 +91,7 @@ class Group:
 
 
 # What shows that a folder is, or was meant to be, a run's.
-MARKS = ("config.yaml", FILE, CLOCK, "scores.jsonl", "metrics.csv")
+MARKS = ("config.yaml", FILE, CLOCK, SCORES, METRICS)
 STATES = ("done", "running", "stopped", "failed", "queued")
 RUNNING = {"starting": "running"}
 UNKNOWN = -1  # seed
@@ -139,10 +139,11 @@ def read(folder: Path) -> Run:
     problems: list[str] = []
     config = yaml_config(folder / "config.yaml", problems)
     told = json_object(folder / FILE, problems)
-    clock = clock_rows(folder, problems)
-    scored = evaluations(json_rows(folder / "scores.jsonl", problems), clock, problems)
-    terms = columns(folder / "metrics.csv", "images", problems)
-    logged = [{"images": images, "step": step} for images, step in terms.pop("step", [])]
+    clock = read_clock(folder, problems)
+    scored = evaluations(Records(folder / SCORES).read(problems), clock, problems)
+    logged = Table(folder / METRICS).read(problems)
+    terms = columns(logged, "images")
+    terms.pop("step", None)
     data, experiment = _names(folder, config)
     found = Run(
         source=readable(folder),
