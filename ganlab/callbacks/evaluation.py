@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -19,8 +18,10 @@ from ganlab.game.gan import GAN
 from ganlab.metrics.extractors.extractor import Extractor
 from ganlab.metrics.reference import contract_of, prepare_reference
 from ganlab.metrics.scorer import Batches, Reals, Scorer, described
+from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import BLOCK, fake_batches
 from ganlab.system.processes import broadcast, on_rank_zero, rank_and_world
+from ganlab.system.records import Records
 
 
 class Evaluation(Callback):
@@ -66,11 +67,10 @@ class Evaluation(Callback):
 
     def on_fit_start(self, trainer: Trainer, model: LightningModule) -> None:
         """What was scored after the checkpoint that the run goes on from need not be scored again."""
-        path = Path(trainer.default_root_dir) / "scores.jsonl"
         if trainer.ckpt_path and self.panel:
-            rows = path.read_text().splitlines() if trainer.is_global_zero and path.exists() else []
+            rows = Records(Path(trainer.default_root_dir) / SCORES).read() if trainer.is_global_zero else []
             # `ganlab evaluate` adds rows, too, under whatever protocol it was asked for.
-            own = [row["step"] for row in map(json.loads, rows) if "checkpoint" not in row]
+            own = [row["step"] for row in rows if "checkpoint" not in row]
             self.scored_at = broadcast(max([self.scored_at, *own]))
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
@@ -176,8 +176,7 @@ class Evaluation(Callback):
         if trainer.is_global_zero:
             folder = Path(trainer.default_root_dir)
             folder.mkdir(parents=True, exist_ok=True)
-            with (folder / "scores.jsonl").open("a") as file:
-                file.write(json.dumps(at | found, allow_nan=False) + "\n")
+            Records(folder / SCORES).append(at | found)
 
     def _keep_best(self, trainer: Trainer, values: dict[str, float | None]) -> None:
         assert self.panel

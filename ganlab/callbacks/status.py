@@ -1,4 +1,3 @@
-import json
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from ganlab.callbacks.preemption import Preempted
 from ganlab.loggers import dispatch
 from ganlab.runs.status import CLOCK, first_line, images_per_second, read_clock, write_status
 from ganlab.system.hardware import peak_memory
+from ganlab.system.records import Records
 
 
 class Status(Callback):
@@ -59,7 +59,8 @@ class Status(Callback):
         self._tell(trainer, model, "done" if trainer.global_step >= trainer.max_steps else "stopped")
         if trainer.is_global_zero and (rows := read_clock(Path(trainer.default_root_dir))):
             facts = {"seconds": rows[-1]["seconds"], "images_per_second": images_per_second(rows)}
-            dispatch.conclude(trainer, **facts, peak_memory=max(row["memory"] or 0 for row in rows) or None)
+            memory = max(row.get("memory") or 0 for row in rows)
+            dispatch.conclude(trainer, **facts, peak_memory=memory or None)
 
     def on_exception(self, trainer: Trainer, model: LightningModule, exception: BaseException) -> None:
         if isinstance(exception, Preempted):
@@ -79,8 +80,8 @@ class Status(Callback):
             "seconds": self._before + spent,
             "memory": peak_memory(trainer.strategy.root_device),
         }
-        with suppress(OSError), (Path(trainer.default_root_dir) / CLOCK).open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        with suppress(OSError):
+            Records(Path(trainer.default_root_dir) / CLOCK).append(row)
 
     def _tell(self, trainer: Trainer, model: LightningModule, state: str, **more: Any) -> None:
         if trainer.is_global_zero and not cast(Any, trainer).fast_dev_run:

@@ -66,11 +66,8 @@ def gathered(chosen: Any) -> list[Run]:
     source = vars(chosen).get("from")
     if not chosen.runs and not source:
         raise Refused("Name runs: ganlab compare runs/mnist/*/*, or --from wandb:entity/project")
-    folders = read.find(chosen.runs)
-    kept_by_wandb = [folder for folder in folders if any(folder.glob("*.wandb"))]
-    found = [read.read(folder) for folder in folders if folder not in kept_by_wandb]
-    found += read_wandb.offline(kept_by_wandb)
-    return found + (read_wandb.of_project(source) if source else [])
+    runs = [read.read(folder) for folder in read.find(chosen.runs)]
+    return runs + (read_wandb.of_project(source) if source else [])
 
 
 def _show(found: Any) -> None:

@@ -29,8 +29,10 @@ from ganlab.runs import user_code
 from ganlab.runs.folder import run_of
 from ganlab.runs.load import load, read_checkpoint
 from ganlab.runs.resume import newest
+from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import fake_batches
 from ganlab.system.hardware import keep_freed_memory
+from ganlab.system.records import Records
 
 
 def main(arguments: list[str]) -> int:
@@ -94,8 +96,7 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     if source and not source.is_dir():
         found = {"step": read_checkpoint(source)["global_step"], "checkpoint": source.name, **found}
         if run:
-            with (run / "scores.jsonl").open("a") as file:
-                file.write(json.dumps(found, allow_nan=False) + "\n")
+            Records(run / SCORES).append(found)
     return found | {"floor": floor, "says": str(contract)}
 
 

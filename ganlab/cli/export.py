@@ -19,10 +19,13 @@ from ganlab.cli.parser import COUNT, TRUST, Parser, chosen_source, run_command, 
 from ganlab.errors import Refused, refuse_missing
 from ganlab.runs.folder import run_of
 from ganlab.runs.load import load, read_checkpoint
+from ganlab.runs.status import SCORES
 from ganlab.sampling import write
 from ganlab.sampling.write import Source
 from ganlab.system.atomic_file import temporary_path
 from ganlab.system.hardware import keep_freed_memory
+from ganlab.system.records import Records
+from ganlab.system.untrusted import below
 
 CARD = """\
 ---
@@ -117,14 +120,10 @@ def _fill(folder: Path, found: Path, *, raw: bool, trusted: bool, onnx: bool) ->
 
 def _score(run: Path | None, config: dict[str, Any]) -> dict[str, Any] | None:
     """The last row in the run's records that is of these very weights."""
-    rows = []
-    with suppress(OSError):
-        for line in (run / "scores.jsonl").read_text().splitlines() if run else ():
-            with suppress(ValueError, TypeError, KeyError):
-                row = json.loads(line)
-                if row["step"] == config["step"] and row["contract"]["fakes"] == config["weights"]:
-                    rows.append(row)
-    return rows[-1] if rows else None
+    rows = Records(run / SCORES).read() if run else []
+    wanted = config["step"], config["weights"]
+    own = [row for row in rows if (row["step"], below(row, "contract", "fakes")) == wanted]
+    return own[-1] if own else None
 
 
 def _card(

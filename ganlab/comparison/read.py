@@ -15,13 +15,13 @@ from ganlab.callbacks import watchdog
 from ganlab.comparison.settings import settings_of
 from ganlab.errors import Refused
 from ganlab.runs.folder import snake_case
-from ganlab.runs.records import Scored, clock_rows, columns, evaluations
+from ganlab.runs.records import Scored, columns, evaluations
 from ganlab.runs.state import LIST, state_of
-from ganlab.runs.status import CLOCK, FILE, images_per_second
+from ganlab.runs.status import CLOCK, FILE, METRICS, SCORES, images_per_second, read_clock
+from ganlab.system.records import Records, Table
 from ganlab.system.untrusted import (
     below,
     json_object,
-    json_rows,
     number,
     readable,
     text_of,
@@ -32,7 +32,7 @@ from ganlab.system.untrusted import (
 
 @dataclass
 class Run:
-    """A run's folder, or a run of Weights & Biases, as it was found.
+    """A run's folder, or a run of Weights & Biases, as it was read.
 
     Attributes:
         source: Where it was read from: the folder's path, or entity/project/id.
@@ -91,7 +91,7 @@ class Group:
 
 
 # What shows that a folder is, or was meant to be, a run's.
-MARKS = ("config.yaml", FILE, CLOCK, "scores.jsonl", "metrics.csv")
+MARKS = ("config.yaml", FILE, CLOCK, SCORES, METRICS)
 STATES = ("done", "running", "stopped", "failed", "queued")
 RUNNING = {"starting": "running"}
 UNKNOWN = -1  # seed
@@ -99,34 +99,52 @@ PLACE = re.compile(r"\d{8}-\d{6}-seed.*")
 
 
 def find(patterns: Iterable[str | Path]) -> list[Path]:
-    """Run folders, and offline ones of W&B: named themselves, by globs, folders above them or launches."""
+    """Run folders: named themselves, by globs, folders above them, launches, or what W&B keeps in them."""
     found: dict[Path, Path] = {}
     for pattern in map(str, patterns):
         path = Path(pattern).expanduser()
         # A folder may have brackets in its name.
         paths = [path] if path.exists() else sorted(map(Path, glob.glob(str(path), recursive=True)))
-        inside = [run for each in paths for run in _inside(each)]
+        folders = [each.parent if each.is_file() else each for each in paths]
+        inside = [run for folder in folders for run in _inside(folder)]
         if not inside:
-            said = (
-                f"There are no runs in {readable(pattern)}." if paths else f"There is no {readable(pattern)}."
-            )
-            raise Refused(f"{said}\nA run is a folder with a config.yaml: ganlab compare runs/mnist/*/*")
+            raise Refused(_why_none(readable(pattern), folders))
         for run in inside:
             found.setdefault(run.resolve(), run)
     return sorted(found.values(), key=lambda run: (*run.parts[-3:-1], run.name, run.parts))
 
 
+def _why_none(pattern: str, folders: list[Path]) -> str:
+    kept_by_wandb = next((path.parent for folder in folders for path in folder.rglob("*.wandb")), None)
+    if kept_by_wandb:
+        return (
+            f"{pattern} is what W&B kept of a run, without the run's own folder, which is compared.\n"
+            f"Name that one, or: wandb sync {readable(kept_by_wandb)}\n"
+            "and then: ganlab compare --from wandb:entity/project"
+        )
+    missing = f"There are no runs in {pattern}." if folders else f"There is no {pattern}."
+    return f"{missing}\nA run is a folder with a config.yaml: ganlab compare runs/mnist/*/*"
+
+
 def _inside(path: Path) -> Iterator[Path]:
-    path = path.parent if path.is_file() else path
     if (path / LIST).is_file():
         listed = text_of(path / LIST, []).splitlines()
         yield from (_launched(path, line) for line in listed if line.strip())
         return
-    for place, folders, files in os.walk(path):
-        if any(name in files for name in MARKS) or any(name.endswith(".wandb") for name in files):
+    for place, folders, files in os.walk(_run_above(path) or path):
+        is_run = any(name in files for name in MARKS)
+        if is_run:
             yield Path(place)
+        if is_run or any(name.endswith(".wandb") for name in files):
             folders.clear()
         folders.sort()
+
+
+def _run_above(path: Path) -> Path | None:
+    """The run in whose folder W&B keeps this."""
+    places = path.resolve()
+    above = (place.parent for place in (places, *places.parents) if place.name == "wandb")
+    return next((folder for folder in above if (folder / "config.yaml").is_file()), None)
 
 
 def _launched(launch: Path, line: str) -> Path:
@@ -139,10 +157,11 @@ def read(folder: Path) -> Run:
     problems: list[str] = []
     config = yaml_config(folder / "config.yaml", problems)
     told = json_object(folder / FILE, problems)
-    clock = clock_rows(folder, problems)
-    scored = evaluations(json_rows(folder / "scores.jsonl", problems), clock, problems)
-    terms = columns(folder / "metrics.csv", "images", problems)
-    logged = [{"images": images, "step": step} for images, step in terms.pop("step", [])]
+    clock = read_clock(folder, problems)
+    scored = evaluations(Records(folder / SCORES).read(problems), clock, problems)
+    logged = Table(folder / METRICS).read(problems)
+    terms = columns(logged, "images")
+    terms.pop("step", None)
     data, experiment = _names(folder, config)
     found = Run(
         source=readable(folder),

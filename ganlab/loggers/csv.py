@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 
-from ganlab.system.atomic_file import atomic_write
+from ganlab.system.records import Table
 
 FLUSHED = 5  # rows
 
@@ -40,36 +38,12 @@ class MetricsWriter(ExperimentWriter):
 
     def __init__(self, log_dir: str) -> None:
         super().__init__(log_dir)
-        self.metrics_keys = [*(rows[0] if (rows := read_metrics(Path(self.metrics_file_path))) else ())]
+        self.table = Table(Path(self.metrics_file_path))
+
+    def save(self) -> None:
+        if self.metrics:
+            self.table.append(*self.metrics)
+        self.metrics = []
 
     def _check_log_dir_exists(self) -> None:
         pass
-
-    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
-        path = Path(self.metrics_file_path)
-        write_metrics(path, read_metrics(path), fieldnames)
-
-
-def read_metrics(path: Path) -> list[dict[str, str]]:
-    """The rows; one that was cut off by the end of its process is left out."""
-    if not path.exists():
-        return []
-    text = path.read_text()
-    with io.StringIO(text, newline="") as file:
-        rows = [row for row in csv.DictReader(file) if None not in row.values()]
-    return rows if text.endswith("\n") else rows[:-1]
-
-
-def write_metrics(path: Path, rows: list[dict[str, str]], names: list[str]) -> None:
-    with atomic_write(path) as made, made.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=names)
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def rewind_metrics(path: Path, step: int) -> None:
-    """Forget what a run logged after the step that it is resumed from: it will log it again."""
-    rows = read_metrics(path)
-    kept = [row for row in rows if int(row["step"]) <= step]
-    if rows:
-        write_metrics(path, kept, list(rows[0]))

@@ -15,8 +15,8 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from ganlab.loggers import wandb_files
-from ganlab.loggers.csv import read_metrics
 from ganlab.metrics.registry import measured
+from ganlab.system.records import Table
 
 FILE = "wandb.json"
 
@@ -73,19 +73,18 @@ class SteadyWandbLogger(WandbLogger):
         """W&B's server tells the last row that it has; offline, its files do."""
         rows = [row for _, start in wandb_files.starts(folder) for row in start]
         self._told = max((row.get("images", 0) for row in [*rows, dict(self.experiment.summary)]), default=0)
-        for step, told in sorted(_kept(folder), key=lambda each: each[0]):
-            self.log_metrics(told, step)
+        for step, values in sorted(_recorded(folder), key=lambda entry: entry[0]):
+            self.log_metrics(values, step)
 
 
-def _kept(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _recorded(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """What a run has in its own files, with its steps."""
     import wandb
 
     step, images = 0, 0.0
-    for row in read_metrics(folder / "metrics.csv"):
-        values = {name: float(value) for name, value in row.items() if value}
-        step, images = int(values.pop("step")), values.get("images", 0.0)
-        yield step, values
+    for row in Table(folder / "metrics.csv").read():
+        step, images = row.pop("step"), row.get("images", 0.0)
+        yield step, row
     for path in folder.glob("samples/step-*.png"):
         drawn = int(path.stem.removeprefix("step-"))
         if drawn <= step:

@@ -4,7 +4,7 @@ A killed process leaves less there than it logged, and W&B itself does not say h
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,37 +18,21 @@ def starts(folder: Path) -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 def _start(path: Path) -> tuple[str, list[dict[str, Any]]]:
+    from wandb.proto import wandb_internal_pb2
+
     name, rows = "", []
-    for record in records(path):
+    for content in _records(path.read_bytes()):
+        record = cast(Any, wandb_internal_pb2).Record.FromString(content)
         if record.HasField("run"):
             name = record.run.run_id
         if record.HasField("history"):
-            rows.append(values(record.history.item))
+            named = ((item.key or ".".join(item.nested_key), item.value_json) for item in record.history.item)
+            rows.append({key: json.loads(value) for key, value in named})
     return name, rows
 
 
-def values(items: Iterable[Any]) -> dict[str, Any]:
-    """What a record's list of names and JSON says."""
-    found: dict[str, Any] = {}
-    for item in items:
-        *above, name = [item.key] if item.key else item.nested_key
-        place = found
-        for each in above:
-            place = place.setdefault(each, {})
-        place[name] = json.loads(item.value_json)
-    return found
-
-
-def records(path: Path) -> Iterator[Any]:
-    from wandb.proto import wandb_internal_pb2
-
-    for content in _whole(path.read_bytes()):
-        record = cast(Any, wandb_internal_pb2).Record()
-        record.ParseFromString(content)
-        yield record
-
-
-def _whole(content: bytes) -> Iterator[bytes]:
+def _records(content: bytes) -> Iterator[bytes]:
+    """Those that are whole."""
     place, whole = HEADER, b""  # The file begins with a header of the same size.
     while place + HEADER <= len(content):
         if (left := BLOCK - place % BLOCK) < HEADER:

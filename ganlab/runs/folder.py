@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import IO
 
 from ganlab.errors import Refused
-from ganlab.loggers.csv import rewind_metrics
+from ganlab.runs.status import CLOCK, METRICS, SCORES
 from ganlab.system import hardware
 from ganlab.system.atomic_file import atomic_write, remove_leftovers
+from ganlab.system.records import Records, Table
 
 PACKAGES = ("ganlab", "torch", "lightning", "torchvision", "torchmetrics", "numpy", "jsonargparse")
 PATIENCE = 20  # seconds
@@ -105,13 +106,13 @@ def claim_folder(folder: Path) -> bool:
 
 
 def rewind_records(folder: Path, step: int) -> None:
-    """Forget what was recorded after the step that a run goes on from: it will be recorded again."""
-    rewind_metrics(folder / "metrics.csv", step)
-    for name in ("scores.jsonl", "clock.jsonl"):
-        if (path := folder / name).exists():
-            rows = [row for row in path.read_text().splitlines(keepends=True) if row.endswith("\n")]
-            with atomic_write(path) as made:
-                made.write_text("".join(row for row in rows if json.loads(row)["step"] <= step))
+    """Drop what was recorded after the step that a run goes on from: it will be recorded again.
+
+    What `ganlab evaluate` added stays: nobody will score that checkpoint again.
+    """
+    Table(folder / METRICS).rewind(step)
+    Records(folder / CLOCK).rewind(step)
+    Records(folder / SCORES).rewind(step, keep=lambda row: "checkpoint" in row)
 
 
 def write_config(folder: Path, text: str) -> None:

@@ -1,45 +1,28 @@
-"""What a run has recorded, read back: its terms, its evaluations, its clock."""
+"""What a run has recorded, as it is compared: its terms and its evaluations."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ganlab.loggers.csv import read_metrics
 from ganlab.metrics.contract import digest
-from ganlab.runs.status import CLOCK
-from ganlab.system.untrusted import Problems, json_rows, number, readable, whole_number
+from ganlab.system.untrusted import Problems, number, readable, whole_number
 
 CHANGED = "a score's contract is not the one that its hash was made of"
 
 
-def columns(path: Path, over: str, problems: Problems) -> dict[str, list[tuple[float, float]]]:
-    """Of a CSV file each column's finite values, over another column."""
-    found: dict[str, list[tuple[float, float]]] = {}
-    try:
-        read = read_metrics(path)
-    except (OSError, ValueError, csv.Error):
-        problems.append(f"{path.name} is garbled")
-        return found
-    for row in read:
-        if (at := _float(row.get(over))) is None:
-            continue
+def columns(rows: Iterable[dict[str, Any]], over: str) -> dict[str, list[tuple[float, float]]]:
+    """Of each name the finite values, over those of another."""
+    points: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        at = number(row.get(over))
         for name, value in row.items():
-            if name != over and (known := _float(value)) is not None:
-                found.setdefault(readable(name), []).append((at, known))
-    return found
-
-
-def _float(written: str | None) -> float | None:
-    try:
-        return number(float(written or "nan"))
-    except ValueError:
-        return None
+            if at is not None and name != over and (finite := number(value)) is not None:
+                points.setdefault(readable(name), []).append((at, finite))
+    return points
 
 
 @dataclass
@@ -55,34 +38,26 @@ class Scored:
     contract: dict[str, Any]
 
 
-def clock_rows(folder: Path, problems: list[str]) -> list[dict[str, Any]]:
-    """Rows that hold what they should, in the order of their steps."""
-    kinds = {"step": whole_number, "images": whole_number, "seconds": number}
-    rows = json_rows(folder / CLOCK, problems)
-    whole_rows = [row for row in rows if all(kind(row.get(name)) is not None for name, kind in kinds.items())]
-    return sorted(whole_rows, key=lambda row: row["step"])
-
-
 def evaluations(
-    rows: Iterable[dict[str, Any]], clock: list[dict[str, Any]], problems: list[str]
+    rows: Iterable[dict[str, Any]], clock: list[dict[str, Any]], problems: Problems
 ) -> list[Scored]:
-    """Where a step was scored twice under one contract, the later row holds."""
-    found: dict[tuple[str, int], Scored] = {}
+    """In the order of steps; where a step was scored twice under one contract, the later row holds."""
+    by_contract: dict[tuple[str, int], Scored] = {}
     lost = 0
     for row in rows:
-        step, scores, contract = whole_number(row.get("step")), row.get("scores"), row.get("contract")
-        if step is None or not isinstance(scores, dict) or not isinstance(contract, dict):
+        step, scores, contract = row["step"], row.get("scores"), row.get("contract")
+        if not isinstance(scores, dict) or not isinstance(contract, dict):
             lost += 1
             continue
         reasons, floor = row.get("reasons"), row.get("floor")
-        each = scored(step, scores, reasons if isinstance(reasons, dict) else {}, contract, problems)
-        each.floor = floor if isinstance(floor, dict) else {}
-        each.images = whole_number(row.get("images")) or round(_at(clock, step, "images") or 0)
-        each.seconds = _at(clock, step, "seconds")
-        found[each.contract["hash"], step] = each
+        evaluation = scored(step, scores, reasons if isinstance(reasons, dict) else {}, contract, problems)
+        evaluation.floor = floor if isinstance(floor, dict) else {}
+        evaluation.images = whole_number(row.get("images")) or round(_at(clock, step, "images") or 0)
+        evaluation.seconds = _at(clock, step, "seconds")
+        by_contract[evaluation.contract["hash"], step] = evaluation
     if lost:
-        problems.append(f"{lost} of the rows of scores.jsonl tell no step, scores or contract")
-    return sorted(found.values(), key=lambda each: each.step)
+        problems.append(f"{lost} of the rows of scores.jsonl have no scores or no contract")
+    return sorted(by_contract.values(), key=lambda evaluation: evaluation.step)
 
 
 def scored(

@@ -6,8 +6,10 @@ from pathlib import Path
 from ganlab.errors import Refused
 from ganlab.runs.folder import rewind_records, run_of
 from ganlab.runs.load import read_checkpoint, step_of
+from ganlab.runs.status import CLOCK, METRICS, SCORES
+from ganlab.system.records import Records
 
-RECORDS = ("metrics.csv", "scores.jsonl", "clock.jsonl")
+RECORDS = (METRICS, SCORES, CLOCK)
 
 
 def source(target: str) -> Path:
@@ -24,7 +26,7 @@ def source(target: str) -> Path:
 
 
 def carry(taken: Path, folder: Path) -> int:
-    """What a run has told up to its checkpoint comes along, so that curves are whole; returns its step."""
+    """Bring along what a run has recorded up to its checkpoint, whose step is returned."""
     step, old = step_of(taken), run_of(taken)
     if not old:
         return step
@@ -34,5 +36,7 @@ def carry(taken: Path, folder: Path) -> int:
         if path.is_file():
             (copy := folder / path.relative_to(old)).parent.mkdir(exist_ok=True)
             shutil.copyfile(path, copy)
+    # Of checkpoints that stay behind, no score comes along.
+    Records(folder / SCORES).rewind(step)
     rewind_records(folder, step)
     return step

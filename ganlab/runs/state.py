@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
@@ -13,8 +12,10 @@ from typing import Any
 
 from rich.table import Table
 
-from ganlab.runs.status import FILE
+from ganlab.runs.status import FILE, SCORES
 from ganlab.system import slurm
+from ganlab.system.records import Records
+from ganlab.system.untrusted import json_object, number
 
 LIST, JOB = "runs.txt", "job.txt"  # in a launch's folder
 SILENCE = 120  # seconds without a word after which a run on another machine is taken for dead
@@ -62,20 +63,20 @@ def states_in(folder: Path) -> list[RunState]:
 
 def state_of(run: Path, queued: str | None = None) -> RunState:
     """`queued` is SLURM's word of it, empty if SLURM knows it no more; none: it is not SLURM's."""
-    told = _told(run)
-    known = {name: told[name] for name in ("step", "max_steps", "images_per_second") if name in told}
-    standing = RunState(run, told.get("state", ""), **known, score=_last_score(run))
+    status = json_object(run / FILE, [])
+    known = {name: status[name] for name in ("step", "max_steps", "images_per_second") if name in status}
+    standing = RunState(run, status.get("state", ""), **known, score=_last_score(run))
     if standing.state == "done":
         return standing
     if queued in WAITING:
-        standing.state, standing.detail = "queued", f"step {standing.step:,} is saved" if told else ""
+        standing.state, standing.detail = "queued", f"step {standing.step:,} is saved" if status else ""
     elif standing.state == "failed":
-        standing.detail = told.get("error", "")
+        standing.detail = status.get("error", "")
     elif queued and standing.state != "running":
         standing.state = "starting"
     elif standing.state == "preempted":
         standing.state, standing.detail = "stopped", f"go on with: ganlab fit --resume {run}"
-    elif standing.state in ("starting", "running") and not _lives(told, queued):
+    elif standing.state in ("starting", "running") and not _lives(status, queued):
         standing.state, standing.detail = "failed", _last_words(run) or "it ended without a word"
     elif not standing.state:
         words = _last_words(run)
@@ -100,20 +101,13 @@ def state_table(standings: list[RunState]) -> Table:
     return shown
 
 
-def _told(run: Path) -> dict[str, Any]:
-    try:
-        return json.loads((run / FILE).read_text())
-    except (OSError, ValueError):
-        return {}
-
-
-def _lives(told: dict[str, Any], queued: str | None) -> bool:
+def _lives(status: dict[str, Any], queued: str | None) -> bool:
     if queued is not None:
         return bool(queued)
-    if told["host"] != socket.gethostname():
-        return time.time() - told["time"] < SILENCE
+    if status["host"] != socket.gethostname():
+        return time.time() - status["time"] < SILENCE
     try:
-        os.kill(told["pid"], 0)
+        os.kill(status["pid"], 0)
     except ProcessLookupError:
         return False
     except OSError:
@@ -122,12 +116,12 @@ def _lives(told: dict[str, Any], queued: str | None) -> bool:
 
 
 def _last_score(run: Path) -> str:
-    try:
-        scores = json.loads((run / "scores.jsonl").read_text().splitlines()[-1])["scores"]
-    except (OSError, ValueError, IndexError):
+    rows = Records(run / SCORES).read()
+    scores = rows[-1].get("scores") if rows else None
+    if not scores or not isinstance(scores, dict):
         return ""
     name, value = next(iter(scores.items()))
-    return f"{name} {'-' if value is None else f'{value:.4g}'}"
+    return f"{name} {'-' if number(value) is None else f'{value:.4g}'}"
 
 
 def _last_words(run: Path) -> str:

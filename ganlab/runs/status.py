@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.system.atomic_file import temporary_path
+from ganlab.system.records import Records
+from ganlab.system.untrusted import Problems, number, whole_number
 
 FILE, CLOCK = "status.json", "clock.jsonl"
+METRICS, SCORES = "metrics.csv", "scores.jsonl"
+CLOCK_ROW = {"step": whole_number, "images": whole_number, "seconds": number}
 
 
-def read_clock(folder: Path) -> list[dict[str, Any]]:
-    """Step, images, seconds of training and peak memory in bytes, as they went by."""
-    try:
-        lines = (folder / CLOCK).read_text().splitlines(keepends=True)
-    except OSError:
-        return []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+def read_clock(folder: Path, problems: Problems | None = None) -> list[dict[str, Any]]:
+    """Step, images, seconds of training and peak memory in bytes, in the order of steps."""
+    rows = Records(folder / CLOCK).read(problems)
+    rows = [row for row in rows if all(kind(row.get(name)) is not None for name, kind in CLOCK_ROW.items())]
+    return sorted(rows, key=lambda row: row["step"])
 
 
 def images_per_second(rows: list[dict[str, Any]]) -> float | None:
@@ -33,12 +35,12 @@ def write_status(folder: Path, state: str, **more: Any) -> None:
     who = {"host": socket.gethostname(), "pid": os.getpid(), "job": os.environ.get("SLURM_JOB_ID")}
     path = folder / FILE
     # A reader never meets half of it; that it outlives the machine is not needed.
-    made = temporary_path(path)
+    unfinished = temporary_path(path)
     try:
-        made.write_text(json.dumps({"state": state, "time": time.time(), **who, **more}))
-        made.replace(path)
+        unfinished.write_text(json.dumps({"state": state, "time": time.time(), **who, **more}))
+        unfinished.replace(path)
     except OSError:
-        made.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
 
 
 def first_line(error: BaseException) -> str:

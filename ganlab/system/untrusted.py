@@ -18,7 +18,7 @@ Problems = list[str]
 
 def readable(text: Any) -> str:
     """What a terminal would obey, or show as something else, is spelt out."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text_of))
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text))
 
 
 def number(value: Any) -> float | None:
@@ -48,29 +48,15 @@ def json_object(path: Path, problems: Problems) -> dict[str, Any]:
     """One JSON object; none: {}."""
     if not (content := text_of(path, problems)):
         return {}
-    found = _parsed(content)
+    found = json_value(content)
     if not isinstance(found, dict):
         problems.append(f"{path.name} is garbled")
         return {}
     return found
 
 
-def json_rows(path: Path, problems: Problems) -> list[dict[str, Any]]:
-    """One JSON object a line."""
-    found, lost = [], []
-    for place, line in enumerate(text_of(path, problems).splitlines(), 1):
-        row = _parsed(line)
-        if isinstance(row, dict):
-            found.append(row)
-        elif line.strip():
-            lost.append(place)
-    if lost:
-        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
-        problems.append(f"line {lost[0]}{more} of {path.name} cannot be read")
-    return found
-
-
-def _parsed(content: str) -> Any:
+def json_value(content: str) -> Any:
+    """None: it is no JSON."""
     try:
         return json.loads(content)
     except (ValueError, RecursionError):

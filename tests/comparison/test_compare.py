@@ -3,9 +3,7 @@
 import csv
 import json
 import math
-import os
 import re
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -784,68 +782,37 @@ def test_what_cannot_be_compared_is_refused(arguments: str, words: str, home: Pa
 # Weights & Biases
 
 
-def tell_wandb(home: Path, name: str, values: list[float], settings: dict[str, Any]) -> None:
-    """As its own package writes it."""
-    import wandb
-
-    run = wandb.init(project="p", name=name, dir=home, mode="offline", config=settings)
-    run.config.update({"contract": CONTRACT})
-    for place, value in enumerate(values, 1):
-        step = STEPS * place // len(values)
-        told = {"fid10k_digits": value, "generator": 1.0, "images": step * BATCH, "trainer/global_step": step}
-        run.log(told)
-    run.finish()
+def kept_by_wandb(home: Path) -> Path:
+    """As it lays out what it keeps of one start of a run."""
+    folder = home / "wandb" / "offline-run-20261121_120000-abc"
+    (folder / "files").mkdir(parents=True)
+    (folder / "run-abc.wandb").write_bytes(b":W&B")
+    (folder / "files" / "config.yaml").write_text("_wandb: {value: {}}\n")
+    return folder
 
 
-@pytest.fixture(scope="module")
-def told_offline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("offline")
-    before = dict(os.environ)
-    os.environ |= {"WANDB_SILENT": "true", "WANDB_MODE": "offline"}
-    try:
-        for seed in (0, 1):
-            tell_wandb(home, f"hinge-seed{seed}", [30.0, 20.0 + seed], config(seed_everything=seed))
-            tell_wandb(
-                home, f"other-seed{seed}", [9.0, 5.0 + seed], config(**{"seed_everything": seed, GAMMA: 2.0})
-            )
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-    # Its service writes the last of them a little after it has said that it is done.
-    end = time.monotonic() + 30
-    while time.monotonic() < end and any(run.state != "done" for run in read_wandb.offline(find([home]))):
-        time.sleep(0.05)
-    return home
+def test_what_wandb_keeps_in_a_runs_folder_is_that_run(tmp_path: Path) -> None:
+    run, other = make(tmp_path, "a"), make(tmp_path, "b")
+    kept = kept_by_wandb(run)
+    for path in (kept, kept / "files", kept / "run-abc.wandb", kept.parent, run):
+        assert [each.resolve() for each in find([path])] == [run], path
+    assert len(find([kept, run, f"{run}/wandb/*"])) == 1
+    assert find([tmp_path]) == [run, other]
+    (found,) = gathered(SimpleNamespace(runs=[str(kept)]))
+    assert [each.step for each in found.evaluations] == [500, 1000]
+    assert not found.problems
 
 
-def test_offline_folders_are_read(told_offline: Path, tmp_path: Path) -> None:
-    found = gathered(SimpleNamespace(runs=[str(told_offline)]))
-    assert [problem for run in found for problem in run.problems] == []
-    assert sorted((run.experiment, run.seed, run.state, run.data) for run in found) == [
-        (name, seed, "done", "digits") for name in ("hinge", "other") for seed in (0, 1)
-    ]
-    assert found[0].terms["generator"] == [(500 * BATCH, 1.0), (1000 * BATCH, 1.0)]
-    make(tmp_path, "hinge", 2, 21.0)
-    table = only(tables.compare([*found, read(*find([tmp_path]))]))
-    assert [(row.group.name, row.last) for row in table.rows] == [("other", [5, 6]), ("hinge", [20, 21, 21])]
-    assert table.rows[0].missing["hours"]
-
-
-def test_one_that_was_killed_has_failed_and_one_that_is_garbled_is_told(
-    told_offline: Path, tmp_path: Path
-) -> None:
-    first, *_ = find([told_offline])
-    (source,) = first.glob("*.wandb")
-    copy = tmp_path / "wandb" / first.name / source.name
-    copy.parent.mkdir(parents=True)
-    content = source.read_bytes()
-    copy.write_bytes(content[:-40])
-    (run,) = read_wandb.offline([copy.parent])
-    assert run.state == "failed"
-    assert run.settings
-    copy.write_bytes(content[:500] + os.urandom(3000))
-    (run,) = read_wandb.offline([copy.parent])
-    assert run.state == "failed"
+def test_without_the_runs_folder_a_sentence_says_what_to_do(tmp_path: Path) -> None:
+    kept = kept_by_wandb(tmp_path)
+    for path in (kept, kept / "run-abc.wandb", kept.parent):
+        answer = compare_here(tmp_path, str(path))
+        assert answer.code == 2
+        assert len(answer.err.splitlines()) <= 3
+        assert f"wandb sync {kept}" in answer.err
+        assert "--from wandb:entity/project" in answer.err
+    run = make(tmp_path)
+    assert find([tmp_path]) == [run], "and it stops no comparison of runs beside it"
 
 
 def fake_run(name: str, values: list[float], state: str = "finished", **settings: Any) -> Any:

@@ -10,6 +10,7 @@ import sys
 import time
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from wandb_server import Received, serving
 from ganlab.cli.launch import Planned
 from ganlab.comparison import groups, read_wandb
 from ganlab.comparison.read import find, read
+from ganlab.loggers import wandb_files
 
 SHOWN = GAME.replace("samples: {every_n_steps: 20", "samples: {every_n_steps: 5")
 CHANGED = ("--model.gamma", "2")
@@ -139,8 +141,26 @@ def test_it_is_named_by_its_group_as_in_a_comparison(told: Told) -> None:
     assert set(about["tags"]) == {"digits", "R3GAN"}
 
 
+class Api:
+    """Its server's, where it has one run."""
+
+    def __init__(self, received: Received) -> None:
+        self.run = SimpleNamespace(
+            id="b",
+            name=received.about["displayName"],
+            state="finished",
+            config=received.config,
+            summary=received.summary,
+            metadata=json.loads(received.files["wandb-metadata.json"]),
+            scan_history=lambda: iter(received.history),
+        )
+
+    def runs(self, project: str) -> list[Any]:
+        return [self.run]
+
+
 def test_a_comparison_reads_what_it_has_as_it_reads_the_run(told: Told) -> None:
-    own, (theirs,) = read(told.run), read_wandb.offline(find([told.run / "wandb"]))
+    own, (theirs,) = read(told.run), read_wandb.of_project("wandb:me/gans", Api(told.received))
     assert not theirs.problems
     assert theirs.settings == own.settings
     for name in ("seed", "state", "data", "experiment", "step", "images", "max_steps"):
@@ -153,6 +173,21 @@ def test_a_comparison_reads_what_it_has_as_it_reads_the_run(told: Told) -> None:
     assert theirs.images_per_second == own.images_per_second
     assert theirs.peak_memory == own.peak_memory
     assert theirs.terms == own.terms
+
+
+def test_of_what_it_keeps_offline_all_rows_before_the_end_of_a_killed_process_are_read(
+    told: Told, tmp_path: Path
+) -> None:
+    ((name, rows),) = wandb_files.starts(told.run)
+    assert [row["images"] for row in rows] == [row["images"] for row in told.received.history]
+    (kept,) = told.run.glob("wandb/offline-run-*/*.wandb")
+    copy = tmp_path / kept.relative_to(told.run)
+    copy.parent.mkdir(parents=True)
+    for size in range(0, kept.stat().st_size, 997):
+        copy.write_bytes(kept.read_bytes()[:size])
+        ((its_name, before),) = wandb_files.starts(tmp_path)
+        assert its_name == (name if before else its_name)
+        assert before == rows[: len(before)]
 
 
 def group(*options: Any, folder: Path) -> str:
