@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from browser import FOUND, Browser, started
 from comparisons import STEPS, comparison, contract, draw, run, table
+from jinja2 import UndefinedError
 from PIL import Image
 
 from ganlab.comparison import report
@@ -18,7 +19,8 @@ from ganlab.comparison.report import nearest, samples
 from ganlab.comparison.report import words as verdict
 from ganlab.comparison.report.axis import Scale, decimals
 from ganlab.comparison.report.curves import of_score
-from ganlab.comparison.report.markup import element
+from ganlab.comparison.report.svg import element
+from ganlab.comparison.report.templates import ENVIRONMENT, writable
 from ganlab.comparison.result import Comparison
 
 PARTS = ["samples", "terms", "settings", "memorisation", "troubles", "commands"]
@@ -337,9 +339,13 @@ def test_scales() -> None:
 
 def test_markup_escapes_all_but_itself() -> None:
     inner = element("b", "<&>")
-    assert element("a", inner, "<", title='"', hidden=True, data_x=None) == (
-        '<a title="&quot;" hidden><b>&lt;&amp;&gt;</b>&lt;</a>'
-    )
+    drawn = element("a", inner, "<", title='"', class_="x", data_x=None)
+    assert drawn == '<a title="&#34;" class="x"><b>&lt;&amp;&gt;</b>&lt;</a>'
+    template = ENVIRONMENT.from_string("{{ inner }}{{ name }}")
+    assert template.render(inner=inner, name="<'>") == f"{inner}&lt;&#39;&gt;"
+    with pytest.raises(UndefinedError):
+        template.render(inner=inner)
+    assert writable("a\x00\ud800\t") == "a\ufffd\ufffd\t"
 
 
 @pytest.fixture(scope="module")

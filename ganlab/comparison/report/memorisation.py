@@ -4,62 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from ganlab.comparison.read import Group
-from ganlab.comparison.report.charts import sign
 from ganlab.comparison.report.figures import Figures
-from ganlab.comparison.report.markup import Markup, element, joined
 from ganlab.comparison.report.nearest import COMPARED, Likeness, image, sheet
 from ganlab.comparison.report.samples import called, encoded
+from ganlab.comparison.report.templates import render
 
 SIDE = 96  # pixels of a tile
 EXACT = 64  # up to which each pixel is kept
-INTRO = (
-    "Of the last sheet of each group's best run: on top the samples most like a training image, below each "
-    f"the training images nearest to it by pixels, compared at {COMPARED} a side or less. Distances are root "
-    "mean squares in grey levels of 255. A generator that copies comes far nearer than images that were "
-    "never trained on."
-)
 
 
 def memorised(groups: Sequence[Group], found: Sequence[Likeness | str], figures: Figures) -> Markup:
     panels, reasons = [], []
     for place, (group, result) in enumerate(zip(groups, found, strict=True)):
         if isinstance(result, Likeness):
-            panels.append(_panel(place, group, result))
+            panels.append({"place": place, "name": group.name, **_panel(result)})
             figures.picture(sheet(result), "nearest", place, group.name)
         else:
-            reasons.append(element("li", f"{group.name}: {result}."))
-    intro = element("p", INTRO, class_="intro")
-    missing = element("ul", *reasons, class_="notes") if reasons else None
-    told = element("p", "No nearest training images:", class_="quiet") if reasons else None
-    return joined(intro if panels else None, element("div", *panels, class_="strips"), told, missing)
+            reasons.append((group.name, result))
+    return render("memorisation.html", panels=panels, reasons=reasons, compared=COMPARED)
 
 
-def _panel(place: int, group: Group, found: Likeness) -> Markup:
-    size = found.samples.shape[-1]
+def _panel(found: Likeness) -> dict[str, object]:
+    exact = found.samples.shape[-1] <= EXACT
     tiles = [
-        element(
-            "img",
-            src=encoded(image(row[i].movedim(0, -1)), SIDE, exact=size <= EXACT),
-            alt=f"{'sample' if rank == 0 else f'training image {rank}'} {i + 1}",
-            class_="sample" if rank == 0 else None,
-            title=f"{found.shown[i]:.1f} grey levels from its nearest" if rank == 0 else None,
-        )
+        {
+            "src": encoded(image(row[i].movedim(0, -1)), SIDE, exact=exact),
+            "alt": f"{f'training image {rank}' if rank else 'sample'} {i + 1}",
+            "title": "" if rank else f"{found.shown[i]:.1f} grey levels from its nearest",
+        }
         for rank, row in enumerate((found.samples, *found.neighbours))
         for i in range(len(row))
     ]
-    return element(
-        "figure",
-        element("figcaption", sign(place), element("span", group.name), class_="named"),
-        element(
-            "div",
-            *tiles,
-            class_=f"tiles{' pixels' if size <= EXACT else ''}",
-            style=f"--columns:{len(found.samples)}",
-        ),
-        element("p", _told(found), class_="quiet"),
-        class_="strip",
-    )
+    return {"tiles": tiles, "exact": exact, "columns": len(found.samples), "told": _told(found)}
 
 
 def _told(found: Likeness) -> str:
