@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganlab.comparison.report import nearest, page
+from ganlab.comparison.report import page
 from ganlab.comparison.report.figures import Figures
 from ganlab.comparison.report.templates import writable
 from ganlab.comparison.result import Comparison
@@ -14,14 +14,9 @@ FILE, PLOTS = "report.html", "plots"
 KINDS = ("interval", "curve", "term", "nearest")  # with which the names of plots begin
 
 
-def write(out: Path, comparison: Comparison, *, memorisation: bool = True) -> Path:
-    """
-    Args:
-        memorisation: Look for the training images nearest to samples, up to 10 s a group; needs the data.
-    """
-    found = nearest.likenesses(comparison) if memorisation else []
+def write(out: Path, comparison: Comparison) -> Path:
     figures = Figures({id(group): place for place, group in enumerate(comparison.groups)})
-    text, folder = page.html(comparison, found, figures), out / PLOTS
+    text, folder = page.html(comparison, figures), out / PLOTS
     folder.mkdir(parents=True, exist_ok=True)
     for kind in KINDS:
         # Those of an earlier comparison would pass for this one's.

@@ -15,7 +15,6 @@ from ganlab.comparison.report import curves, provenance, samples, scores, words
 from ganlab.comparison.report.charts import Chart
 from ganlab.comparison.report.figures import Figures
 from ganlab.comparison.report.memorisation import memorised
-from ganlab.comparison.report.nearest import Likeness
 from ganlab.comparison.report.templates import render
 from ganlab.comparison.result import Comparison
 
@@ -24,7 +23,7 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri
 SPREAD = 30.0  # the ratio of a term's values from which its plot is logarithmic
 
 
-def html(comparison: Comparison, likenesses: Sequence[Likeness | str], figures: Figures) -> str:
+def html(comparison: Comparison, figures: Figures) -> str:
     script, style, plots = ((HOME / name).read_text() for name in ("browser.js", "page.css", "plot.css"))
     # Whatever a run's folder might have slipped in, no other script runs, and nothing is fetched.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -36,22 +35,19 @@ def html(comparison: Comparison, likenesses: Sequence[Likeness | str], figures: 
         lead=" ".join(words.of_table(table) for table in tables[:3]),
         compared=words.compared(comparison),
         made=time.strftime("%d %B %Y, %H:%M").lstrip("0"),
-        parts=[part for part in _parts(comparison, likenesses, figures) if part[2]],
+        parts=[part for part in _parts(comparison, figures) if part[2]],
         style=Markup(plots + style),
         script=Markup(script),
     )
 
 
-def _parts(
-    comparison: Comparison, likenesses: Sequence[Likeness | str], figures: Figures
-) -> Iterator[tuple[str, str, Markup]]:
+def _parts(comparison: Comparison, figures: Figures) -> Iterator[tuple[str, str, Markup]]:
     groups = comparison.groups
     yield from scores.parts(comparison, figures)
     yield "samples", "Samples", samples.rendered(groups)
     yield "terms", "Terms", _terms(groups, figures)
     yield "settings", "Settings", provenance.settings(groups)
-    if likenesses:
-        yield "memorisation", "Memorisation", memorised(groups, likenesses, figures)
+    yield "memorisation", "Memorisation", memorised(comparison, figures)
     yield "troubles", "Troubles", provenance.troubles(comparison)
     yield "commands", "Commands", provenance.commands(groups)
 

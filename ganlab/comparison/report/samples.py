@@ -49,12 +49,16 @@ def strips(groups: Sequence[Group]) -> list[Strip]:
 
 
 def _frames(run: Run) -> list[tuple[float, int, Path]]:
+    rate = images_per_step(run)
+    return [(step * rate, step, file) for step, file in drawn(run, "samples")]
+
+
+def drawn(run: Run, folder: str) -> list[tuple[int, Path]]:
+    """The pictures in a folder of the run's, with their steps, in time."""
     if run.folder is None:
         return []
-    files = [(int(name[1]), file) for file in (run.folder / "samples").glob("step-*.png")
-             if (name := NAME.fullmatch(file.name))]  # fmt: skip
-    rate = images_per_step(run)
-    return sorted((step * rate, step, file) for step, file in files)
+    files = (run.folder / folder).glob("step-*.png")
+    return sorted((int(name[1]), file) for file in files if (name := NAME.fullmatch(file.name)))
 
 
 def images_per_step(run: Run) -> float:
@@ -65,10 +69,6 @@ def images_per_step(run: Run) -> float:
 
 def called(run: Run) -> str:
     return "seed unknown" if run.seed == UNKNOWN else f"seed {run.seed}"
-
-
-def last_picture(run: Run) -> Path | None:
-    return frames[-1][2] if (frames := _frames(run)) else None
 
 
 def open_picture(file: Path) -> Image.Image | None:
@@ -84,16 +84,14 @@ def open_picture(file: Path) -> Image.Image | None:
         return None
 
 
-def encoded(picture: Image.Image, side: int, *, exact: bool = False) -> str:
-    """As a data address; the smaller of two ways to write it, unless each pixel counts."""
+def encoded(picture: Image.Image, side: int) -> str:
+    """As a data address; the smaller of two ways to write it."""
     if max(picture.size) > side:
         picture = picture.copy()
         picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    written = []
-    if exact or picture.mode == "L" or picture.getcolors(FLAT):
+    written = [("jpeg", _written(picture, "jpeg", quality=84, optimize=True))]
+    if picture.mode == "L" or picture.getcolors(FLAT):
         written.append(("png", _written(picture, "png", optimize=True)))
-    if not exact:
-        written.append(("jpeg", _written(picture, "jpeg", quality=84, optimize=True)))
     way, content = min(written, key=lambda each: len(each[1]))
     return f"data:image/{way};base64,{base64.b64encode(content).decode()}"
 
