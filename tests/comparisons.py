@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
+from ganlab.callbacks import nearest
 from ganlab.comparison.read import Group, Run
 from ganlab.comparison.result import Comparison, Row, Table
-from ganlab.data.grid import grid
+from ganlab.data.grid import grid, quantise
 from ganlab.data.sets.digits import Digits
 from ganlab.runs.records import Scored
 
@@ -36,8 +36,6 @@ def contract(name: str = "digits") -> dict[str, Any]:
 def run(root: Path, experiment: str, number: int, seed: int) -> Run:
     folder = root / f"group{number}" / f"20260101-000000-seed{seed}"
     (folder / "samples").mkdir(parents=True)
-    told = {"data": {"class_path": "ganlab.data.Digits", "init_args": {"size": 16}}}
-    (folder / "config.yaml").write_text(yaml.safe_dump(told))
     noise = np.random.default_rng([number, seed])
     return Run(
         source=str(folder),
@@ -68,15 +66,20 @@ def _score(number: int, step: int, noise: np.random.Generator) -> float:
 
 
 def draw(made: Run, *, memorised: bool = False) -> None:
-    """A sheet at each step, of training images or of noise, another for each group and step."""
+    """A sheet at each step, of training images or of noise, another for each group and step, and beside the
+    last the nearest training images.
+    """
     assert made.folder
-    train: Any = Digits(size=16).splits.train
+    data = Digits(size=16)
+    train: Any = data.splits.train
     for step in STEPS:
         seed = sum(made.experiment.encode()) + step
         images = torch.rand(64, 1, 16, 16, generator=torch.Generator().manual_seed(seed)) * 2 - 1
         if memorised:
             images = train[torch.arange(64) + step][0] / 127.5 - 1
-        grid(images).save(made.folder / "samples" / f"step-{step:09d}.png")
+        name = f"step-{step:09d}.png"
+        grid(images).save(made.folder / "samples" / name)
+    nearest.draw(quantise(images), data, made.folder / nearest.FOLDER / name)
 
 
 def comparison(root: Path, names: tuple[str, ...] = ("hinge", "r3gan"), seeds: int = 3) -> Comparison:

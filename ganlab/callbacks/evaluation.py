@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from math import nan
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +12,7 @@ from typing import Any, cast
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ganlab.callbacks import nearest
 from ganlab.callbacks.preemption import Preemption
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
@@ -29,6 +31,7 @@ class Evaluation(Callback):
 
     A sample is a function of the evaluation's seed and its own number alone, so that neither the number of
     processes nor the run's seed changes what is scored. Training is left as it was, to the last bit.
+    Of pictures, the training images nearest to some samples are drawn, which takes up to two seconds.
 
     Args:
         extractor: What sees the images: Inception, Classifier, Pixels, Module, Points; none: no evaluation.
@@ -135,8 +138,10 @@ class Evaluation(Callback):
         self.panel.extractor.to(model.device)
         reals = self._reals or self._prepare(trainer, data)
         with one_set_of_buffers(model):
-            blocks = fake_batches(model, self.panel.samples, self.seed, raw=self.raw)
-            fakes = self.panel.observe(interruptible(trainer, blocks, self.panel.samples), self.panel.samples)
+            blocks = iter(fake_batches(model, self.panel.samples, self.seed, raw=self.raw))
+            first = next(blocks)
+            batches = interruptible(trainer, chain([first], blocks), self.panel.samples)
+            fakes = self.panel.observe(batches, self.panel.samples)
         panel, self.scored_at = self.panel, trainer.global_step
         values, reasons = on_rank_zero(lambda: panel.score(reals, fakes))
         self.values = values
@@ -155,6 +160,9 @@ class Evaluation(Callback):
             told = {"scores": values, "reasons": reasons, "floor": self._floor, "contract": contract.plain()}
             self._record(trainer, model, told)
             self._keep_best(trainer, values)
+            if trainer.is_global_zero:
+                name = f"step-{trainer.global_step:09d}.png"
+                nearest.draw(first[1], data, Path(trainer.default_root_dir) / nearest.FOLDER / name)
 
     def _prepare(self, trainer: Trainer, data: StreamData) -> Reals:
         """The reals' statistics, and beside them what reals that were never trained on would score."""

@@ -10,6 +10,7 @@ runs/<data>/<experiment>/<time>-seed<k>/
     verdict.json       what the watchdog says
     hparams.yaml       what the checkpoint rebuilds the game from, to read
     code/              the user's own modules
+    nearest/           samples beside the training images nearest to them, at each evaluation of pictures
     checkpoints/  samples/  and, where they were asked for, wandb/  tensorboard/
 """
 

@@ -1,7 +1,6 @@
 """`report.html`: whole, harmless, and readable whatever was compared."""
 
 import re
-import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,15 +9,17 @@ from xml.etree import ElementTree
 import pytest
 from browser import FOUND, Browser, started
 from comparisons import STEPS, comparison, contract, draw, run, table
+from jinja2 import UndefinedError
 from PIL import Image
 
 from ganlab.comparison import report
-from ganlab.comparison.read import Group
-from ganlab.comparison.report import nearest, samples
+from ganlab.comparison.read import Group, Run
+from ganlab.comparison.report import memorisation, samples
 from ganlab.comparison.report import words as verdict
 from ganlab.comparison.report.axis import Scale, decimals
 from ganlab.comparison.report.curves import of_score
-from ganlab.comparison.report.markup import element
+from ganlab.comparison.report.svg import element
+from ganlab.comparison.report.templates import ENVIRONMENT, writable
 from ganlab.comparison.result import Comparison
 
 PARTS = ["samples", "terms", "settings", "memorisation", "troubles", "commands"]
@@ -61,8 +62,8 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def page_of(folder: Path, found: Comparison, *, memorisation: bool = True) -> Page:
-    return Page(report.write(folder, found, memorisation=memorisation).read_text())
+def page_of(folder: Path, found: Comparison) -> Page:
+    return Page(report.write(folder, found).read_text())
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +191,7 @@ def test_runs_without_scores_samples_or_terms(tmp_path: Path) -> None:
     assert "No run has a score yet" in page.parts["scores"]
     assert "No samples on this machine: hinge and r3gan." in page.parts["samples"]
     assert "No run has kept its terms." in page.parts["terms"]
-    assert page.parts["memorisation"].count("no samples of it lie on this machine") == 2
+    assert "No nearest training images on this machine: hinge and r3gan." in page.parts["memorisation"]
     assert page.parts["commands"].count("Not recorded.") == 2
 
 
@@ -228,11 +229,11 @@ def test_large_pictures_are_made_smaller(tmp_path: Path) -> None:
         noise = Image.effect_noise((2400, 2400), 80)
         for step in range(500, 1700, 100):
             noise.save(folder / "samples" / f"step-{step:09d}.png")
-    path = report.write(tmp_path / "out", found, memorisation=False)
+    path = report.write(tmp_path / "out", found)
     assert path.stat().st_size < 15e6
-    page = Page(path.read_text())
-    assert max(int(image["width"] or 0) for image in page.of("img")) == 2400
-    assert len({image["data-from"] for image in page.of("img")}) >= samples.FEWEST
+    frames = [image for image in Page(path.read_text()).of("img") if "data-from" in image]
+    assert max(int(image["width"] or 0) for image in frames) == 2400
+    assert len({image["data-from"] for image in frames}) >= samples.FEWEST
 
 
 def test_damaged_pictures_are_left_out(tmp_path: Path) -> None:
@@ -241,55 +242,46 @@ def test_damaged_pictures_are_left_out(tmp_path: Path) -> None:
     assert folder
     (folder / "samples" / "step-000000200.png").write_bytes(b"no picture")
     (folder / "samples" / "step-000000400.png").write_bytes(b"")
+    newest(found.groups[0].runs[0]).write_bytes(b"no picture")
     page = page_of(tmp_path / "out", found)
-    assert "its samples are not laid out as a sheet of images" in page.parts["memorisation"]
+    assert "No nearest training images on this machine: hinge." in page.parts["memorisation"]
     assert len([image for image in page.of("img") if "data-from" in image]) == 2 * len(STEPS) - 2
 
 
-def test_memorisation_finds_the_training_images(tmp_path: Path) -> None:
-    found = nearest.likenesses(comparison(tmp_path / "runs"))
-    copied, noise = found
-    assert isinstance(copied, nearest.Likeness)
-    assert isinstance(noise, nearest.Likeness)
-    assert copied.distances.max() == 0
-    assert (copied.samples == copied.neighbours[0]).all()
-    assert copied.searched == copied.total == 1497
-    assert noise.distances.min() > copied.unseen.median() > 0
+def newest(made: Run) -> Path:
+    assert made.folder
+    return max((made.folder / "nearest").glob("*.png"))
 
 
-def test_a_search_ends_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nearest, "BLOCK", 100)
-    monkeypatch.setattr(nearest, "SECONDS", 0.0)
+def test_memorisation_says_what_the_runs_drew(tmp_path: Path) -> None:
     found = comparison(tmp_path / "runs")
-    likeness = nearest.likenesses(found)[0]
-    assert isinstance(likeness, nearest.Likeness)
-    assert likeness.searched == 100
     page = page_of(tmp_path / "out", found)
-    assert "In time were searched 100 of 1,497 training images" in page.parts["memorisation"]
+    part = page.parts["memorisation"]
+    assert "median distance of 64 samples 0.0, of unseen images" in part
+    assert "64 of 64 are nearer than" in part
+    assert "0 of 64 are nearer than" in part
+    assert "In time were searched" not in part
+    for group, file in zip(found.groups, sorted((tmp_path / "out" / "plots").glob("*.png")), strict=True):
+        drawn, kept = (Image.open(path) for path in (newest(group.runs[0]), file))
+        assert drawn.tobytes() == kept.tobytes()
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"),
+    ("numbers", "words"),
     [
-        ("data: {class_path: hostile_data.Bomb}", "are not imported here"),
-        ("data: {class_path: os.system, init_args: {command: 'touch it'}}", "are not imported here"),
-        ("data: {class_path: ganlab.data.CelebA, init_args: {root: /nowhere}}", "cannot be loaded here"),
-        ("data: {class_path: ganlab.data.Digits, init_args: {size: many}}", "cannot be loaded here"),
-        ("data: {class_path: ganlab.data.Gaussians}", "are no pictures"),
-        ("data: 7", "does not say what it was trained on"),
-        ("{", "does not say what it was trained on"),
+        ('{"samples": 64, "distance": 20, "searched": 1, "total": 9}', "20.0. In time were searched 1 of 9"),
+        ('{"samples": 9, "distance": 20, "unseen": 27, "nearer": "<b>", "searched": 1, "total": 1}', "20.0."),
+        ('{"samples": 64, "distance": NaN, "searched": 1, "total": 1}', "its distances cannot be read"),
+        ('{"samples": "<script>", "distance": [], "total": -1}', "its distances cannot be read"),
+        ("[[[", "its distances cannot be read"),
+        (None, "its distances cannot be read"),
     ],
 )
-def test_data_that_cannot_be_had_are_told(tmp_path: Path, told: str, reason: str) -> None:
+def test_numbers_beside_a_picture_may_be_anything(tmp_path: Path, numbers: str | None, words: str) -> None:
     found = comparison(tmp_path / "runs", ("hinge",), 1)
-    folder = found.groups[0].runs[0].folder
-    assert folder
-    (folder / "config.yaml").write_text(told)
-    (folder / "hostile_data.py").write_text("raise SystemExit")
-    result = nearest.likenesses(found)[0]
-    assert isinstance(result, str)
-    assert reason in result
-    assert "hostile_data" not in sys.modules
+    file = newest(found.groups[0].runs[0]).with_suffix(".json")
+    file.write_text(numbers) if numbers else file.unlink()
+    assert words in page_of(tmp_path / "out", found).parts["memorisation"]
 
 
 def test_the_best_run_is_looked_at(tmp_path: Path) -> None:
@@ -298,7 +290,13 @@ def test_the_best_run_is_looked_at(tmp_path: Path) -> None:
     for each in group.runs[1:]:
         draw(each)
     last = [float(each.evaluations[-1].scores["fid10k_digits"] or 0) for each in group.runs]
-    assert nearest.best_run(group, found) is group.runs[last.index(min(last))]
+    ranked = [run for _, run in sorted(zip(last, group.runs, strict=True), key=lambda pair: pair[0])]
+    for expected in ranked:
+        shown = memorisation.best(group, found)
+        assert shown
+        assert shown.run is expected
+        newest(expected).write_bytes(b"no picture")
+    assert memorisation.best(group, found) is None
 
 
 def test_a_mean_goes_as_far_as_all_seeds(tmp_path: Path) -> None:
@@ -337,9 +335,13 @@ def test_scales() -> None:
 
 def test_markup_escapes_all_but_itself() -> None:
     inner = element("b", "<&>")
-    assert element("a", inner, "<", title='"', hidden=True, data_x=None) == (
-        '<a title="&quot;" hidden><b>&lt;&amp;&gt;</b>&lt;</a>'
-    )
+    drawn = element("a", inner, "<", title='"', class_="x", data_x=None)
+    assert drawn == '<a title="&#34;" class="x"><b>&lt;&amp;&gt;</b>&lt;</a>'
+    template = ENVIRONMENT.from_string("{{ inner }}{{ name }}")
+    assert template.render(inner=inner, name="<'>") == f"{inner}&lt;&#39;&gt;"
+    with pytest.raises(UndefinedError):
+        template.render(inner=inner)
+    assert writable("a\x00\ud800\t") == "a\ufffd\ufffd\t"
 
 
 @pytest.fixture(scope="module")

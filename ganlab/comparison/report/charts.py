@@ -9,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 
 from ganlab.comparison.report.axis import Scale, short
 from ganlab.comparison.report.curves import Line
-from ganlab.comparison.report.markup import Markup, element
+from ganlab.comparison.report.svg import element
 
 HUES, DASHES = 6, ("", "7 3", "2 2.5")
 DOTTED = 40  # points up to which each is marked
@@ -117,7 +118,7 @@ class Chart:
 
     def inside(self) -> Iterable[Markup]:
         if self.margins[0] < BESIDE:
-            note = element("tspan", self.note, dx=6, class_="note") if self.note else None
+            note = element("tspan", self.note, dx=6, class_="note") if self.note else ""
             yield element("text", self.title, note, x=0, y=13, class_="title")
         else:
             yield element("text", self.title, x=0, y=13, class_="title")

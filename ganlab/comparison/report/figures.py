@@ -1,16 +1,14 @@
-"""The page's plots, which are kept to be written as files too, and the legend that they share."""
+"""The page's plots, which are kept to be written as files too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from markupsafe import Markup
 from PIL import Image
 
-from ganlab.comparison.report.charts import Chart, alone, file_name, sign
-from ganlab.comparison.report.curves import Line
+from ganlab.comparison.report.charts import Chart, alone, file_name
 from ganlab.comparison.report.intervals import Whiskers
-from ganlab.comparison.report.markup import Markup, element
 from ganlab.comparison.result import Table
 
 
@@ -30,7 +28,7 @@ class Figures:
     def chart(self, chart: Chart, *name: object) -> Markup:
         signs = [(line.number, line.name) for line in chart.lines]
         self.plots[self._free(*name)] = alone(chart.inside(), chart.width, chart.height, signs)
-        return element("figure", chart.svg(), class_="plot")
+        return chart.svg()
 
     def intervals(self, table: Table, *name: object) -> None:
         self.plots[self._free(*name)] = alone(*Whiskers(table).drawing(self.places))
@@ -44,19 +42,3 @@ class Figures:
         while found in self.plots or found.replace(".svg", ".png") in self.pictures:
             found, count = file_name(*name, count), count + 1
         return found
-
-
-def legend(lines: Iterable[Line]) -> Markup:
-    entries = [
-        element(
-            "button",
-            sign(line.number),
-            element("span", line.name),
-            type="button",
-            data_group=line.number,
-            aria_pressed="true",
-            title="show or hide",
-        )
-        for line in lines
-    ]
-    return element("div", *entries, class_="legend", role="group", aria_label="groups")

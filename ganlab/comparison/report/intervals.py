@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from markupsafe import Markup
+
 from ganlab.comparison.report.axis import Scale, short
 from ganlab.comparison.report.charts import hue, marker
-from ganlab.comparison.report.markup import Markup, element
+from ganlab.comparison.report.svg import element
 from ganlab.comparison.report.words import direction
 from ganlab.comparison.result import Row, Table
 

@@ -1,74 +1,79 @@
-"""The panel that shows samples beside the training images nearest to them."""
+"""The panel that shows samples beside the training images nearest to them, as the runs drew them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from ganlab.comparison.read import Group
-from ganlab.comparison.report.charts import sign
+from markupsafe import Markup
+from PIL import Image
+
+from ganlab.callbacks.nearest import COMPARED, FOLDER
+from ganlab.comparison.read import Group, Run
 from ganlab.comparison.report.figures import Figures
-from ganlab.comparison.report.markup import Markup, element, joined
-from ganlab.comparison.report.nearest import COMPARED, Likeness, image, sheet
-from ganlab.comparison.report.samples import called, encoded
+from ganlab.comparison.report.samples import called, drawn, encoded, open_picture
+from ganlab.comparison.report.templates import render
+from ganlab.comparison.report.words import listed
+from ganlab.comparison.result import Comparison
+from ganlab.system.untrusted import json_object, number, whole_number
 
-SIDE = 96  # pixels of a tile
-EXACT = 64  # up to which each pixel is kept
-INTRO = (
-    "Of the last sheet of each group's best run: on top the samples most like a training image, below each "
-    f"the training images nearest to it by pixels, compared at {COMPARED} a side or less. Distances are root "
-    "mean squares in grey levels of 255. A generator that copies comes far nearer than images that were "
-    "never trained on."
-)
+SIDE = 576  # pixels of a picture
+COUNTS = ("samples", "nearer", "searched", "total")
 
 
-def memorised(groups: Sequence[Group], found: Sequence[Likeness | str], figures: Figures) -> Markup:
-    panels, reasons = [], []
-    for place, (group, result) in enumerate(zip(groups, found, strict=True)):
-        if isinstance(result, Likeness):
-            panels.append(_panel(place, group, result))
-            figures.picture(sheet(result), "nearest", place, group.name)
+@dataclass
+class Likeness:
+    """What a run drew at its last evaluation, and the numbers beside it; those that are garbled are None."""
+
+    run: Run
+    picture: Image.Image
+    numbers: dict[str, Any]
+
+
+def memorised(comparison: Comparison, figures: Figures) -> Markup:
+    panels, without = [], []
+    for place, group in enumerate(comparison.groups):
+        if found := best(group, comparison):
+            shown = found.picture, encoded(found.picture, SIDE), _in_words(found)
+            panels.append((place, group.name, *shown))
+            figures.picture(found.picture, "nearest", place, group.name)
         else:
-            reasons.append(element("li", f"{group.name}: {result}."))
-    intro = element("p", INTRO, class_="intro")
-    missing = element("ul", *reasons, class_="notes") if reasons else None
-    told = element("p", "No nearest training images:", class_="quiet") if reasons else None
-    return joined(intro if panels else None, element("div", *panels, class_="strips"), told, missing)
+            without.append(group.name)
+    missing = listed(without) if without else ""
+    return render("memorisation.html", panels=panels, without=missing, compared=COMPARED)
 
 
-def _panel(place: int, group: Group, found: Likeness) -> Markup:
-    size = found.samples.shape[-1]
-    tiles = [
-        element(
-            "img",
-            src=encoded(image(row[i].movedim(0, -1)), SIDE, exact=size <= EXACT),
-            alt=f"{'sample' if rank == 0 else f'training image {rank}'} {i + 1}",
-            class_="sample" if rank == 0 else None,
-            title=f"{found.shown[i]:.1f} grey levels from its nearest" if rank == 0 else None,
-        )
-        for rank, row in enumerate((found.samples, *found.neighbours))
-        for i in range(len(row))
-    ]
-    return element(
-        "figure",
-        element("figcaption", sign(place), element("span", group.name), class_="named"),
-        element(
-            "div",
-            *tiles,
-            class_=f"tiles{' pixels' if size <= EXACT else ''}",
-            style=f"--columns:{len(found.samples)}",
-        ),
-        element("p", _told(found), class_="quiet"),
-        class_="strip",
-    )
+def best(group: Group, comparison: Comparison) -> Likeness | None:
+    """Of the best run by the first score that the group has, among those that drew any; else of the first."""
+    known = {id(run): found for run in group.runs if (found := likeness(run))}
+    for table in comparison.tables:
+        for row in table.rows:
+            if row.group is group:
+                last = zip(row.last, group.runs, strict=False)
+                scored = [(value, id(run)) for value, run in last if value is not None and id(run) in known]
+                if scored:
+                    return known[(min if table.better == "min" else max)(scored)[1]]
+    return next(iter(known.values()), None)
 
 
-def _told(found: Likeness) -> str:
-    count = len(found.distances)
-    told = f"{called(found.run)} · median distance of {count} samples {found.distances.median():.1f}"
-    if len(found.unseen):
-        near = int((found.distances < found.unseen.quantile(0.05)).sum())
-        told += f", of unseen images {found.unseen.median():.1f}"
-        told += f"; {near} of {count} are nearer than 95\u00a0% of the unseen"
-    if found.searched < found.total:
-        told += f". In time were searched {found.searched:,} of {found.total:,} training images"
-    return told + "."
+def likeness(run: Run) -> Likeness | None:
+    pictures = drawn(run, FOLDER)
+    if not pictures or not (picture := open_picture(path := pictures[-1][1])):
+        return None
+    found = json_object(path.with_suffix(".json"), [])
+    numbers = {name: number(found.get(name)) for name in ("distance", "unseen")}
+    return Likeness(run, picture, numbers | {name: whole_number(found.get(name)) for name in COUNTS})
+
+
+def _in_words(found: Likeness) -> str:
+    samples, nearer, searched, total = (found.numbers[name] for name in COUNTS)
+    distance, unseen = found.numbers["distance"], found.numbers["unseen"]
+    if None in (samples, distance, searched, total):
+        return f"{called(found.run)} · its distances cannot be read."
+    words = f"{called(found.run)} · median distance of {samples:,} samples {distance:.1f}"
+    if unseen is not None and nearer is not None:
+        words += f", of unseen images {unseen:.1f}; {nearer:,} of {samples:,} are nearer than"
+        words += " 95\u00a0% of the unseen"
+    if searched < total:
+        words += f". In time were searched {searched:,} of {total:,} training images"
+    return f"{words}."

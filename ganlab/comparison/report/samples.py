@@ -5,18 +5,19 @@ from __future__ import annotations
 import base64
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
 from PIL import Image
 
 from ganlab.comparison.read import UNKNOWN, Group, Run
 from ganlab.comparison.report.axis import short
-from ganlab.comparison.report.charts import sign
-from ganlab.comparison.report.markup import Child, Markup, element
+from ganlab.comparison.report.templates import render
+from ganlab.comparison.report.words import listed
 
 BUDGET = 7_000_000  # bytes of all pictures; as text they take a third more
 STOPS, FEWEST = 24, 8
@@ -48,12 +49,16 @@ def strips(groups: Sequence[Group]) -> list[Strip]:
 
 
 def _frames(run: Run) -> list[tuple[float, int, Path]]:
+    rate = images_per_step(run)
+    return [(step * rate, step, file) for step, file in drawn(run, "samples")]
+
+
+def drawn(run: Run, folder: str) -> list[tuple[int, Path]]:
+    """The pictures in a folder of the run's, with their steps, in time."""
     if run.folder is None:
         return []
-    files = [(int(name[1]), file) for file in (run.folder / "samples").glob("step-*.png")
-             if (name := NAME.fullmatch(file.name))]  # fmt: skip
-    rate = images_per_step(run)
-    return sorted((step * rate, step, file) for step, file in files)
+    files = (run.folder / folder).glob("step-*.png")
+    return sorted((int(name[1]), file) for file in files if (name := NAME.fullmatch(file.name)))
 
 
 def images_per_step(run: Run) -> float:
@@ -64,10 +69,6 @@ def images_per_step(run: Run) -> float:
 
 def called(run: Run) -> str:
     return "seed unknown" if run.seed == UNKNOWN else f"seed {run.seed}"
-
-
-def last_picture(run: Run) -> Path | None:
-    return frames[-1][2] if (frames := _frames(run)) else None
 
 
 def open_picture(file: Path) -> Image.Image | None:
@@ -83,16 +84,14 @@ def open_picture(file: Path) -> Image.Image | None:
         return None
 
 
-def encoded(picture: Image.Image, side: int, *, exact: bool = False) -> str:
-    """As a data address; the smaller of two ways to write it, unless each pixel counts."""
+def encoded(picture: Image.Image, side: int) -> str:
+    """As a data address; the smaller of two ways to write it."""
     if max(picture.size) > side:
         picture = picture.copy()
         picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    written = []
-    if exact or picture.mode == "L" or picture.getcolors(FLAT):
+    written = [("jpeg", _written(picture, "jpeg", quality=84, optimize=True))]
+    if picture.mode == "L" or picture.getcolors(FLAT):
         written.append(("png", _written(picture, "png", optimize=True)))
-    if not exact:
-        written.append(("jpeg", _written(picture, "jpeg", quality=84, optimize=True)))
     way, content = min(written, key=lambda each: len(each[1]))
     return f"data:image/{way};base64,{base64.b64encode(content).decode()}"
 
@@ -121,56 +120,29 @@ def _affordable(strips: Sequence[Strip]) -> tuple[int, int]:
     raise AssertionError
 
 
-def rendered(strips: Sequence[Strip]) -> Markup:
-    side, most = _affordable(strips)
-    moments = stops(strips, most)
-    figures = [_figure(strip, moments, side) for strip in strips]
-    last = len(moments) - 1
-    slider = element(
-        "div",
-        element("label", "training time", for_="moment"),
-        element("input", type="range", id="moment", min=0, max=last, value=last, step=1),
-        element("output", f"{short(moments[-1])} images", for_="moment", id="moment-told"),
-        class_="slider needs-script",
-        data_told="\t".join(f"{short(moment)} images" for moment in moments),
-    )
-    return element("div", slider if last else None, element("div", *figures, class_="strips"), id="strips")
+def rendered(groups: Sequence[Group]) -> Markup:
+    found = strips(groups)
+    side, most = _affordable(found)
+    moments = stops(found, most)
+    shown = [
+        {**vars(strip), "seed": called(strip.run), "pictures": _pictures(strip, moments, side)}
+        for strip in found
+    ]
+    have = {strip.number for strip in found}
+    without = [group.name for number, group in enumerate(groups) if number not in have]
+    told = [f"{short(moment)} images" for moment in moments]
+    return render("samples.html", strips=shown, moments=told, without=listed(without) if without else "")
 
 
-def _figure(strip: Strip, moments: Sequence[float], side: int) -> Markup:
-    pictures: list[Child] = []
+def _pictures(strip: Strip, moments: Sequence[float], side: int) -> list[dict[str, object]]:
+    """Of each moment the nearest in time, once."""
+    found: list[dict[str, object]] = []
     shown: Path | None = None
-    for i, moment in enumerate(moments):
+    for stop, moment in enumerate(moments):
         images, step, file = min(strip.frames, key=lambda frame: abs(frame[0] - moment))
-        if file != shown:
-            shown = file
-            pictures.append(_picture(strip, file, side, i, f"{short(images)} images · step {step:,}"))
-    last = sum(picture is not None for picture in pictures)
-    return element(
-        "figure",
-        element("figcaption", sign(strip.number), element("span", strip.name), class_="named"),
-        element("div", *pictures, class_="frames"),
-        element("p", f"{called(strip.run)} · ", element("span", class_="at"), class_="quiet"),
-        data_group=strip.number,
-        data_frames=last,
-        class_="strip",
-    )
-
-
-def _picture(strip: Strip, file: Path, side: int, stop: int, told: str) -> Markup | None:
-    if (picture := open_picture(file)) is None:
-        return None
-    return element(
-        "img",
-        src=encoded(picture, side),
-        alt=f"samples of {strip.name} after {told}",
-        data_from=stop,
-        data_told=told,
-        width=picture.width,
-        height=picture.height,
-    )
-
-
-def without(groups: Sequence[Group], shown: Iterable[Strip]) -> list[str]:
-    have = {strip.number for strip in shown}
-    return [group.name for number, group in enumerate(groups) if number not in have]
+        if file != shown and (picture := open_picture(file)):
+            at = f"{short(images)} images · step {step:,}"
+            size = {"width": picture.width, "height": picture.height}
+            found.append({"src": encoded(picture, side), "stop": stop, "at": at, **size})
+        shown = file
+    return found

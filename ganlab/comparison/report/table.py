@@ -1,16 +1,16 @@
-"""A table of scores, with a small drawing of each interval."""
+"""A table of scores as its template takes it, with a small drawing of each interval."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ganlab.comparison.report.axis import NONE, decimals, memory, number, short, time_unit
-from ganlab.comparison.report.charts import sign
 from ganlab.comparison.report.intervals import Whiskers
-from ganlab.comparison.report.markup import Child, Markup, element
-from ganlab.comparison.report.words import direction, standing
+from ganlab.comparison.report.words import contract_line, direction, of_table, standing
 from ganlab.comparison.result import Row, Table
+
+ORDER = {"best": 0, "tied": 1, "worse": 2, "unknown": 3}
 
 
 @dataclass
@@ -27,125 +27,64 @@ class Column:
     why: str
     hint: str = ""
 
-    def cell(self, row: Row) -> Markup:
+    def cell(self, row: Row) -> tuple[float | None, str, str]:
+        """The value, how it is written, and why there is none."""
         value = self.of(row)
         if value is None:
-            reason = row.missing.get(self.why)
-            return element("td", element("span", NONE, title=reason), class_="n", data_v="")
-        return element("td", self.written(value), class_="n", data_v=repr(float(value)))
+            return None, NONE, row.missing.get(self.why, "")
+        return value, self.written(value), ""
 
 
-def rendered(table: Table, places: Mapping[int, int], described_by: str) -> Markup:
+def plain(table: Table, places: Mapping[int, int]) -> dict[str, object]:
     """
     Args:
         places: Of each group, by its id, its place in the comparison.
-        described_by: The id of what says how to read it.
     """
-    whiskers, numbers = Whiskers(table), _columns(table)
+    whiskers = Whiskers(table)
+    precision = decimals(value for row in table.rows for value in (row.mean, row.best_mean))
+    columns = _columns(table, precision)
     best = next((row for row in table.rows if row.mean is not None), None)
-    heads = [
-        _head("group", "text", class_="name"),
-        _head(table.score, "number", class_="score", hint=f"mean of the last scores, {direction(table)}"),
-        element("th", "95 % interval", scope="col", class_="drawn"),
-        _head("against the best", "number", class_="standing", hint="after Holm's correction over all pairs"),
-        _head("seeds", "number", hint="runs in the mean: those that came to their end with a score"),
-        _head("trouble", "number", hint="runs that failed, collapsed or are unfinished, or have no score"),
-        *(_head(column.head, "number", hint=column.hint) for column in numbers),
-    ]
-    body = [_row(row, places[id(row.group)], table, best, whiskers, numbers) for row in table.rows]
-    return element(
-        "div",
-        element(
-            "table",
-            element("thead", element("tr", *heads)),
-            element("tbody", *body),
-            element("tfoot", _foot(table, whiskers, len(numbers) + 3)),
-            class_="scores sortable",
-            aria_describedby=described_by,
-        ),
-        class_="wide",
-        tabindex=0,
-        role="region",
-        aria_label=f"table of {table.score}",
-    )
+    rows = []
+    for row in table.rows:
+        kind, words = standing(row, best)
+        place = places[id(row.group)]
+        more = {
+            "place": place,
+            "value": number(row.mean, precision),
+            "interval": _interval(row, precision),
+            "drawing": whiskers.row(row, place),
+            "kind": kind,
+            "standing": words,
+            "order": ORDER[kind],
+            "welch": _welch(row, best),
+            "cells": [column.cell(row) for column in columns],
+        }
+        rows.append(vars(row) | more)
+    return vars(table) | {
+        "rows": rows,
+        "columns": columns,
+        "ruler": whiskers.axis(),
+        "direction": direction(table),
+        "summary": of_table(table),
+        "hardware": list(dict.fromkeys(row.hardware for row in table.rows if row.hardware)),
+        "contract": contract_line(table.contract),
+    }
 
 
-def _head(name: str, kind: str, class_: str = "n", hint: str = "") -> Markup:
-    button = element("button", name, type="button", title=hint or None)
-    return element("th", button, scope="col", class_=class_, data_kind=kind)
-
-
-def _precision(table: Table) -> int:
-    rows = table.rows
-    return decimals([*(row.mean for row in rows), *(row.best_mean for row in rows)])
-
-
-def _row(
-    row: Row, place: int, table: Table, best: Row | None, whiskers: Whiskers, numbers: Iterable[Column]
-) -> Markup:
-    precision = _precision(table)
-    kind, words = standing(row, best)
-    order = {"best": 0.0, "tied": 1.0, "worse": 2.0}.get(kind, 3.0)
+def _interval(row: Row, precision: int) -> str:
     if row.mean is None:
-        interval: Child = None
-    elif row.low is None or row.high is None:
-        interval = row.missing.get("low") or ("one seed: no interval" if row.seeds == 1 else "no interval")
-    else:
-        interval = f"[{number(row.low, precision)}, {number(row.high, precision)}]"
-    value = element("span", number(row.mean, precision), class_="value")
-    name = element("span", sign(place), element("span", row.group.name), class_="named")
-    told = element("span", interval, class_="interval") if interval else None
-    sorted_by = "" if row.mean is None else repr(float(row.mean))
-    seeds = f"{row.seeds} of {len(row.group.runs)}" if row.seeds < len(row.group.runs) else row.seeds
-    return element(
-        "tr",
-        element("th", name, scope="row", class_="name", data_v=row.group.name),
-        element("td", value, told, class_="score", data_v=sorted_by),
-        element("td", whiskers.row(row, place), class_="drawn"),
-        element(
-            "td",
-            element("span", words, class_=f"mark {kind}"),
-            _welch(row, best),
-            class_="standing",
-            data_v=order,
-        ),
-        element("td", seeds, class_="n", data_v=row.seeds),
-        _trouble(row),
-        *(column.cell(row) for column in numbers),
-        class_=kind,
-        data_group=place,
-    )
+        return ""
+    if row.low is None or row.high is None:
+        return row.missing.get("low") or ("one seed: no interval" if row.seeds == 1 else "no interval")
+    return f"[{number(row.low, precision)}, {number(row.high, precision)}]"
 
 
-def _trouble(row: Row) -> Markup:
-    """How many; the reasons are too long for a table of numbers."""
-    count = len(row.trouble)
-    link = element("a", count, href="#troubles", title="\n".join(row.trouble)) if count else NONE
-    return element("td", link, class_="n", data_v=count)
-
-
-def _welch(row: Row, best: Row | None) -> Markup | None:
+def _welch(row: Row, best: Row | None) -> str:
     p = row.welch.get(best.group.name) if best is not None else None
-    if p is None:
-        return None
-    return element("span", f"Welch: p {'<' if p < 0.001 else '='} {max(p, 0.001):.2g}", class_="interval")
+    return "" if p is None else f"Welch: p {'<' if p < 0.001 else '='} {max(p, 0.001):.2g}"
 
 
-def _foot(table: Table, whiskers: Whiskers, rest: int) -> Markup:
-    """Reals that were never trained on, and the drawings' scale."""
-    floor = NONE if table.floor is None else short(table.floor)
-    hint = "what reals that were never trained on score"
-    return element(
-        "tr",
-        element("th", "real floor", scope="row", class_="name", title=hint),
-        element("td", element("span", floor, class_="value"), class_="score"),
-        element("td", whiskers.axis(), class_="drawn"),
-        element("td", colspan=rest),
-    )
-
-
-def _columns(table: Table) -> list[Column]:
-    precision = _precision(table)
+def _columns(table: Table, precision: int) -> list[Column]:
     longest = max((row.hours or 0.0 for row in table.rows), default=0.0) * 3600
     unit, seconds = time_unit(longest)
 
