@@ -22,14 +22,14 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialized
 from torch import Tensor, nn
 
-from ganlab.checkpoints.rebuild import ALLOWED, rebuild
+from ganlab.checkpoints.rebuild import ALLOWED, outdated, rebuild
 from ganlab.checkpoints.weights import load_weights
 from ganlab.class_paths import public_path
 from ganlab.errors import Refused
 from ganlab.game.ema import Average
 from ganlab.game.gan import GAN
 
-FORMAT = 1
+FORMAT = 2
 CONFIG, WEIGHTS = "config.json", "generator.safetensors"
 FAKES = ("ema", "raw")
 SAMPLING = ("latent_size", "latent_distribution", "channels_last")
@@ -97,6 +97,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise Refused(f"{source} cannot be read as JSON: {str(error)[:100]}") from error
     config = config if isinstance(config, dict) else {}
+    if config.get("format") == 1:
+        raise outdated(source)
     parts = {"generator": None, "game": None, **config}.keys() & {"generator", "game", "discriminator"}
     if not all(_is_part(config.get(name)) for name in parts):
         raise Refused(f"{source} does not tell a generator and its game as class paths and arguments.")

@@ -81,6 +81,13 @@ def _as_the_command_line_does(variant: type[GAN], arguments: dict[str, Any]) -> 
     return parser.instantiate_classes(parser.parse_object({"game": arguments})).game
 
 
+def outdated(source: Path) -> Refused:
+    return Refused(
+        f"{source} was written by ganlab 0.1, and this ganlab does not go on with it:\n"
+        'pip install "ganlab<0.2" for that, or train anew. `ganlab compare` still reads the run\'s records.'
+    )
+
+
 class _Builder:
     """Calls the classes that a file may name, with what it tells."""
 

@@ -11,7 +11,7 @@ import torch
 from ganlab.checkpoints import checksummed
 from ganlab.checkpoints.checksummed import newest_first
 from ganlab.checkpoints.export import is_export, load_export
-from ganlab.checkpoints.rebuild import rebuild
+from ganlab.checkpoints.rebuild import outdated, rebuild
 from ganlab.checkpoints.weights import load_weights, mismatches
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
@@ -35,6 +35,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     plain = isinstance(held, dict) and isinstance(held.get("state_dict"), dict)
     if not plain or not isinstance(held.get("global_step"), int):
         raise Refused(f"{path} is no checkpoint of a run: it holds no state_dict or no global_step.")
+    if "_class_path" in (held.get("hyper_parameters") or {}) and "ganlab" not in held:
+        raise outdated(path)
     return held
 
 

@@ -157,6 +157,13 @@ def test_no_other_file_names_private_modules(home: Path) -> None:
             assert not re.search(modules, held), path
 
 
+def test_the_version_goes_along(home: Path) -> None:
+    now = import_module("ganlab").__version__
+    assert written(home, "checkpoints/step-000000002.ckpt")["ganlab"] == now
+    told = written(home, "export/config.json")
+    assert (told["format"], told["ganlab"]) == (2, now)
+
+
 @pytest.mark.parametrize(
     ("module", "name", "path"),
     [
