@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from command_line import SMALL, here, run_folders, write
@@ -120,11 +121,16 @@ def trained(home: Path, text: str, *arguments: str, name: str = "small") -> Path
     return new
 
 
-def imported(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def imported(monkeypatch: pytest.MonkeyPatch, name: str) -> ModuleType:
     """For the test alone."""
     module = import_module(name)
     del sys.modules[name]
     monkeypatch.setitem(sys.modules, name, module)
+    return module
+
+
+def own_classes(module: ModuleType) -> list[type]:
+    return [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
 
 
 def exported(run: Path, out: Path, *options: str) -> Path:

@@ -12,6 +12,7 @@ DIR/
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,14 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialized
 from torch import Tensor, nn
 
-from ganlab.checkpoints.rebuild import allowed_class, rebuild, refuse_foreign
+from ganlab.checkpoints.rebuild import ALLOWED, outdated, rebuild
 from ganlab.checkpoints.weights import load_weights
+from ganlab.class_paths import public_path
 from ganlab.errors import Refused
 from ganlab.game.ema import Average
 from ganlab.game.gan import GAN
 
-FORMAT = 1
+FORMAT = 2
 CONFIG, WEIGHTS = "config.json", "generator.safetensors"
 FAKES = ("ema", "raw")
 SAMPLING = ("latent_size", "latent_distribution", "channels_last")
@@ -59,26 +61,17 @@ def is_export(folder: Path) -> bool:
 
 def describe(game: GAN, told: dict[str, Any], *, raw: bool, step: int) -> dict[str, Any]:
     """What rebuilds the generator: `told` are the hyperparameters of the checkpoint that it comes from."""
-    generator = told["generator"]
-    kind = _who_samples(type(game))
-    if kind is GAN:
-        path, names, players = "ganlab.game.gan.GAN", set(SAMPLING), {}
+    if _samples_as_all_do(type(game)):
+        path, names, players = public_path(GAN), set(SAMPLING), ["generator"]
     else:
         path, names = told["_class_path"], {name for name in told if name[0] != "_"} - set(TRAINING)
-        players = {"discriminator": told["discriminator"]}
-    arguments = {name: told[name] for name in told if name in names and not _builds(told[name])}
-    if any(_builds(each.get("init_args") or {}) for each in (generator, *players.values())):
-        raise Refused(
-            f"{generator['class_path']} is built from other classes, and an export holds plain arguments.\n"
-            "Give the network a class of its own that builds them."
-        )
+        players = ["generator", "discriminator"]
     return {
         "format": FORMAT,
         "ganlab": metadata.version("ganlab"),
         "variant": told["_class_path"],
-        "game": {"class_path": path, "init_args": arguments},
-        "generator": {"class_path": generator["class_path"], "init_args": generator.get("init_args") or {}},
-        **players,
+        "game": {"class_path": path, "init_args": {name: told[name] for name in told if name in names}},
+        **{player: {"init_args": {}, **told[player]} for player in players},
         "weights": FAKES[raw],
         "step": step,
     }
@@ -104,9 +97,13 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise Refused(f"{source} cannot be read as JSON: {str(error)[:100]}") from error
     config = config if isinstance(config, dict) else {}
+    if config.get("format") == 1:
+        raise outdated(source)
     parts = {"generator": None, "game": None, **config}.keys() & {"generator", "game", "discriminator"}
     if not all(_is_part(config.get(name)) for name in parts):
         raise Refused(f"{source} does not tell a generator and its game as class paths and arguments.")
+    if more := sorted((config["game"].get("init_args") or {}).keys() & set(TRAINING)):
+        raise Refused(f"{source} tells the game its {more[0]}, which no game that only samples has.")
     if config.get("format") != FORMAT:
         raise Refused(f"{source} has the format {config.get('format')!r}; this ganlab reads {FORMAT}.")
     if config.get("weights") not in FAKES:
@@ -114,19 +111,16 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def load_export(folder: Path, *, trusted: bool = False) -> GAN:
+def load_export(folder: Path, *, classes: Iterable[type] = (), trusted: bool = False) -> GAN:
     """A game that samples; it has no discriminator, and of generator and average what was exported."""
     source, config = folder / CONFIG, read_config(folder)
-    players = {"generator": config["generator"], "discriminator": {"class_path": "torch.nn.Identity"}}
-    if "discriminator" in config:
-        players["discriminator"] = config["discriminator"]
-    if not trusted:
-        for each in players.values():
-            _refuse_no_network(each["class_path"], source)
-        for each in (*players.values(), config["game"]):
-            refuse_foreign(each.get("init_args"), source, nested=False)
-    told = {**config["game"]["init_args"], **players, "_class_path": config["game"]["class_path"]}
-    game = rebuild(told, source, trusted=trusted)
+    told = {
+        **(config["game"].get("init_args") or {}),
+        "generator": config["generator"],
+        "discriminator": config.get("discriminator", {"class_path": public_path(nn.Identity)}),
+        "_class_path": config["game"]["class_path"],
+    }
+    game = rebuild(told, source, classes=classes, trusted=trusted)
     try:
         weights = load_file(folder / WEIGHTS)
     except (SafetensorError, OSError, ValueError) as error:
@@ -139,6 +133,21 @@ def load_export(folder: Path, *, trusted: bool = False) -> GAN:
     return game
 
 
+def foreign_classes(config: Any) -> list[str]:
+    """Those that whoever loads it must pass or trust, in their order."""
+    return [path for path in dict.fromkeys(_class_paths(config)) if path not in ALLOWED]
+
+
+def _class_paths(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(path := value.get("class_path"), str):
+            yield path
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for below in value:
+            yield from _class_paths(below)
+
+
 def _is_part(part: Any) -> bool:
     return (
         isinstance(part, dict)
@@ -148,14 +157,9 @@ def _is_part(part: Any) -> bool:
     )
 
 
-def _refuse_no_network(path: str, source: Path) -> None:
-    if not issubclass(allowed_class(path, source), nn.Module):
-        raise Refused(f"{source} names {path!r} as a network, but it is no nn.Module: not built.")
-
-
-def _who_samples(variant: type[GAN]) -> type[GAN]:
-    """The game itself, if the variant draws its samples as all games do; then nobody needs the variant."""
-    same = (
+def _samples_as_all_do(variant: type[GAN]) -> bool:
+    """Then nobody needs the variant to draw its samples."""
+    return (
         variant.sample is GAN.sample
         and variant.latents is GAN.latents
         and variant.made is GAN.made
@@ -163,11 +167,3 @@ def _who_samples(variant: type[GAN]) -> type[GAN]:
         and variant.latent is GAN.latent
         and variant.condition is GAN.condition
     )
-    return GAN if same else variant
-
-
-def _builds(value: Any) -> bool:
-    """Whether a class is named somewhere in it."""
-    if isinstance(value, dict):
-        return "class_path" in value or any(map(_builds, value.values()))
-    return isinstance(value, (list, tuple)) and any(map(_builds, value))

@@ -1,44 +1,59 @@
 """The game that a file names, built without trusting the file.
 
 Plain values can do what pickled code can, once somebody builds what they name: `class_path: my_module.Net`
-imports my_module, and `class_path: subprocess.Popen` starts a program. So a name is looked up among what is
-imported already, and is built only if it is a class of a kind that a game consists of.
+imports my_module, and `class_path: subprocess.Popen` starts a program. So a file may name what stands in
+ALLOWED, and what its reader passes beside it, at every level of nesting; all else in it is plain data.
 """
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from importlib.util import find_spec
+from functools import partial
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, cast, get_args, get_origin
 
-import yaml
 from jsonargparse import ArgumentParser
-from torch import nn
-from torch.optim import Optimizer
+from torch import nn, optim
+from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
 
-from ganlab import networks, variants  # noqa: F401
-from ganlab.class_paths import imported
+from ganlab import losses, networks, variants
+from ganlab.class_paths import argument_types, imported, public_path
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
-from ganlab.losses import Loss
 
-KINDS = (nn.Module, Optimizer, LRScheduler, Loss)
-# Imported with ganlab and by nobody's choice. Some of their modules fetch files or call what they are given.
-BROUGHT = {"lightning", "pytorch_lightning", "torch", "torch_fidelity", "torchmetrics", "torchvision"}
-DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
-DEEPEST = 50
-HOW_TO_TRUST = "ganlab.load(path, trust_code=True), or --trust_code"
+# What opens no path, fetches nothing, and calls nothing that a file can give it.
+ALLOWED: dict[str, type] = {
+    "ganlab.GAN": GAN,
+    **{f"ganlab.networks.{name}": vars(networks)[name] for name in networks.__all__},
+    **{f"ganlab.variants.{name}": vars(variants)[name] for name in variants.__all__},
+    **{
+        f"{module.__name__}.{name}": kind
+        for module, root in (
+            (losses, losses.Loss),
+            (nn, nn.Module),
+            (optim, Optimizer),
+            (lr_scheduler, LRScheduler),
+        )
+        for name, kind in vars(module).items()
+        if isinstance(kind, type) and issubclass(kind, root) and kind is not root and name[0] != "_"
+        if kind not in (nn.DataParallel, lr_scheduler.LambdaLR, lr_scheduler.MultiplicativeLR)
+    },
+}
+LATER = (Optimizer, LRScheduler)  # built when there is something to optimise
+DEEPEST, LONGEST = 50, 1000
 
 
-def rebuild(told: dict[str, Any], source: Path, *, trusted: bool = False) -> GAN:
+def rebuild(
+    told: dict[str, Any], source: Path, *, classes: Iterable[type] = (), trusted: bool = False
+) -> GAN:
     """The game of a checkpoint's hyperparameters, which are in Lightning's form.
 
     Args:
+        classes: Those that may be named besides.
         trusted: Import and build whatever is named.
     """
     path = told.get("_class_path")
@@ -50,111 +65,150 @@ def rebuild(told: dict[str, Any], source: Path, *, trusted: bool = False) -> GAN
     arguments = {name: value for name, value in told.items() if not str(name).startswith("_")}
     if "compile" in arguments:  # It takes longer than the samples that a loaded game is asked for.
         arguments["compile"] = False
+    builder = _Builder(source, classes)
+    variant = builder.imported(path) if trusted else builder.allowed(path)
+    if not (isinstance(variant, type) and issubclass(variant, GAN)):
+        raise Refused(f"{source} names {path[:80]!r} as its variant, but that is no GAN.")
     if trusted:
-        for each in [path, *_class_paths(arguments)]:
-            with suppress(ImportError, AttributeError, ValueError):  # What is missing is told below.
-                imported(each)
-    variant = allowed_class(path, source)
-    if not issubclass(variant, GAN):
-        raise Refused(f"{source} names {path} as its variant, but that is no GAN.")
-    if not trusted:
-        refuse_foreign(arguments, source)
-    try:
-        return _built(variant, arguments)
-    # Anything may go wrong in a constructor that is given another's arguments.
-    except Exception as error:
-        raise Refused(f"The game that {source} names cannot be built:\n{_short(error)}") from error
+        return builder.attempt(_as_the_command_line_does, variant, arguments)
+    return builder.call(variant, arguments, DEEPEST)
 
 
-def _built(variant: type[GAN], arguments: dict[str, Any]) -> GAN:
-    """As Lightning's instantiate_module does it, which besides reads any file that an argument names."""
+def _as_the_command_line_does(variant: type[GAN], arguments: dict[str, Any]) -> GAN:
+    """Of arguments of any type. It imports what they name, and reads texts as YAML once more."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(variant, "game", fail_untyped=False, sub_configs=False)
     return parser.instantiate_classes(parser.parse_object({"game": arguments})).game
 
 
-def allowed_class(path: str, source: Path) -> type:
-    """The class of that name, of a kind that is built; nothing is imported."""
-    module, _, name = path.rpartition(".")
-    # Not getattr: a package may import its modules when it is asked for their names.
-    if module not in sys.modules or name not in vars(sys.modules[module]):
+def outdated(source: Path) -> Refused:
+    return Refused(
+        f"{source} was written by ganlab 0.1, and this ganlab does not go on with it:\n"
+        'pip install "ganlab<0.2" for that, or train anew. `ganlab compare` still reads the run\'s records.'
+    )
+
+
+class _Builder:
+    """Calls the classes that a file may name, with what it tells."""
+
+    def __init__(self, source: Path, classes: Iterable[type]) -> None:
+        self.source = source
+        self.known = dict(ALLOWED)
+        for kind in classes:
+            self.known |= {public_path(kind): kind, f"{kind.__module__}.{kind.__qualname__}": kind}
+
+    def allowed(self, path: str) -> type:
+        if path in self.known:
+            return self.known[path]
+        name = path.rpartition(".")[2][:40]
+        own = name if name.isidentifier() else "…"
         raise Refused(
-            f"{source} names {path!r}, which is not imported here, and a file's words import nothing.\n"
-            f"Import its module first; if you trust the file and the code beside it:\n{HOW_TO_TRUST}."
+            f"{self.source} names {path[:80]!r}: none of ganlab's classes, and none of torch's layers,\n"
+            f"optimizers and schedules. If it is yours, pass it: ganlab.load(path, classes=[{own}]).\n"
+            "If you trust the file and the code beside it: trust_code=True, or --trust_code."
         )
-    kind = vars(sys.modules[module])[name]
-    if not isinstance(kind, type) or not issubclass(kind, KINDS):
-        raise Refused(
-            f"{source} names {path!r}, which is no network, optimizer, schedule or loss: not built."
-        )
-    home = kind.__module__
-    if issubclass(kind, nn.Module) and home.split(".")[0] in BROUGHT and not home.startswith("torch.nn."):
-        raise Refused(f"{source} names {path!r}, which is no network of a game: not built.")
-    return kind
 
-
-def refuse_foreign(value: Any, source: Path, *, nested: bool = True, levels: int = DEEPEST) -> None:
-    """Refuse what is not plain data, and names of what is not imported or is of no game's kind.
-
-    Args:
-        nested: Classes may be named among the arguments.
-    """
-    below: list[Any] = []
-    if not levels:
-        raise Refused(f"{source} holds arguments within arguments without end: not built.")
-    if isinstance(value, dict):
-        if not all(isinstance(name, str) for name in value):
-            raise Refused(f"{source} holds arguments whose names are no strings: not built.")
-        if "class_path" in value:
-            if not nested or not isinstance(value["class_path"], str):
-                raise Refused(
-                    f"{source} holds arguments that are no plain data: {str(value)[:60]}: not built."
-                )
-            allowed_class(value["class_path"], source)
-        below = [each for name, each in value.items() if name != "class_path"]
-    elif isinstance(value, (list, tuple)):
-        below = list(value)
-    elif isinstance(value, str):
-        below = _reread(value, source)
-    elif value is not None and not isinstance(value, (bool, int, float)):
-        raise Refused(
-            f"{source} holds an argument that is a {type(value).__name__}, no plain data: not built."
-        )
-    for each in below:
-        refuse_foreign(each, source, nested=nested, levels=levels - 1)
-
-
-def _reread(text: str, source: Path) -> list[Any]:
-    """Whoever builds a game reads a text as YAML once more, and imports what shall be a function or class."""
-    for name in DOTTED.findall(text):
-        known = name in sys.modules or name.rpartition(".")[0] in sys.modules
-        if not known and (name.split(".")[0] in sys.modules or _findable(name.split(".")[0])):
+    def imported(self, path: str) -> Any:
+        try:
+            return imported(path)
+        except (ImportError, AttributeError, ValueError) as error:
             raise Refused(
-                f"{source} names {name!r}, which is not imported here, and a file's words import nothing.\n"
-                f"If you trust the file: {HOW_TO_TRUST}."
-            )
-    with suppress(yaml.YAMLError, ValueError, RecursionError):
-        if (read := yaml.safe_load(text)) != text and isinstance(read, (dict, list, str)):
-            return [read]
-    return []
+                f"{self.source} names {path[:80]!r}, which is not found: {_short(error)}"
+            ) from error
+
+    def value(self, told: Any, levels: int, *, factory: bool = False) -> Any:
+        """What is told, with the classes in it built; all else must be plain data."""
+        if not levels:
+            raise self.refused("arguments within arguments without end")
+        if isinstance(told, dict):
+            self.refuse_odd_names(told)
+            if "class_path" in told:
+                return self.instance(told, levels, factory=factory)
+            return {name: self.value(below, levels - 1) for name, below in told.items()}
+        if isinstance(told, (list, tuple)):
+            if len(told) > LONGEST:
+                raise self.refused(f"a list of {len(told):,} arguments")
+            return [self.value(below, levels - 1, factory=factory) for below in told]
+        if told is not None and not isinstance(told, (bool, int, float, str)):
+            raise self.refused(f"an argument that is a {type(told).__name__}, no plain data")
+        return told
+
+    def instance(self, told: dict[str, Any], levels: int, *, factory: bool) -> Any:
+        path, arguments = told["class_path"], told.get("init_args") or {}
+        whole = isinstance(path, str) and isinstance(arguments, dict)
+        if not whole or told.keys() - {"class_path", "init_args"}:
+            raise self.refused(f"{repr(told)[:60]}, which is no class path with its arguments")
+        kind = self.allowed(path)
+        return self.call(kind, arguments, levels, factory=factory or issubclass(kind, LATER))
+
+    def call(self, kind: type, arguments: dict[str, Any], levels: int, *, factory: bool = False) -> Any:
+        self.refuse_odd_names(arguments)
+        types, built = argument_types(kind), {}
+        for name, told in arguments.items():
+            wanted = types.get(name, Any)
+            value = self.value(told, levels - 1, factory=_takes_factory(wanted))
+            try:
+                built[name] = fitted(value, wanted)
+            except TypeError as error:
+                what = f"{repr(told)[:60]} as {name[:60]!r} of {kind.__name__}"
+                raise self.refused(f"{what}, which does not take it") from error
+        if factory:
+            self.attempt(signature(kind).bind_partial, **built)
+            return partial(kind, **built)
+        return self.attempt(kind, **built)
+
+    def attempt(self, build: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
+        try:
+            return build(*arguments, **named)
+        # Anything may go wrong in a constructor that is given another's arguments.
+        except Exception as error:
+            raise Refused(f"The game that {self.source} names cannot be built:\n{_short(error)}") from error
+
+    def refuse_odd_names(self, arguments: dict[Any, Any]) -> None:
+        if not all(isinstance(name, str) for name in arguments):
+            raise self.refused("arguments whose names are no strings")
+
+    def refused(self, what: str) -> Refused:
+        return Refused(f"{self.source} holds {what}: not built.")
 
 
-def _findable(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
+def fitted(value: Any, wanted: Any) -> Any:
+    """A value as an argument of that type, lists as tuples where it takes these; else a TypeError."""
+    kind, parts = get_origin(wanted) or wanted, get_args(wanted)
+    if kind in (Union, UnionType):
+        for part in parts:
+            with suppress(TypeError):
+                return fitted(value, part)
+    elif kind is Literal:
+        if any(value == part and type(value) is type(part) for part in parts):
+            return value
+    elif kind in (tuple, list, Sequence, Iterable):
+        if isinstance(value, list):
+            return _sequence(value, tuple if kind is tuple else list, parts)
+    elif kind is Callable:
+        returned = object if not parts or parts[-1] is Any else parts[-1]
+        if isinstance(value, partial) and issubclass(cast(type, value.func), returned):
+            return value
+    elif kind in (int, float) and isinstance(value, bool):
+        pass
+    elif kind is float and isinstance(value, int):
+        return float(value)
+    elif kind is Any or not isinstance(kind, type) or isinstance(value, kind):
+        return value
+    raise TypeError
 
 
-def _class_paths(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        if isinstance(path := value.get("class_path"), str):
-            yield path
-        for below in value.values():
-            yield from _class_paths(below)
-    elif isinstance(value, list):
-        for below in value:
-            yield from _class_paths(below)
+def _takes_factory(wanted: Any) -> bool:
+    """Whether it is not an instance that is taken, but what makes one."""
+    return get_origin(wanted) is Callable or any(map(_takes_factory, get_args(wanted)))
+
+
+def _sequence(values: list[Any], form: type, parts: tuple[Any, ...]) -> Any:
+    if form is tuple and parts and parts[-1] is not ...:
+        if len(values) != len(parts):
+            raise TypeError
+        return tuple(map(fitted, values, parts))
+    return form(fitted(each, parts[0] if parts else Any) for each in values)
 
 
 def _short(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from ganlab.callbacks.checkpoints import Checkpoints
 from ganlab.callbacks.evaluation import Evaluation
 from ganlab.callbacks.rollback import Rollback
 from ganlab.callbacks.samples import Samples
-from ganlab.class_paths import accepted
+from ganlab.class_paths import accepted, name_publicly
 from ganlab.cli.parser import Parser
 from ganlab.cli.run_folder import RunFolder
 from ganlab.comparison import groups
@@ -188,6 +188,7 @@ class GanCLI(LightningCLI):
         """Give the game plain hyperparameters, in Lightning's form, that rebuild it without data."""
         text = self._parser(self.subcommand).dump(self.settings, skip_link_targets=False, skip_none=False)
         model = yaml.safe_load(text)["model"]
+        name_publicly(model)
         told = {target.rsplit(".", 1)[1]: value for target, value in applied_instantiation_links.items()}
         for player in PLAYERS:
             network = model["init_args"][player]

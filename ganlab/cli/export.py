@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from ganlab.checkpoints import onnx as onnx_file
-from ganlab.checkpoints.export import describe, load_export, save_export
+from ganlab.checkpoints.export import describe, foreign_classes, load_export, save_export
 from ganlab.checkpoints.onnx import write_onnx
 from ganlab.cli.parser import COUNT, TRUST, Parser, chosen_source, run_command, silence_warnings
 from ganlab.errors import Refused, refuse_missing
@@ -133,9 +133,12 @@ def _card(
     with suppress(OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
         played_on = yaml.safe_load((run / "config.yaml").read_text())["data"]["class_path"] if run else ""
     title = f"{variant} on {played_on.rpartition('.')[2]}" if played_on else variant
-    parts = [config["game"], config["generator"]]
-    modules = sorted({each["class_path"].rpartition(".")[0] for each in parts})
-    foreign = [module for module in modules if module.split(".")[0] not in ("ganlab", "torch")]
+    foreign = foreign_classes(config)
+    own = ", ".join(path.rpartition(".")[2] for path in foreign)
+    needs = (
+        f" It needs classes of its author's own, `{'`, `'.join(foreign)}`:\n"
+        f'`ganlab.load("DIR", classes=[{own}])`, or with their files beside it `trust_code=True`.'
+    )
     told = {name: value for name, value in (score or {}).get("scores", {}).items() if value is not None}
     rows = "".join(f"| {name} | {value:.5g} |\n" for name, value in told.items())
     return CARD.format(
@@ -144,7 +147,7 @@ def _card(
         variant=config["variant"],
         step=config["step"],
         weights="the average over its steps" if config["weights"] == "ema" else "those of the last step",
-        needs=f" It needs these modules to be imported first: `{'`, `'.join(foreign)}`." if foreign else "",
+        needs=needs if foreign else "",
         onnx=ONNX.format(portable=portable) if portable else "",
         score=f"\n| score | value |\n|---|---|\n{rows}\nThe protocol is in `contract.json`.\n"
         if rows

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from importlib import metadata
 from typing import Any, Literal, cast
 
 import torch
@@ -332,6 +333,7 @@ class GAN(LightningModule):
         self._look()
         refuse_non_finite(checkpoint["state_dict"])
         checkpoint["played"] = checks.played(self)
+        checkpoint["ganlab"] = metadata.version("ganlab")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._began = checkpoint.get("played", {})

@@ -14,6 +14,7 @@ import yaml
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from ganlab.class_paths import public_path
 from ganlab.loggers import wandb_files
 from ganlab.metrics.registry import measured
 from ganlab.system.records import Table
@@ -115,7 +116,7 @@ def prepare(logger: Any, folder: Path, *, group: Callable[[], str], seed: int, t
     if str(arguments.save_dir) in (".", "None"):
         arguments.save_dir = str(folder)
         arguments.id = arguments.id or own
-        logger.class_path = f"{__name__}.{SteadyWandbLogger.__name__}"
+        logger.class_path = public_path(SteadyWandbLogger)
         remember(folder, {"id": arguments.id, "group": arguments.group})
     if "WANDB_MODE" not in os.environ and not arguments.offline and (reason := unreachable()):
         os.environ["WANDB_MODE"] = "offline"

@@ -1,6 +1,7 @@
 """From a run, a checkpoint or an export to the game that was trained: no flags to repeat, no pickled code."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from ganlab.checkpoints import checksummed
 from ganlab.checkpoints.checksummed import newest_first
 from ganlab.checkpoints.export import is_export, load_export
-from ganlab.checkpoints.rebuild import rebuild
+from ganlab.checkpoints.rebuild import outdated, rebuild
 from ganlab.checkpoints.weights import load_weights, mismatches
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
@@ -34,6 +35,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     plain = isinstance(held, dict) and isinstance(held.get("state_dict"), dict)
     if not plain or not isinstance(held.get("global_step"), int):
         raise Refused(f"{path} is no checkpoint of a run: it holds no state_dict or no global_step.")
+    if "_class_path" in (held.get("hyper_parameters") or {}) and "ganlab" not in held:
+        raise outdated(path)
     return held
 
 
@@ -85,18 +88,18 @@ def checkpoint_or_export(path: Path) -> Path:
     raise Refused(f"{path} holds {what}: give a run's folder, a checkpoint or an exported folder.")
 
 
-def load(path: str | Path, *, trust_code: bool = False) -> GAN:
+def load(path: str | Path, *, classes: Iterable[type] = (), trust_code: bool = False) -> GAN:
     """Rebuild the game on the CPU, from a run's folder, a checkpoint or an exported folder, and nothing else.
 
-    Its variant and networks must be ganlab's or imported already: nothing else is run.
-
     Args:
+        classes: Your own that it may name, built of plain arguments. Else it may name ganlab's, and torch's
+            layers, optimizers and schedules.
         trust_code: Import and build whatever the file names, from the code that the run has kept or else
             from Python's path. Only for what you would run as a program.
     """
     source = checkpoint_or_export(Path(path))
     if source.is_dir():
-        return load_export(source, trusted=trust_code)
+        return load_export(source, classes=classes, trusted=trust_code)
     if Path(path).is_dir():
         print(f"ganlab: taking {source} (step {step_of(source):,})", file=sys.stderr)
     run = source.resolve().parent.parent
@@ -105,7 +108,8 @@ def load(path: str | Path, *, trust_code: bool = False) -> GAN:
         sys.path.insert(0, str(kept))
     held = read_checkpoint(source)
     told = held.get("hyper_parameters")
-    game = rebuild(told if isinstance(told, dict) else {}, source, trusted=trust_code)
+    told = told if isinstance(told, dict) else {}
+    game = rebuild(told, source, classes=classes, trusted=trust_code)
     load_weights(game, held["state_dict"], source)
     game.on_load_checkpoint(held)
     return game

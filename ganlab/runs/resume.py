@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 from ganlab.checkpoints.checksummed import damage, newest_first
+from ganlab.checkpoints.rebuild import outdated
 from ganlab.errors import Refused
 
 # What a resumed run may change: how long, how it is watched, where things lie, and what computes it.
@@ -63,14 +67,25 @@ class Resumed(NamedTuple):
 def named(target: str) -> Resumed:
     """A run's folder, with its newest whole checkpoint, or a checkpoint in a run's folder."""
     path = Path(target)
+    folder = path.resolve().parent.parent if path.suffix == ".ckpt" else path
+    if _begun_by(folder).startswith("0.1."):
+        raise outdated(path)
     if path.suffix == ".ckpt":
         if not path.is_file():
             raise Refused(f"There is no checkpoint {path} (resume).")
-        return Resumed(path.resolve().parent.parent, path)
+        return Resumed(folder, path)
     if not (path / "config.yaml").is_file():
         near = f"In runs here: {', '.join(map(str, _newest_runs(path)))}" if path.exists() else ""
         raise Refused(f"{path} is no run's folder: it has no config.yaml (resume).\n{near}".rstrip())
     return Resumed(path, newest(path))
+
+
+def _begun_by(folder: Path) -> str:
+    """The version of ganlab; an installation that is older than its own files tells its age of all runs."""
+    with suppress(OSError, ValueError, KeyError):
+        version = json.loads((folder / "environment.json").read_text())["ganlab"]
+        return "" if version == metadata.version("ganlab") else version
+    return ""
 
 
 def automatic(place: Path, settings: dict[str, Any]) -> Resumed | None:

@@ -27,11 +27,13 @@ from trained_runs import (
     SCORED,
     exported,
     imported,
+    own_classes,
     trained,
 )
 
 import ganlab
-from ganlab.checkpoints.rebuild import allowed_class
+from ganlab import losses
+from ganlab.checkpoints.rebuild import ALLOWED
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.sampling.write import Source, sheet
@@ -125,7 +127,7 @@ def test_the_folder_holds_data_alone(export: Path, run: Path) -> None:
     config = json.loads((export / "config.json").read_text())
     assert is_plain(config)
     assert config["variant"].endswith("R3GAN")
-    assert config["game"]["class_path"] == "ganlab.game.gan.GAN"
+    assert config["game"]["class_path"] == "ganlab.GAN"
     assert config["game"]["init_args"]["latent_size"] == 4
     assert config["game"]["init_args"].keys() == {"latent_size", "latent_distribution", "channels_last"}
     assert config["generator"]["class_path"].endswith(".MLPGenerator")
@@ -236,20 +238,25 @@ def with_network(home: Path) -> Path:
     return trained(home, config, name="network")
 
 
-def test_a_network_of_ones_own_is_imported_by_its_owner(
+def test_a_network_of_ones_own_is_passed_by_its_owner(
     with_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = exported(with_network, tmp_path / "export", "--trust_code")
-    assert "`my_generator`" in (out / "README.md").read_text()
+    card = (out / "README.md").read_text()
+    assert "`my_generator.MyGenerator`" in card
+    assert 'ganlab.load("DIR", classes=[MyGenerator])' in card
     with pytest.raises(Refused, match=r"my_generator\.MyGenerator"):
         ganlab.load(out)
     monkeypatch.syspath_prepend(with_network / "code")
-    with pytest.raises(Refused, match="not imported"):
+    with pytest.raises(Refused, match=r"classes=\[MyGenerator\]"):
         ganlab.load(out)
     assert "my_generator" not in sys.modules
-    imported(monkeypatch, "my_generator")
-    samples = ganlab.load(out).sample(3, seed=0)
-    assert torch.equal(samples, ganlab.load(with_network).sample(3, seed=0))
+    classes = own_classes(imported(monkeypatch, "my_generator"))
+    for path in (out, with_network):
+        with pytest.raises(Refused, match=r"classes=\[MyGenerator\]"):
+            ganlab.load(path)
+    one, other = (ganlab.load(path, classes=classes).sample(3, seed=0) for path in (out, with_network))
+    assert torch.equal(one, other)
 
 
 def test_a_conditional_game_goes_along_with_its_class(
@@ -260,33 +267,56 @@ def test_a_conditional_game_goes_along_with_its_class(
     out = exported(run, tmp_path / "export", "--trust_code")
     assert json.loads((out / "config.json").read_text())["game"]["class_path"].endswith("MyConditional")
     monkeypatch.syspath_prepend(run / "code")
-    imported(monkeypatch, "my_conditional")
+    classes = own_classes(imported(monkeypatch, "my_conditional"))
     labels = torch.tensor([3, 1, 4])
-    games = [ganlab.load(path) for path in (run, out)]
+    games = [ganlab.load(path, classes=classes) for path in (run, out)]
     one, other = (game.sample(3, seed=0, condition=labels) for game in games)
     assert torch.equal(one, other)
     assert len(one.unique()) == 3
 
 
-TOP = MY_GENERATOR.replace("hides: bool = False", "hides: bool = False, top: nn.Module = None")
-
-
-@pytest.mark.parametrize(
-    ("module", "text", "arguments", "words"),
-    [
-        ("my_hiding", MY_GENERATOR, "{hides: true}", "draws other samples"),
-        ("my_nested", TOP, "{top: {class_path: torch.nn.Identity}}", "plain arguments"),
-    ],
-    ids=["what would draw other samples", "networks built from classes"],
+NESTED = MY_GENERATOR.replace(
+    "hides: bool = False",
+    "hides: bool = False, top: nn.Module = None, body: list[nn.Module] = (),"
+    " act: Callable[[], nn.Module] = nn.Identity",
+).replace(
+    "self.hidden = torch.randn(64) if hides else 0",
+    "self.hidden = 0; self.top = nn.Sequential(*body, act(), top)",
 )
-def test_what_an_export_could_not_repeat_is_not_exported(
-    module: str, text: str, arguments: str, words: str, home: Path, tmp_path: Path
+NESTED = NESTED.replace("self.hidden)", "self.top(self.layer(latent)))").replace(
+    "(self.layer(latent) + ", "("
+)
+NESTED = "from collections.abc import Callable\n" + NESTED
+PARTS = """{
+  top: {class_path: torch.nn.Linear, init_args: {in_features: 64, out_features: 64}},
+  body: [{class_path: torch.nn.PReLU}, {class_path: torch.nn.LayerNorm, init_args: {normalized_shape: 64}}],
+  act: {class_path: torch.nn.SiLU}}"""
+
+
+def test_networks_that_are_built_from_others_go_along(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(home, text, f"{module}.py")
-    network = f"{module}.MyGenerator, init_args: {arguments}"
-    run = trained(home, GAME.replace("NETWORK", network), name=module)
+    write(home, NESTED, "my_nested.py")
+    network = f"my_nested.MyGenerator, init_args: {PARTS}"
+    run = trained(home, GAME.replace("NETWORK", network), name="nested")
+    out = exported(run, tmp_path / "export", "--trust_code")
+    told = json.loads((out / "config.json").read_text())["generator"]["init_args"]
+    assert told["top"]["class_path"] == "torch.nn.Linear"
+    monkeypatch.syspath_prepend(run / "code")
+    classes = own_classes(imported(monkeypatch, "my_nested"))
+    games = [ganlab.load(out, classes=classes), ganlab.load(run, classes=classes)]
+    games += [ganlab.load(out, trust_code=True)]
+    assert len(games[0].ema.network.top) == 4
+    for game in games:
+        assert torch.equal(game.sample(3, seed=0), games[0].sample(3, seed=0))
+
+
+def test_what_would_draw_other_samples_is_not_exported(home: Path, tmp_path: Path) -> None:
+    write(home, MY_GENERATOR, "my_hiding.py")
+    network = "my_hiding.MyGenerator, init_args: {hides: true}"
+    run = trained(home, GAME.replace("NETWORK", network), name="my_hiding")
     answer = here("export", run, "--out", "export", "--trust_code", folder=tmp_path)
-    assert words in refused(answer, tmp_path)
+    assert "draws other samples" in refused(answer, tmp_path)
     assert not [*tmp_path.iterdir()]
 
 
@@ -318,6 +348,15 @@ POPEN = {"class_path": "subprocess.Popen", "init_args": {"args": "touch sprung",
 
 
 HOLDER = {"class_path": "torchmetrics.MetricCollection", "init_args": {"metrics": POPEN}}
+LAYER = {"class_path": "torch.nn.Identity"}
+
+
+class Imported(torch.nn.Module):
+    """A reader's own class, which the reader did not pass."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__()
+        Path("sprung").touch()
 
 
 @pytest.fixture
@@ -380,6 +419,13 @@ def deep(value: Any, levels: int = 400) -> Any:
     return value
 
 
+def layers(told: Any, levels: int = 1) -> dict[str, Any]:
+    """Within a layer that may be named, and that holds others."""
+    for _ in range(levels):
+        told = {"class_path": "torch.nn.ModuleList", "init_args": {"modules": [told]}}
+    return told
+
+
 def nested(told: Any) -> Callable[[dict[str, Any]], None]:
     return lambda all_: all_["generator"]["init_args"].update(hidden=told)
 
@@ -414,6 +460,45 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], None]] = {
     "too large": lambda all_: all_["generator"]["init_args"].update(hidden=[10**12]),
     "another shape": lambda all_: all_["generator"]["init_args"].update(hidden=[17]),
     "too deep": nested(deep(0)),
+    "a base class": network("torch.nn.Module"),
+    "a function of torch": network("torch.nn.utils.clip_grad_norm_"),
+    "a parametrisation": network("torch.nn.utils.parametrize.ParametrizationList"),
+    "a module of torch": network("torch.nn.utils"),
+    "a network that is spread": network("torch.nn.parallel.DistributedDataParallel"),
+    "a network over devices": network("torch.nn.DataParallel"),
+    "a hub": network("torch.hub.load"),
+    "a script": network("torch.jit.ScriptModule"),
+    "a network of torchvision": network("torchvision.models.ResNet"),
+    "a module of Lightning": network("lightning.pytorch.LightningModule"),
+    "data": network("ganlab.data.Digits"),
+    "an extractor, which opens a file": network("ganlab.metrics.Inception"),
+    "a private name": network("ganlab.networks.mlp.MLPGenerator"),
+    "a layer of ours that is not public": network("ganlab.networks.layers.Residual"),
+    "a name within a name": network("ganlab.networks.MLPGenerator.__init__"),
+    "an optimizer as a network": network("torch.optim.SGD"),
+    "a loss as a network": network("ganlab.losses.Hinge"),
+    "a class that is merely imported": network(f"{__name__}.Imported"),
+    "a class that is merely imported, as an argument": nested({"class_path": f"{__name__}.Imported"}),
+    "a layer for a number": nested([LAYER]),
+    "a layer for numbers": nested(LAYER),
+    "a truth for a number": nested([True]),
+    "a text for a number": nested(["16"]),
+    "a program in layers": nested(layers(POPEN, 3)),
+    "a program in layers in a list": nested([16, {"more": [layers([[POPEN]])]}]),
+    "a class merely imported in layers": nested(layers({"class_path": f"{__name__}.Imported"})),
+    "a network of layers that holds a program": lambda all_: all_.update(generator=layers(POPEN)),
+    "a program beside a layer's arguments": lambda all_: all_.update(
+        generator={**layers(LAYER), "with": POPEN}
+    ),
+    "a layer that is called with a program": lambda all_: all_.update(
+        generator={"class_path": "torch.nn.TripletMarginWithDistanceLoss", "init_args": {"swap": POPEN}}
+    ),
+    "layers too deep": lambda all_: all_.update(generator=layers(LAYER, 60)),
+    "a huge list": nested([1] * 100_000),
+    "a huge list of layers": lambda all_: all_["generator"]["init_args"].update(more=[LAYER] * 100_000),
+    "a class path that is a list": nested({"class_path": ["torch.nn.Identity"]}),
+    "arguments that are a list": nested({"class_path": "torch.nn.Identity", "init_args": [1]}),
+    "a name of the builder's own": lambda all_: all_["generator"]["init_args"].update(build=1, self=2),
 }
 
 
@@ -426,6 +511,25 @@ HOSTILE_GAMES: dict[str, Callable[[dict[str, Any]], None]] = {
     "an optimizer as hidden text": lambda all_: all_.update(generator_optimizer='"my\\x5ftrap.Net"'),
     "an optimizer that is a program": lambda all_: all_.update(generator_optimizer=POPEN),
     "a schedule not imported": lambda all_: all_.update(generator_scheduler={"class_path": "my_trap.Net"}),
+    "a schedule that calls": lambda all_: all_.update(
+        generator_scheduler={
+            "class_path": "torch.optim.lr_scheduler.LambdaLR",
+            "init_args": {"lr_lambda": "eval"},
+        }
+    ),
+    "an optimizer's base": lambda all_: all_.update(
+        generator_optimizer={"class_path": "torch.optim.Optimizer"}
+    ),
+    "an optimizer with a program": lambda all_: all_["generator_optimizer"]["init_args"].update(lr=POPEN),
+    "an optimizer with nonsense": lambda all_: all_["generator_optimizer"]["init_args"].update(nonsense=1),
+    "a schedule for an optimizer": lambda all_: all_.update(
+        generator_optimizer={"class_path": "torch.optim.lr_scheduler.StepLR", "init_args": {"step_size": 1}}
+    ),
+    "a layer for an optimizer": lambda all_: all_.update(generator_optimizer=LAYER),
+    "a layer for a schedule": lambda all_: all_.update(generator_scheduler=LAYER),
+    "an augmentation that is none": lambda all_: all_.update(augmentations=["flip", "os.system"]),
+    "a game merely imported": lambda all_: all_.update(_class_path=f"{__name__}.Imported"),
+    "a private name of the game": lambda all_: all_.update(_class_path="ganlab.game.gan.GAN"),
     "a tensor": lambda all_: all_.update(seed=torch.zeros(2)),
     "a number for a name": lambda all_: all_.update({5: 5}),
 }
@@ -440,14 +544,16 @@ def test_a_checkpoints_words_run_nothing(case: str, run: Path, field: Path) -> N
     check_refused(field, "hostile.ckpt")
 
 
-@pytest.mark.parametrize(
-    "name", ["torchmetrics.MetricCollection", "lightning.pytorch.LightningModule", "torch.jit.ScriptModule"]
-)
-def test_what_comes_with_ganlab_is_no_network_for_that(name: str) -> None:
-    """MetricCollection, for one, builds what it is given to hold."""
-    with pytest.raises(Refused, match="no network of a game"):
-        allowed_class(name, Path("some.ckpt"))
-    assert allowed_class("torch.nn.Identity", Path("some.ckpt")) is torch.nn.Identity
+def test_what_may_be_named_is_public_and_of_a_game() -> None:
+    """Every name leads to a class that stands there, made by ganlab or among torch's own layers."""
+    roots = (torch.nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, losses.Loss)
+    for path, kind in ALLOWED.items():
+        assert issubclass(kind, roots), path
+        assert kind not in roots, path
+        assert kind.__module__.startswith(("ganlab.", "torch.nn.modules.", "torch.optim")), path
+        assert kind in (public := vars(import_module(path.rpartition(".")[0]))).values() or kind is GAN, path
+        assert not path.rpartition(".")[2].startswith("_"), public
+    assert {"torch.nn.Linear", "torch.optim.AdamW", "torch.optim.lr_scheduler.StepLR"} <= ALLOWED.keys()
 
 
 VARIANTS = ["os.system", "my_trap.Game", "torch.nn.Identity", "ganlab.game.gan.GAM", "", 5, None, POPEN]
@@ -501,7 +607,11 @@ CONFIGS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a discriminator not imported": lambda all_: all_.update(discriminator={"class_path": "my_trap.Net"}),
     "arguments that are none": lambda all_: all_["generator"].update(init_args=[1, 2]),
     "a path as weights": lambda all_: all_.update(weights="../../run.safetensors"),
-    "another format": lambda all_: all_.update(format=2),
+    "another format": lambda all_: all_.update(format=3),
+    "a game without a name": lambda all_: all_["game"].pop("class_path"),
+    "a game with more": lambda all_: all_["game"].update(dict_kwargs={}),
+    "an optimizer in no class": lambda all_: all_["game"]["init_args"].update(generator_optimizer=None),
+    "a class as an argument of the game": lambda all_: all_["game"]["init_args"].update(more=LAYER),
     "nothing": lambda all_: all_.clear(),
     "a number": lambda all_: all_.update(generator=5),
     "another distribution": lambda all_: all_["game"]["init_args"].update(latent_distribution="cauchy"),

@@ -8,7 +8,18 @@ import onnxruntime
 import pytest
 import torch
 from command_line import REPOSITORY, here, refused, write
-from trained_runs import CONDITIONAL, GAME, MINE, MY_GENERATOR, NETWORKS, POINTS, exported, imported, trained
+from trained_runs import (
+    CONDITIONAL,
+    GAME,
+    MINE,
+    MY_GENERATOR,
+    NETWORKS,
+    POINTS,
+    exported,
+    imported,
+    own_classes,
+    trained,
+)
 
 import ganlab
 from ganlab.game.gan import GAN
@@ -94,8 +105,8 @@ def test_labels_are_told_beside_latents(
     run = trained(home, MINE, name="mine")
     out = exported(run, tmp_path / "export", "--trust_code", "--onnx")
     monkeypatch.syspath_prepend(run / "code")
-    imported(monkeypatch, "my_conditional")
-    game, labels = ganlab.load(run), torch.tensor([3, 1, 4, 1, 9, 0])
+    classes = own_classes(imported(monkeypatch, "my_conditional"))
+    game, labels = ganlab.load(run, classes=classes), torch.tensor([3, 1, 4, 1, 9, 0])
     told = {"latents": game.latents(6, seed=0), "labels": labels}
     found = drawn(out, **{name: told[name] for name in inputs})
     wanted = game.made(told["latents"], condition=labels)

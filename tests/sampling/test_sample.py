@@ -15,7 +15,7 @@ import pytest
 import torch
 from command_line import SMALL, Answer, contents, here, refused, write
 from PIL import Image
-from trained_runs import CONDITIONAL, MINE, POINTS, SCORED, imported, trained
+from trained_runs import CONDITIONAL, MINE, POINTS, SCORED, imported, own_classes, trained
 
 import ganlab
 from ganlab.data import Gaussians
@@ -386,7 +386,9 @@ def test_uniform_latents_in_the_corners_have_ways_too() -> None:
 # Whose code
 
 
-def test_a_runs_own_code_runs_only_when_it_is_trusted(mine: Path, tmp_path: Path) -> None:
+def test_a_runs_own_code_runs_only_when_it_is_trusted(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answer = here("sample", mine, "--out", "grid.png", folder=tmp_path)
     message = refused(answer, tmp_path)
     assert "my_conditional.MyConditional" in message
@@ -395,25 +397,32 @@ def test_a_runs_own_code_runs_only_when_it_is_trusted(mine: Path, tmp_path: Path
         ganlab.load(mine)
     assert "my_conditional" not in sys.modules
     assert str(mine / "code") not in sys.path
+    monkeypatch.syspath_prepend(mine / "code")
+    classes = own_classes(imported(monkeypatch, "my_conditional"))
+    for some in ([], classes[:2], classes[1:]):
+        with pytest.raises(Refused, match=r"classes=\[My"):
+            ganlab.load(mine, classes=some)
+    assert type(ganlab.load(mine, classes=classes)).__name__ == "MyConditional"
+    monkeypatch.undo()
     answer = drawn(mine, "--out", "grid.png", "--trust_code", folder=tmp_path)
     assert answer.out.startswith("my_conditional is imported\n")
 
 
 def test_a_label_reaches_the_generator(mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(mine / "code")
-    imported(monkeypatch, "my_conditional")
-    game = ganlab.load(mine)
+    game = ganlab.load(mine, classes=own_classes(imported(monkeypatch, "my_conditional")))
+    trusted = (mine, "--trust_code")
     for label in (3, 7):
-        drawn(mine, "--out", f"{label}.npz", "--count", "4", "--class", str(label), folder=tmp_path)
+        drawn(*trusted, "--out", f"{label}.npz", "--count", "4", "--class", str(label), folder=tmp_path)
         shade = quantise(game.ema.network.shades(torch.tensor([label])).tanh())
         assert (images(tmp_path / f"{label}.npz") == shade.numpy()).all()
         direct = game.sample(4, seed=0, condition=torch.full((4,), label))
         assert (quantise(direct) == shade).all()
     assert (images(tmp_path / "3.npz") != images(tmp_path / "7.npz")).all()
-    drawn(mine, "--out", "walk.gif", "--class", "3", "--frames", "4", folder=tmp_path)
+    drawn(*trusted, "--out", "walk.gif", "--class", "3", "--frames", "4", folder=tmp_path)
     with Image.open(tmp_path / "walk.gif") as moving:
         assert moving.n_frames == 1
-    wrong = here("sample", mine, "--out", "no.png", "--class", "10", folder=tmp_path)
+    wrong = here("sample", *trusted, "--out", "no.png", "--class", "10", folder=tmp_path)
     assert "the class 10" in refused(wrong, tmp_path)
     assert not (tmp_path / "no.png").exists()
 

@@ -1,0 +1,187 @@
+"""What a file tells becomes the game that the command line would have built of it, or nothing."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import nn
+
+from ganlab import networks, variants
+from ganlab.checkpoints.rebuild import fitted, rebuild
+from ganlab.errors import Refused
+from ganlab.game.gan import GAN
+
+SOURCE = Path("some.ckpt")
+ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 1, "betas": [0.0, 0.9]}}
+STEP = {"class_path": "torch.optim.lr_scheduler.StepLR", "init_args": {"step_size": 3}}
+
+
+def told(variant: str = "HingeGAN", network: str = "MLP", **more: Any) -> dict[str, Any]:
+    facts = {"image_shape": [1, 8, 8]}
+    return {
+        "_class_path": f"ganlab.variants.{variant}",
+        "_instantiator": "os.system",
+        "latent_size": 4,
+        "generator": {
+            "class_path": f"ganlab.networks.{network}Generator",
+            "init_args": {**facts, "latent_size": 4},
+        },
+        "discriminator": {"class_path": f"ganlab.networks.{network}Discriminator", "init_args": facts},
+        **more,
+    }
+
+
+def plainly(game: GAN) -> dict[str, Any]:
+    return {
+        name: value for name, value in vars(game).items() if type(value) in (int, float, str, bool, tuple)
+    }
+
+
+FAMILIES = sorted(name.removesuffix("Generator") for name in networks.__all__ if name.endswith("Generator"))
+
+
+@pytest.mark.parametrize("network", FAMILIES)
+@pytest.mark.parametrize("variant", ["HingeGAN", "R3GAN"])
+def test_it_is_the_game_that_the_command_line_builds(variant: str, network: str) -> None:
+    check_same(told(variant, network))
+
+
+@pytest.mark.parametrize("variant", variants.__all__)
+def test_every_variant_is_rebuilt(variant: str) -> None:
+    check_same(
+        told(variant, generator_optimizer=ADAM, generator_scheduler=STEP, augmentations=["flip", "cutout"])
+    )
+
+
+def check_same(told: dict[str, Any]) -> None:
+    games = []
+    for trusted in (False, True):
+        torch.manual_seed(0)
+        games.append(rebuild(told, SOURCE, trusted=trusted))
+    one, other = games
+    assert type(one) is type(other)
+    assert plainly(one) == plainly(other)
+    assert str(one) == str(other)
+    for name, value in other.state_dict().items():
+        assert torch.equal(one.state_dict()[name], value), name
+    for make in ("generator_optimizer", "discriminator_optimizer"):
+        groups = [
+            [
+                {**group, "params": None}
+                for group in vars(game)[make](game.generator.parameters()).param_groups
+            ]
+            for game in games
+        ]
+        assert groups[0] == groups[1]
+    if one.generator_scheduler:
+        made = one.generator_scheduler(one.generator_optimizer(one.generator.parameters()))
+        assert made.step_size == 3
+
+
+def test_what_is_passed_may_be_named_by_either_of_its_names() -> None:
+    for path in ("ganlab.game.gan.GAN", "ganlab.GAN"):
+        game = rebuild(told(_class_path=path), SOURCE, classes=[GAN])
+        assert type(game) is GAN
+    with pytest.raises(Refused, match=r"ganlab\.game\.gan\.GAN"):
+        rebuild(told(_class_path="ganlab.game.gan.GAN"), SOURCE)
+
+
+class Sized(nn.Module):
+    def __init__(
+        self, sizes: tuple[int, ...] = (), act: Callable[..., nn.Module] = nn.ReLU, **more: Any
+    ) -> None:
+        super().__init__()
+        self.sizes, self.act, self.more = sizes, act(), more
+        self.layer = nn.Linear(4, 64)
+
+
+class Many(Sized):
+    def __init__(self, parts: "Sequence[Missing] | None" = None, **rest: Any) -> None:  # type: ignore[name-defined] # noqa: F821
+        super().__init__(**rest)
+        self.parts = parts
+
+
+def test_ones_own_class_is_given_what_it_declares() -> None:
+    path = f"{Many.__module__}.Many"
+    arguments = {
+        "sizes": [1, 2],
+        "act": {"class_path": "torch.nn.SiLU"},
+        "parts": [[1.5, None]],
+        "x": {"y": [1]},
+    }
+    game = rebuild(told(generator={"class_path": path, "init_args": arguments}), SOURCE, classes=[Many])
+    network: Any = game.generator
+    assert network.sizes == (1, 2)
+    assert isinstance(network.act, nn.SiLU)
+    assert (network.parts, network.more) == ([[1.5, None]], {"x": {"y": [1]}})
+    for wrong in ({"sizes": 3}, {"act": {"class_path": "torch.optim.Adam"}}, {"act": "SiLU"}):
+        with pytest.raises(Refused, match=f"some.ckpt holds .* as '{next(iter(wrong))}' of Many"):
+            rebuild(told(generator={"class_path": path, "init_args": wrong}), SOURCE, classes=[Many])
+
+
+LAYER, MAKES = nn.Identity(), partial(nn.ReLU)
+FIT = [
+    (3, int, 3),
+    (3, float, 3.0),
+    (0.5, float, 0.5),
+    (True, bool, True),
+    (2, int | None, 2),
+    ([1, 2], tuple[int, ...], (1, 2)),
+    ([1, 2], tuple[float, int], (1.0, 2)),
+    ([1, 2], tuple, (1, 2)),
+    ([1, 2], list[float], [1.0, 2.0]),
+    ([[1], [2]], Sequence[tuple[int, ...]], [(1,), (2,)]),
+    (["a"], Iterable[str], ["a"]),
+    (2, int | tuple[int, int], 2),
+    ([2, 3], int | tuple[int, int], (2, 3)),
+    ("a", Literal["a", "b"], "a"),
+    (LAYER, nn.Module, LAYER),
+    (MAKES, Callable[..., nn.Module], MAKES),
+    (MAKES, Callable[..., Any] | None, MAKES),
+    (MAKES, Callable, MAKES),
+    ({"a": 1}, dict[str, int], {"a": 1}),
+    ([1, "a"], Any, [1, "a"]),
+    ("a", "a name that nobody knows", "a"),
+]
+UNFIT = [
+    ("3", int),
+    (True, int),
+    (True, float),
+    (1, bool),
+    (3.0, int),
+    ("3", float),
+    (None, int),
+    ("a", int | None),
+    ([1, 2], tuple[int, int, int]),
+    ([1, "2"], tuple[int, ...]),
+    (3, tuple[int, ...]),
+    ("ab", Sequence[str]),
+    ("c", Literal["a", "b"]),
+    (1, Literal[True]),
+    ("torch.nn.Identity", nn.Module),
+    (MAKES, nn.Module),
+    (LAYER, Callable[..., nn.Module]),
+    (LAYER, OptimizerCallable),
+    (MAKES, OptimizerCallable),
+    (partial(torch.optim.Adam), LRSchedulerCallable | None),
+    ("print", Callable),
+    ({"a": 1}, list[int]),
+    (nn.Identity, nn.Module),
+]
+
+
+@pytest.mark.parametrize(("value", "wanted", "found"), FIT, ids=str)
+def test_a_value_that_fits(value: Any, wanted: Any, found: Any) -> None:
+    made = fitted(value, wanted)
+    assert made == found
+    assert type(made) is type(found)
+
+
+@pytest.mark.parametrize(("value", "wanted"), UNFIT, ids=str)
+def test_a_value_that_does_not_fit(value: Any, wanted: Any) -> None:
+    with pytest.raises(TypeError):
+        fitted(value, wanted)

@@ -1,0 +1,188 @@
+"""What is written to disk names public paths only, however privately a configuration named the same."""
+
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from command_line import here, run_folders, write
+
+from ganlab.class_paths import configured, imported, public_path
+
+pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
+
+# The model's classes by their private paths, as someone may copy them from a traceback.
+SMALL = """\
+model:
+  class_path: ganlab.variants.r3gan.R3GAN
+  init_args:
+    latent_size: 4
+    generator_optimizer: {class_path: torch.optim.adamw.AdamW, init_args: {lr: 0.01}}
+    generator_scheduler: {class_path: StepLR, init_args: {step_size: 3}}
+    generator: {class_path: ganlab.networks.mlp.MLPGenerator, init_args: {hidden: [16]}}
+    discriminator: {class_path: ganlab.networks.mlp.MLPDiscriminator, init_args: {hidden: [16]}}
+data: {class_path: Digits, init_args: {size: 8, batch_size: 8}}
+trainer:
+  max_steps: 2
+  accelerator: cpu
+  callbacks: [{class_path: Preflight}]
+  logger: {class_path: TensorBoard}
+samples: {every_n_steps: 2, count: 4}
+evaluation:
+  extractor: {class_path: Classifier, init_args: {dataset: digits}}
+  samples: 40
+  every_n_steps: 2
+"""
+BARE = re.sub(r"class_path: [\w.]+\.", "class_path: ", SMALL)
+OURS = re.compile(r"ganlab(\.\w+)+")
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every string in it, the names of its parts included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, below in value.items():
+            yield from texts(name)
+            yield from texts(below)
+    elif isinstance(value, (list, tuple)):
+        for below in value:
+            yield from texts(below)
+
+
+def class_paths(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from (value[name] for name in ("class_path", "_class_path", "variant") if name in value)
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for below in value:
+            yield from class_paths(below)
+
+
+def private(value: Any) -> set[str]:
+    """Those of ganlab's paths in it that no package shows, and class paths that have a shorter public one."""
+    ours = {text for text in texts(value) if OURS.fullmatch(text)}
+    hidden = {path for path in ours if not shown(path)}
+    return hidden | {path for path in class_paths(value) if public_path(imported(path)) != path}
+
+
+def shown(path: str) -> bool:
+    package, _, name = path.rpartition(".")
+    try:
+        return name in import_module(package).__all__
+    except (ImportError, AttributeError):
+        return False
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run, and what is exported of it."""
+    return made(tmp_path_factory.mktemp("home"), BARE)
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(tmp_path_factory.mktemp("copied"), SMALL)
+
+
+def made(home: Path, text: str) -> Path:
+    write(home, text)
+    answer = here("fit", "--config", "small.yaml", folder=home)
+    assert answer.code == 0, answer
+    answer = here("export", run_folders(home)[0], "--out", "export", folder=home)
+    assert answer.code == 0, answer
+    return home
+
+
+def written(home: Path, name: str) -> Any:
+    (run,) = run_folders(home)
+    path = home / name if name.startswith("export/") else run / name
+    if path.suffix == ".ckpt":
+        return torch.load(path, weights_only=True)
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    return yaml.safe_load(path.read_text())  # JSON as well
+
+
+FILES = {
+    "config.yaml": {"ganlab.variants.R3GAN", "ganlab.data.Digits", "ganlab.metrics.Classifier"}
+    | {"ganlab.callbacks.Preflight", "ganlab.loggers.TensorBoard", "torch.optim.AdamW", "torch.optim.Adam"},
+    "hparams.yaml": {"ganlab.networks.MLPGenerator", "torch.optim.AdamW"},
+    "checkpoints/step-000000002.ckpt": {"ganlab.variants.R3GAN", "torch.optim.lr_scheduler.StepLR"},
+    "checkpoints/best.ckpt": {"ganlab.networks.MLPDiscriminator", "torch.optim.Adam"},
+    "scores.jsonl": set(),
+    "export/config.json": {"ganlab.GAN", "ganlab.variants.R3GAN", "ganlab.networks.MLPGenerator"},
+    "export/contract.json": set(),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_names_public_paths_only(name: str, home: Path) -> None:
+    value = written(home, name)
+    assert FILES[name] <= {*class_paths(value)}
+    assert private(value) == set()
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "config.yaml"])
+def test_it_does_so_whatever_the_configuration_says(name: str, copied: Path) -> None:
+    value = written(copied, name)
+    assert FILES[name] <= {*class_paths(value)}
+    assert private(value) == set()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_private_path_in_it_would_be_seen(name: str, home: Path) -> None:
+    value = [written(home, name), {"deep": [{"within": "ganlab.game.gan.GAN"}]}]
+    assert private(value) == {"ganlab.game.gan.GAN"}
+    assert private([value, {"class_path": "torch.optim.adam.Adam"}]) >= {"torch.optim.adam.Adam"}
+
+
+def test_no_other_file_names_private_modules(home: Path) -> None:
+    """As bytes, whatever their form: a checkpoint's pickled part, the model card, TensorBoard's events."""
+    modules = rb"ganlab\.(game|checkpoints|runs|cli)\.|ganlab\.\w+\.[a-z_]+\.[A-Z]"
+    for path in [*home.rglob("*.*")]:
+        if path.is_file() and path != home / "small.yaml":
+            held = path.read_bytes()
+            if path.suffix == ".ckpt":
+                with zipfile.ZipFile(path) as archive:
+                    held = archive.read(
+                        next(name for name in archive.namelist() if name.endswith("data.pkl"))
+                    )
+            assert not re.search(modules, held), path
+
+
+def test_the_version_goes_along(home: Path) -> None:
+    now = import_module("ganlab").__version__
+    assert written(home, "checkpoints/step-000000002.ckpt")["ganlab"] == now
+    told = written(home, "export/config.json")
+    assert (told["format"], told["ganlab"]) == (2, now)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "path"),
+    [
+        ("ganlab.game.gan", "GAN", "ganlab.GAN"),
+        ("ganlab.loggers.wandb", "SteadyWandbLogger", "ganlab.loggers.SteadyWandbLogger"),
+        ("ganlab.metrics.extractors.inception", "Inception", "ganlab.metrics.Inception"),
+        ("torch.optim.adam", "Adam", "torch.optim.Adam"),
+        ("torch.nn.modules.linear", "Linear", "torch.nn.Linear"),
+        ("ganlab.networks.layers", "Residual", "ganlab.networks.layers.Residual"),
+        ("builtins", "dict", "builtins.dict"),
+    ],
+)
+def test_the_shortest_path_at_which_the_very_class_is_found(module: str, name: str, path: str) -> None:
+    kind = vars(import_module(module))[name]
+    assert public_path(kind) == path
+    assert imported(path) is kind
+    assert configured(kind, a=1) == {"class_path": path, "init_args": {"a": 1}}
+
+
+def test_a_namesake_is_not_taken_for_it() -> None:
+    kind = type("GAN", (), {"__module__": "ganlab.game.other"})
+    assert public_path(kind) == "ganlab.game.other.GAN"
