@@ -19,8 +19,8 @@ from ganlab.networks import (
     DCGANGenerator,
     MLPDiscriminator,
     MLPGenerator,
-    ModernDiscriminator,
-    ModernGenerator,
+    R3GANDiscriminator,
+    R3GANGenerator,
     ResNetDiscriminator,
     ResNetGenerator,
 )
@@ -41,10 +41,10 @@ def normalised(name: str, network: type[nn.Module]) -> dict[str, Build]:
     return {f"{name}-{kind}": partial(network, width=4, max_width=8, normalization=kind) for kind in KINDS}
 
 
-SMALL_MODERN = {"width": 4, "max_width": 16, "group_size": 4, "blocks": 2}
+SMALL_R3GAN = {"width": 4, "max_width": 16, "group_size": 4, "blocks": 2}
 GENERATORS: dict[str, Build] = {
     "mlp": partial(MLPGenerator, latent_size=LATENT, hidden=(16, 16)),
-    "modern": partial(ModernGenerator, latent_size=LATENT, **SMALL_MODERN),
+    "r3gan": partial(R3GANGenerator, latent_size=LATENT, **SMALL_R3GAN),
     **{
         name: partial(build, latent_size=LATENT)
         for name, build in (
@@ -54,7 +54,7 @@ GENERATORS: dict[str, Build] = {
 }
 DISCRIMINATORS: dict[str, Build] = {
     "mlp": partial(MLPDiscriminator, hidden=(16, 16)),
-    "modern": partial(ModernDiscriminator, **SMALL_MODERN),
+    "r3gan": partial(R3GANDiscriminator, **SMALL_R3GAN),
     **normalised("dcgan", DCGANDiscriminator),
     **normalised("resnet", ResNetDiscriminator),
 }
@@ -360,8 +360,8 @@ class TestResNet:
         assert discriminator.features(pictures((3, 32, 32))).shape == (BATCH, 16, 4, 4)
 
 
-class TestModern:
-    NETWORKS = (ModernGenerator, ModernDiscriminator)
+class TestR3GAN:
+    NETWORKS = (R3GANGenerator, R3GANDiscriminator)
 
     @pytest.mark.parametrize("network", NETWORKS)
     def test_every_block_starts_as_the_identity(self, network: Build) -> None:
@@ -395,7 +395,7 @@ class TestModern:
         assert not any("Norm" in type(layer).__name__ for layer in built.modules())
 
     def test_the_latent_scales_the_channels_of_one_learned_map(self) -> None:
-        generator = ModernGenerator(image_shape=(1, 28, 28), width=8)
+        generator = R3GANGenerator(image_shape=(1, 28, 28), width=8)
         generator.upsample, generator.image = nn.Identity(), nn.Identity()
         maps = generator(torch.randn(2, 128))
         ratio = maps / generator.basis
@@ -413,9 +413,7 @@ def test_widths_double_up_to_the_cap() -> None:
     assert widths(5, width=64, max_width=300) == [64, 128, 256, 300, 300]
 
 
-@pytest.mark.parametrize(
-    "network", [ResNetGenerator, DCGANDiscriminator, ModernGenerator, ModernDiscriminator]
-)
+@pytest.mark.parametrize("network", [ResNetGenerator, DCGANDiscriminator, R3GANGenerator, R3GANDiscriminator])
 @pytest.mark.parametrize(
     "shape", [(1, 30, 30), (1, 7, 7), (32, 32, 3), (1, 4, 4), (3, 8, 21), (2,), (0, 32, 32)], ids=str
 )
@@ -440,9 +438,9 @@ def test_a_size_that_cannot_work_is_refused(network: Build, shape: tuple[int, ..
         (MLPDiscriminator, {"hidden": (8, 0)}, r"hidden\[1\] is 0"),
         (MLPDiscriminator, {"image_shape": ()}, r"image_shape is \(\)"),
         (MLPGenerator, {"image_shape": (2, 0)}, r"image_shape is \(2, 0\)"),
-        (ModernGenerator, {"blocks": 0}, "blocks is 0"),
-        (ModernDiscriminator, {"group_size": 24}, "group_size is 24.* 64"),
-        (ModernGenerator, {"width": 32, "max_width": 100}, "group_size is 16.* 200"),
+        (R3GANGenerator, {"blocks": 0}, "blocks is 0"),
+        (R3GANDiscriminator, {"group_size": 24}, "group_size is 24.* 64"),
+        (R3GANGenerator, {"width": 32, "max_width": 100}, "group_size is 16.* 200"),
     ],
 )
 def test_arguments_that_cannot_work_are_refused(build: Build, arguments: dict, words: str) -> None:

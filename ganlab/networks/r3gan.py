@@ -66,7 +66,7 @@ class _Blocks:
         return Residual(branch=branch, shortcut=nn.Identity())
 
 
-class ModernGenerator(nn.Module):
+class R3GANGenerator(nn.Module):
     """The generator of Huang et al. 2024 (R3GAN), arXiv:2501.05441, ended by a tanh, which the paper has not.
 
     It starts from a learned map, each channel scaled by a linear map of the latent. `width` is the channels
@@ -110,7 +110,7 @@ class ModernGenerator(nn.Module):
         return self.image(self.upsample(modulated))
 
 
-class ModernDiscriminator(nn.Module):
+class R3GANDiscriminator(nn.Module):
     """The discriminator of Huang et al. 2024 (R3GAN), arXiv:2501.05441: the mirror image of its generator.
 
     It ends in a depthwise convolution over the whole coarsest map and a linear map to the logit. `width` is
