@@ -146,7 +146,7 @@ class _Count(Callback):
 def leaves_the_other_side_alone(build: Game) -> None:
     """During a turn the other side's parameters, gradients and optimizer state are bitwise untouched."""
     game = build()
-    original = game._play
+    original = game._play_turn
 
     def watched(side: Side, batch: Any, index: int) -> Terms:
         other = game._sides[not side.generating]
@@ -155,7 +155,7 @@ def leaves_the_other_side_alone(build: Game) -> None:
         assert_same(before, _belongings(other), what=f"the {side.name}'s turn touched the {other.name}")
         return logged
 
-    game._play = watched  # type: ignore[method-assign]
+    game._play_turn = watched  # type: ignore[method-assign]
     play(game, steps=4)
 
 

@@ -158,7 +158,7 @@ def _who_samples(variant: type[GAN]) -> type[GAN]:
     same = (
         variant.sample is GAN.sample
         and variant.latents is GAN.latents
-        and variant.made is GAN.made
+        and variant.generate is GAN.generate
         and variant.fake is GAN.fake
         and variant.latent is GAN.latent
         and variant.condition is GAN.condition

@@ -76,7 +76,7 @@ def _walking(source: Source, walks: int, stops: int, frames: int) -> Iterator[Im
         raise Refused(f"The latents of {type(game).__name__} are no tensor: there is no way between two.")
     there, back = SPACES[game.latent_distribution]
     for place in around(there(torch.stack(latents)), frames):
-        images = game.made(back(place), raw=source.raw, condition=source.condition(walks))
+        images = game.generate(back(place), raw=source.raw, condition=source.condition(walks))
         if not _is_picture(images):
             raise Refused(
                 f"Samples of the shape {tuple(images.shape[1:])} are no pictures: no walk is drawn."

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Callback
 from torch import Tensor, nn
 
-from ganlab.game.ema import Average, kept
+from ganlab.game.ema import Average, share_kept
 from ganlab.testing import Specks, new, play
 from ganlab.variants import HingeGAN
 
@@ -146,36 +146,42 @@ class TestAverage:
         assert float(Average(Two())(torch.tensor(5.0), torch.tensor(2.0))) == 3
 
 
-class TestKept:
+class TestShareKept:
     @pytest.mark.parametrize("images", [1, 80, 500, 2000])
     def test_half_is_left_after_the_half_life(self, images: int) -> None:
         steps = 2000 // images
-        assert kept(images, 10**6, 2000, None) ** steps == pytest.approx(0.5, rel=1e-12)
+        assert share_kept(images, 10**6, 2000, None) ** steps == pytest.approx(0.5, rel=1e-12)
 
     def test_does_not_depend_on_how_images_are_cut_into_steps(self) -> None:
-        assert kept(64, 10**6, 1234, None) == pytest.approx(kept(16, 10**6, 1234, None) ** 4, rel=1e-12)
+        assert share_kept(64, 10**6, 1234, None) == pytest.approx(
+            share_kept(16, 10**6, 1234, None) ** 4, rel=1e-12
+        )
 
     @pytest.mark.parametrize(
         ("seen", "half_life"),
         [(100, 5.0), (1000, 50.0), (20_000, 1000.0), (20_001, 1000.0), (10**9, 1000.0)],
     )
     def test_a_ramp_holds_back_only_a_young_average(self, seen: int, half_life: float) -> None:
-        assert kept(32, seen, 1000, 0.05) == pytest.approx(2 ** (-32 / half_life), rel=1e-12)
+        assert share_kept(32, seen, 1000, 0.05) == pytest.approx(2 ** (-32 / half_life), rel=1e-12)
 
     def test_without_a_ramp_the_age_is_nothing(self) -> None:
-        assert kept(32, 0, 1000, None) == kept(32, 10**9, 1000, None) == pytest.approx(2**-0.032, rel=1e-12)
+        assert (
+            share_kept(32, 0, 1000, None)
+            == share_kept(32, 10**9, 1000, None)
+            == pytest.approx(2**-0.032, rel=1e-12)
+        )
 
     @pytest.mark.parametrize(
         ("seen", "half_life", "ramp"), [(0, 1000, 0.05), (100, 1000, 0.0), (100, 0, None)]
     )
     def test_without_a_past_nothing_is_kept(self, seen: int, half_life: float, ramp: float | None) -> None:
-        assert kept(32, seen, half_life, ramp) == 0.0
+        assert share_kept(32, seen, half_life, ramp) == 0.0
 
     @pytest.mark.parametrize("seen", [0, 1, 33, 10**4, 10**8])
     @pytest.mark.parametrize("half_life", [0, 1e-9, 10, 1e12])
     @pytest.mark.parametrize("ramp", [None, 0.05])
     def test_is_a_share(self, seen: int, half_life: float, ramp: float | None) -> None:
-        assert 0 <= kept(32, seen, half_life, ramp) <= 1
+        assert 0 <= share_kept(32, seen, half_life, ramp) <= 1
 
 
 class Path(Callback):

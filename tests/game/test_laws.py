@@ -222,7 +222,7 @@ def test_instance_noise_falls_linearly_to_nothing() -> None:
     class Watching(HingeGAN):
         def discriminator_terms(self, turn: Any) -> Any:
             flat = torch.zeros(64, 1, 32, 32)
-            widths.append(float(self.seen(flat).std()))
+            widths.append(float(self.augmented(flat).std()))
             return super().discriminator_terms(turn)
 
     play(new(Watching, instance_noise=0.5, instance_noise_steps=4), steps=6)
@@ -261,7 +261,7 @@ def fp16(scale: float, **arguments: Any) -> tuple[GAN, Any, list[float]]:
 
     def watched(optimizer: Any) -> None:
         original(optimizer)
-        gradients = [p.grad for p in game._stepping[0].player.parameters() if p.grad is not None]
+        gradients = [p.grad for p in game._current_turn[0].player.parameters() if p.grad is not None]
         norms.append(float(torch.nn.utils.get_total_norm(gradients)))
 
     game.on_before_optimizer_step = watched  # type: ignore[method-assign]
@@ -365,5 +365,5 @@ def test_an_image_shape_that_players_and_data_disagree_on_is_refused() -> None:
 
 def test_the_check_of_shapes_leaves_no_trace() -> None:
     one, other = new(R3GAN), new(R3GAN)
-    other._refuse = lambda batch: None  # type: ignore[method-assign]
+    other._check_batch = lambda batch: None  # type: ignore[method-assign]
     assert_same(state(one, play(one, steps=2)), state(other, play(other, steps=2)), what="the unchecked run")

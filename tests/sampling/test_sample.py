@@ -245,7 +245,7 @@ def test_a_walk_goes_round_evenly(run: Path, tmp_path: Path) -> None:
             frames.append(np.asarray(moving.convert("L"), dtype=float))
     game = ganlab.load(run / "checkpoints" / "best.ckpt")
     starts = torch.cat([game.latents(3, seed=seed_for("walk", 0, walk))[:1] for walk in range(4)])
-    first = np.asarray(grid(game.made(starts)).resize(frames[0].shape[::-1], Image.Resampling.NEAREST))
+    first = np.asarray(grid(game.generate(starts)).resize(frames[0].shape[::-1], Image.Resampling.NEAREST))
     assert np.array_equal(frames[0], first)
     steps = [np.abs(one - other).mean() for one, other in zip(frames, [*frames[1:], frames[0]], strict=True)]
     assert min(steps) > 0
@@ -303,7 +303,7 @@ def test_each_frame_of_a_video_is_its_picture(
 ) -> None:
     torch.manual_seed(0)
     game, pictures = small(shape), []
-    original = game.made
+    original = game.generate
 
     def watched(latent: torch.Tensor, **how: Any) -> torch.Tensor:
         images = (4 * original(latent, **how)).tanh()
@@ -311,7 +311,7 @@ def test_each_frame_of_a_video_is_its_picture(
         pictures.append(grid(images))
         return images
 
-    monkeypatch.setattr(game, "made", watched)
+    monkeypatch.setattr(game, "generate", watched)
     to_mp4(tmp_path / "walk.mp4", Source(game), 1, stops=3, frames=12)
     frames = video(tmp_path / "walk.mp4")
     larger = max(1, 256 // max(pictures[0].size))
@@ -364,8 +364,10 @@ def test_a_walk_of_a_game_with_uniform_latents_stays_among_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     game, seen = small(latent_distribution="uniform"), []
-    original = game.made
-    monkeypatch.setattr(game, "made", lambda latent, **how: seen.append(latent) or original(latent, **how))
+    original = game.generate
+    monkeypatch.setattr(
+        game, "generate", lambda latent, **how: seen.append(latent) or original(latent, **how)
+    )
     to_gif(tmp_path / "walk.gif", Source(game), 50, stops=4, frames=16)
     assert len(seen) == 16
     assert torch.stack(seen).abs().max() <= 1
@@ -476,7 +478,7 @@ def small(shape: tuple[int, ...] = (1, 8, 8), **how: Any) -> HingeGAN:
 def test_sampling_leaves_a_game_as_it_was() -> None:
     game = small()
     assert game.generator.training
-    assert torch.equal(game.sample(3, seed=5), game.made(game.latents(3, seed=5)))
+    assert torch.equal(game.sample(3, seed=5), game.generate(game.latents(3, seed=5)))
     assert game.generator.training
     assert not game.sample(3, seed=5, raw=True).requires_grad
     *_, last = layers = [*game.generator.modules()]
@@ -499,7 +501,7 @@ def test_a_network_never_sees_many_latents_at_once() -> None:
     seen: list[int] = []
     game.ema.network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
     labels, latents = torch.arange(300), game.latents(300, seed=1)
-    images, told = game.made(latents, condition={"label": labels, "shift": torch.tensor(7)})
+    images, told = game.generate(latents, condition={"label": labels, "shift": torch.tensor(7)})
     assert max(seen) < 100
     assert sum(seen) == 300
     assert torch.equal(told["label"], labels + 7)
