@@ -85,7 +85,7 @@ def step_layout(game: Game) -> dict[str, int]:
 
 
 def resumed(saved: dict[str, int], now: dict[str, int]) -> None:
-    """Compare step layouts: the data go on where they stopped only if a step takes as many images as before."""
+    """Compare two step layouts: data go on where they stopped only if a step takes as many images."""
     if not saved:
         return
     if saved["images_per_step"] != now["images_per_step"]:

@@ -246,7 +246,7 @@ class GAN(LightningModule):
         return augment(images, self.augmentations)
 
     def uncompiled(self, penalised: bool) -> AbstractContextManager:
-        """Networks run as they were before compilation if `penalised`: compiled ones have no double backward."""
+        """Runs networks uncompiled if `penalised`: compiled ones have no double backward."""
         return torch.compiler.set_stance("force_eager") if penalised and self.compiled else nullcontext()
 
     def _penalty_autocast(self) -> AbstractContextManager:
@@ -298,7 +298,7 @@ class GAN(LightningModule):
 
     @torch.no_grad()
     def generate(self, latents: Tensor, *, raw: bool = False, condition: Any = None) -> Any:
-        """Images of these latents, without gradients; a few at a time, so memory does not grow with their number."""
+        """Images of these latents, without gradients; a few at a time, to save memory."""
         network = self.generator if raw else self.ema
         with evaluating(network):
             return in_chunks(self.fake, len(latents), network, latents, condition)
