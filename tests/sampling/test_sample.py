@@ -26,11 +26,11 @@ from ganlab.networks import MLPDiscriminator, MLPGenerator
 from ganlab.sampling.plan import BLOCK, fake_batches
 from ganlab.sampling.walk import (
     BT709,
+    CONVERSIONS,
     LIMITED,
     MILLISECONDS,
-    SPACES,
     WIDEST,
-    around,
+    round_trip,
     spherical,
     to_gif,
     to_mp4,
@@ -344,7 +344,7 @@ def test_an_encoder_that_is_not_there_is_named(
 def test_a_round_meets_every_latent_and_keeps_its_length() -> None:
     torch.manual_seed(0)
     stops = torch.nn.functional.normalize(torch.randn(5, 4, 16), dim=2)
-    places = torch.stack([*around(stops, 40)], 1)
+    places = torch.stack([*round_trip(stops, 40)], 1)
     for stop in range(4):
         assert torch.allclose(places[:, 10 * stop], stops[:, stop], atol=1e-6)
     assert torch.allclose(places.norm(dim=2), torch.ones(5, 40), atol=1e-5)
@@ -378,11 +378,11 @@ def test_a_walk_of_a_game_with_uniform_latents_stays_among_them(
 def test_uniform_latents_in_the_corners_have_ways_too() -> None:
     torch.manual_seed(0)
     corners = 2 * torch.rand(3, 8, 10).round() - 1
-    there, back = SPACES["uniform"]
-    places = back(torch.stack([*around(there(corners), 80)], 1))
+    there, back = CONVERSIONS["uniform"]
+    places = back(torch.stack([*round_trip(there(corners), 80)], 1))
     assert places.abs().max() <= 1
     assert torch.allclose(places[:, ::10], corners, atol=1e-5)
-    assert torch.stack([*around(corners, 80)], 1).abs().max() > 1
+    assert torch.stack([*round_trip(corners, 80)], 1).abs().max() > 1
 
 
 # Whose code
