@@ -93,8 +93,8 @@ def judged(values: list[float], *, name: str = "fid10k", better: str = "min", **
     dog, verdicts = Watchdog(**arguments), []
     for number, value in enumerate(values, 1):
         far, few = dog._compare(name, value, better, 1000 * number)
-        dog._see("worse", far, 1000 * number)
-        dog._see("uncovered", few, 1000 * number)
+        dog._count("worse", far, 1000 * number)
+        dog._count("uncovered", few, 1000 * number)
         verdicts.append(dog.verdict())
     return verdicts
 
