@@ -45,9 +45,9 @@ class TestAverage:
         updates = 7
         for _ in range(updates):
             average.update(original, keep)
-        for found, first, last in zip(average.parameters(), start, original.parameters(), strict=True):
+        for averaged, first, last in zip(average.parameters(), start, original.parameters(), strict=True):
             torch.testing.assert_close(
-                found, last + keep**updates * (first - last), rtol=1e-12, atol=1e-13, check_stride=False
+                averaged, last + keep**updates * (first - last), rtol=1e-12, atol=1e-13, check_stride=False
             )
 
     def test_of_weights_that_move(self) -> None:
@@ -60,17 +60,17 @@ class TestAverage:
             path.append(weights(original))
         shares = [keep**updates, *((1 - keep) * keep ** (updates - i) for i in range(1, updates + 1))]
         assert sum(shares) == pytest.approx(1, abs=1e-12)
-        for index, found in enumerate(average.parameters()):
-            wanted = sum(share * each[index] for share, each in zip(shares, path, strict=True))
-            torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-13)
+        for index, averaged in enumerate(average.parameters()):
+            expected = sum(share * each[index] for share, each in zip(shares, path, strict=True))
+            torch.testing.assert_close(averaged, expected, rtol=1e-12, atol=1e-13)
 
     def test_keeping_nothing_copies_to_the_last_bit(self) -> None:
         original = network()
         average = Average(original)
         move(original)
         average.update(original, 0.0)
-        for found, wanted in zip(average.parameters(), original.parameters(), strict=True):
-            assert torch.equal(found, wanted)
+        for averaged, expected in zip(average.parameters(), original.parameters(), strict=True):
+            assert torch.equal(averaged, expected)
 
     def test_buffers_are_copied_not_averaged(self) -> None:
         original = network()
@@ -78,11 +78,13 @@ class TestAverage:
         for _ in range(3):
             original(torch.randn(6, 3, dtype=torch.float64))
         average.update(original, 0.9)
-        found, wanted = dict(average.network.named_buffers()), dict(original.named_buffers())
-        assert found.keys() == wanted.keys() == {"1.running_mean", "1.running_var", "1.num_batches_tracked"}
-        assert int(found["1.num_batches_tracked"]) == 3
-        for name in wanted:
-            assert torch.equal(found[name], wanted[name]), name
+        averaged, expected = dict(average.network.named_buffers()), dict(original.named_buffers())
+        assert (
+            averaged.keys() == expected.keys() == {"1.running_mean", "1.running_var", "1.num_batches_tracked"}
+        )
+        assert int(averaged["1.num_batches_tracked"]) == 3
+        for name in expected:
+            assert torch.equal(averaged[name], expected[name]), name
 
     def test_buffers_are_copies(self) -> None:
         original = network()
@@ -208,13 +210,13 @@ class TestInTheGame:
             keep = 2 ** (-shown / life)
             average = [keep * a.double() + (1 - keep) * c for a, c in zip(average, current, strict=True)]
         assert any((a - b).abs().max() > 1e-6 for a, b in zip(average, path.weights[-1], strict=True))
-        for found, wanted in zip(game.ema.parameters(), average, strict=True):
-            torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-12, check_stride=False)
+        for averaged, expected in zip(game.ema.parameters(), average, strict=True):
+            torch.testing.assert_close(averaged, expected, rtol=1e-10, atol=1e-12, check_stride=False)
 
     def test_samples_come_from_the_average_unless_raw(self) -> None:
         game = new(HingeGAN)
         move(game.generator)
-        found, raw = game.sample(4, seed=0), game.sample(4, seed=0, raw=True)
-        assert (found - raw).abs().max() > 0.01
+        averaged, raw = game.sample(4, seed=0), game.sample(4, seed=0, raw=True)
+        assert (averaged - raw).abs().max() > 0.01
         game.ema.update(game.generator, 0.0)
         assert torch.equal(game.sample(4, seed=0), raw)

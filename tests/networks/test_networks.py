@@ -1,4 +1,4 @@
-"""What every network promises: shapes, ranges, derivatives, precisions, copies, and refusals that help."""
+"""Of every network: shapes, ranges, derivatives, precisions, copies, and refusals that help."""
 
 import copy
 import math
@@ -84,8 +84,8 @@ def pictures(shape: tuple[int, ...], samples: int = BATCH, **kwargs: torch.dtype
     return torch.randn(samples, *shape, **kwargs).tanh()
 
 
-def awaken(network: nn.Module) -> nn.Module:
-    """Move what starts at zero, so that no path is closed."""
+def perturb(network: nn.Module) -> nn.Module:
+    """Add noise to all parameters, because those that start at zero would let no gradient through."""
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
@@ -128,7 +128,7 @@ class TestEveryGenerator:
 
     @every_generator
     def test_every_parameter_acts(self, build: Build) -> None:
-        generator = awaken(build(image_shape=(3, 16, 16)).double())
+        generator = perturb(build(image_shape=(3, 16, 16)).double())
         images = generator(latents(dtype=torch.float64))
         (images * torch.randn_like(images)).sum().backward()
         assert_all_move(generator)
@@ -141,7 +141,7 @@ class TestEveryGenerator:
         latent, generator = latents(), generator.eval()
         before = generator(latent)
         assert torch.equal(duplicate(latent), before)
-        awaken(generator)
+        perturb(generator)
         assert torch.equal(duplicate(latent), before)
         assert not torch.equal(generator(latent), before)
         duplicate.load_state_dict(generator.state_dict())
@@ -158,7 +158,7 @@ class TestEveryGenerator:
 
     @every_generator
     def test_precisions_and_memory_formats_agree(self, build: Build) -> None:
-        generator = awaken(build(image_shape=(3, 16, 16))).eval()
+        generator = perturb(build(image_shape=(3, 16, 16))).eval()
         latent = latents()
         images = generator(latent)
         with torch.autocast("cpu", torch.bfloat16):
@@ -184,7 +184,7 @@ class TestEveryDiscriminator:
 
     @every_discriminator
     def test_every_parameter_acts(self, build: Build) -> None:
-        discriminator = awaken(build(image_shape=(3, 16, 16)).double())
+        discriminator = perturb(build(image_shape=(3, 16, 16)).double())
         logits = discriminator(pictures((3, 16, 16), dtype=torch.float64))
         (logits * torch.randn_like(logits)).sum().backward()
         assert_all_move(discriminator)
@@ -193,7 +193,7 @@ class TestEveryDiscriminator:
     def test_the_penalty_has_the_gradient_of_finite_differences(self, build: Build) -> None:
         # In eval mode, where spectral norm stands still; the graph of the weight is the same.
         shape = (2, 16, 16)
-        discriminator = awaken(build(image_shape=shape).double())
+        discriminator = perturb(build(image_shape=shape).double())
         images = pictures(shape, dtype=torch.float64)
         discriminator(images)
         discriminator.eval()
@@ -320,7 +320,7 @@ class TestSpectralNorm:
         network = table[f"{name}-{kind}"](image_shape=(3, 16, 16)).double()
         # Torch iterates 15 times when it wraps a weight. Had the weight changed since, 1 would be far off.
         assert self.largest(network) == pytest.approx(torch.ones(len(weighted_layers(network))), abs=0.3)
-        awaken(network)
+        perturb(network)
         inputs = latents if table is GENERATORS else partial(pictures, (3, 16, 16))
         for _ in range(100):
             network(inputs(dtype=torch.float64))
@@ -372,7 +372,7 @@ class TestR3GAN:
             assert torch.equal(block(maps), maps)
 
     @pytest.mark.parametrize("network", NETWORKS)
-    def test_fix_up_scales_the_other_layers_by_the_number_of_branches(self, network: Build) -> None:
+    def test_fixup_scales_the_other_layers_by_the_number_of_branches(self, network: Build) -> None:
         for blocks in (1, 4):
             branches = residuals(network(image_shape=(1, 32, 32), blocks=blocks))
             assert len(branches) == 4 * blocks
