@@ -1,4 +1,4 @@
-"""Differentiable augmentation of what the discriminator sees: Zhao et al. 2020, arXiv:2006.10738.
+"""Differentiable augmentation of the discriminator's images: Zhao et al. 2020, arXiv:2006.10738.
 
 Each function takes images (N, C, H, W) and draws its own random numbers for each image from the device's
 global generator, which the step has seeded.
@@ -28,7 +28,7 @@ def colour(images: Tensor) -> Tensor:
 
 
 def translation(images: Tensor, share: float = 1 / 8) -> Tensor:
-    """Shift by up to `share` of the size in each direction; what is uncovered becomes 0."""
+    """Shift by up to `share` of the size in each direction; the pixels that come into view are 0."""
     count, _, height, width = images.shape
     reach_y, reach_x = round(height * share), round(width * share)
     rows = _window(count, height, reach_y, images.device)
@@ -44,7 +44,7 @@ def _window(count: int, size: int, reach: int, device: torch.device) -> Tensor:
 
 
 def cutout(images: Tensor, share: float = 1 / 2) -> Tensor:
-    """Set one rectangle of `share` of the size in each direction to 0; it may hang over the border."""
+    """Set one rectangle of `share` of the size in each direction to 0; it may reach beyond the border."""
     count, _, height, width = images.shape
     hole_y = _interval(count, height, round(height * share), images.device)
     hole_x = _interval(count, width, round(width * share), images.device)
@@ -53,7 +53,7 @@ def cutout(images: Tensor, share: float = 1 / 2) -> Tensor:
 
 
 def _interval(count: int, size: int, length: int, device: torch.device) -> Tensor:
-    # Paper's rule: the centre is uniform over the image.
+    # As in the paper the centre is uniform over the image.
     start = torch.randint(0, size + 1 - length % 2, (count, 1), device=device) - length // 2
     place = torch.arange(size, device=device)
     return (place >= start) & (place < start + length)

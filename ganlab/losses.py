@@ -1,8 +1,8 @@
 """The adversarial losses: two equations each, on logits.
 
 `discriminator(real, fake)` is minimised in the discriminator's turn, `generator(fake, real)` in the
-generator's. There `real` is a function: only an equation that calls it makes the discriminator judge the
-reals once more. Real and fake logits are paired by their position in the batch.
+generator's. There `real` is a function, so that only losses that call it pay for the reals' forward pass.
+Real and fake logits are paired by their position in the batch.
 """
 
 from collections.abc import Callable
@@ -56,7 +56,7 @@ class NonSaturating(Loss):
 
 
 class LeastSquares(Loss):
-    """Mao et al. 2017, arXiv:1611.04076, eq. 9: a = 0 for fakes, b = 1 for reals, c = 1 to be reached."""
+    """Mao et al. 2017, arXiv:1611.04076, eq. 9: a = 0 for fakes, b = 1 for reals, c = 1 for the generator."""
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return ((real - 1).square().mean() + fake.square().mean()) / 2

@@ -1,4 +1,4 @@
-"""Gradient penalties of the discriminator, each a mean over samples; the weight belongs to the variant.
+"""Gradient penalties of the discriminator, each a mean over samples; variants multiply them by a weight.
 
 `logits` must have been computed from `images`, which must require gradients.
 """
@@ -20,7 +20,7 @@ def zero_centred(images: Tensor, logits: Tensor) -> Tensor:
 
 def one_centred(images: Tensor, logits: Tensor) -> Tensor:
     """Gulrajani et al. 2017, arXiv:1704.00028, eq. 3, without the weight lambda."""
-    # The root's slope is infinite at 0, where a dead critic would turn every weight into NaN.
+    # The root has an infinite slope at 0: a critic without a gradient would turn every weight into NaN.
     return ((squared_norm(images, logits) + 1e-12).sqrt() - 1).square().mean()
 
 

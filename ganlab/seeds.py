@@ -1,4 +1,4 @@
-"""Seeds as functions of what they are for."""
+"""Seeds that follow from what they are used for."""
 
 import hashlib
 
@@ -11,7 +11,7 @@ def seed_for(*purpose: int | str) -> int:
 
 
 def reseed(seed: int, device: torch.device) -> None:
-    """Seed what dropout, augmentation and noise of a picture's size draw from."""
+    """Seed torch's global generators, from which dropout, augmentation and instance noise draw."""
     # torch.manual_seed would also queue a seed, with a stack trace, for each device that was never used: a
     # millisecond a call.
     torch.default_generator.manual_seed(seed)

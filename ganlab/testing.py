@@ -1,4 +1,4 @@
-"""Conformance: what every variant does, ours and yours. One line in a test file:
+"""Checks that every variant must pass, ours and yours. One line in a test file:
 
 test_my_gan = conformance(MyGAN)
 """
@@ -26,7 +26,7 @@ Game = Callable[..., GAN]
 
 
 class Generator(nn.Sequential):
-    """Small, with everything that has a state: a normalisation and convolutions."""
+    """A small generator with convolutions and a normalisation, which has buffers."""
 
     def __init__(self) -> None:
         channels, *size = SHAPE
@@ -41,7 +41,7 @@ class Generator(nn.Sequential):
 
 
 class Discriminator(nn.Sequential):
-    """Small, with dropout, whose random numbers a resumed run must meet again."""
+    """A small discriminator with dropout, whose random numbers a resumed run must draw again."""
 
     def __init__(self) -> None:
         hidden = 8 * SHAPE[1] * SHAPE[2] // 4
@@ -56,7 +56,7 @@ class Discriminator(nn.Sequential):
 
 
 class Specks(StreamData):
-    """Random images, of a number that no batch divides."""
+    """Random images; their number, a prime, is no multiple of a batch."""
 
     def __init__(self, *, images: int = 37, **base: Any) -> None:
         super().__init__(**{"batch_size": 8, **base})
@@ -78,7 +78,7 @@ def new(variant: type[GAN], **arguments: Any) -> GAN:
 def play(
     game: GAN, data: LightningDataModule | None = None, *, steps: int, resume: Any = None, **trainer: Any
 ) -> Trainer:
-    """Train on the CPU without leaving anything behind but what callbacks write."""
+    """Train on the CPU; nothing is written or printed, except by callbacks that are given."""
     quiet = ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing")
     settings = {"precision": "32", "accelerator": "cpu", "devices": 1, "log_every_n_steps": 5}
     played = Trainer(max_steps=steps, **{**settings, **dict.fromkeys(quiet, False), **trainer})
@@ -87,20 +87,20 @@ def play(
 
 
 def state(game: GAN, trainer: Trainer | None = None) -> dict[str, Tensor]:
-    """Every tensor that the future depends on."""
-    found = {name: value.clone() for name, value in game.state_dict().items()}
+    """Every tensor on which further training depends: the game's and, with a trainer, the optimizers'."""
+    tensors = {name: value.clone() for name, value in game.state_dict().items()}
     for index, optimizer in enumerate(trainer.optimizers if trainer else ()):
-        found |= _tensors(f"optimizer {index}", optimizer.state_dict()["state"])
-    return found
+        tensors |= _tensors(f"optimizer {index}", optimizer.state_dict()["state"])
+    return tensors
 
 
 def _tensors(name: str, tree: Any) -> dict[str, Tensor]:
     if isinstance(tree, Tensor):
         return {name: tree.clone()}
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for branch, below in tree.items() if isinstance(tree, dict) else ():
-        found |= _tensors(f"{name} {branch}", below)
-    return found
+        tensors |= _tensors(f"{name} {branch}", below)
+    return tensors
 
 
 def assert_same(one: dict[str, Tensor], other: dict[str, Tensor], *, what: str) -> None:
@@ -113,7 +113,7 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor], *, what: str) 
 
 
 def trains(build: Game) -> None:
-    """Terms stay finite, both sides and the average move, and one clock counts it all."""
+    """Terms stay finite, both sides and the average change, and steps and images are counted right."""
     for critic_steps in (1, 5):
         game = build(critic_steps=critic_steps)
         before = state(game)
@@ -121,8 +121,8 @@ def trains(build: Game) -> None:
         trainer = play(game, steps=20, callbacks=[_Count(counts)])
         after = state(game)
         for player in ("generator", "discriminator", "ema"):
-            own = [name for name in after if name.startswith(player)]
-            assert any(not torch.equal(before[n], after[n]) for n in own), f"the {player} never moved"
+            names = [name for name in after if name.startswith(player)]
+            assert any(not torch.equal(before[n], after[n]) for n in names), f"the {player} never moved"
         assert trainer.global_step == counts["generator"] == counts["batches"] == 20
         assert counts["discriminator"] == 20 * critic_steps
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -146,20 +146,20 @@ class _Count(Callback):
 def leaves_the_other_side_alone(build: Game) -> None:
     """During a turn the other side's parameters, gradients and optimizer state are bitwise untouched."""
     game = build()
-    original = game._play
+    original = game._play_turn
 
     def watched(side: Side, batch: Any, index: int) -> Terms:
-        other = game._sides[not side.generating]
-        before = copy.deepcopy(_belongings(other))
+        resting = game._sides[not side.generating]
+        before = copy.deepcopy(_side_state(resting))
         logged = original(side, batch, index)
-        assert_same(before, _belongings(other), what=f"the {side.name}'s turn touched the {other.name}")
+        assert_same(before, _side_state(resting), what=f"the {side.name}'s turn touched the {resting.name}")
         return logged
 
-    game._play = watched  # type: ignore[method-assign]
+    game._play_turn = watched  # type: ignore[method-assign]
     play(game, steps=4)
 
 
-def _belongings(side: Side) -> dict[str, Tensor]:
+def _side_state(side: Side) -> dict[str, Tensor]:
     parameters = dict(side.player.named_parameters())
     gradients = {f"gradient of {n}": p.grad for n, p in parameters.items() if p.grad is not None}
     values = {name: parameter.detach() for name, parameter in parameters.items()}
@@ -167,6 +167,7 @@ def _belongings(side: Side) -> dict[str, Tensor]:
 
 
 def follows_its_seed(build: Game) -> None:
+    """Two runs of one seed are the same; one of another seed is not."""
     runs = [build(seed=seed) for seed in (1, 1, 2)]
     one, again, another = (state(game, play(game, steps=6)) for game in runs)
     assert_same(one, again, what="two runs of one seed")
@@ -176,7 +177,7 @@ def follows_its_seed(build: Game) -> None:
 def resumes_exactly(build: Game) -> None:
     """A run that was stopped and resumed is the run that was not, to the last bit."""
     straight = build()
-    wanted = state(straight, play(straight, steps=7))
+    expected = state(straight, play(straight, steps=7))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "half.ckpt"
         play(build(), steps=4).save_checkpoint(path)
@@ -184,23 +185,23 @@ def resumes_exactly(build: Game) -> None:
         resumed = build(seed=0)
         trainer = play(resumed, steps=7, resume=path)
     assert trainer.global_step == 7
-    assert_same(wanted, state(resumed, trainer), what="the resumed run")
+    assert_same(expected, state(resumed, trainer), what="the resumed run")
 
 
 def judges_in_float32(build: Game) -> None:
     """Under bf16-mixed every loss gets float32 logits; under float64 they stay float64."""
-    for precision, wanted in (("bf16-mixed", torch.float32), ("64-true", torch.float64)):
+    for precision, expected in (("bf16-mixed", torch.float32), ("64-true", torch.float64)):
         game = build()
-        seen: list[torch.dtype] = []
+        dtypes: list[torch.dtype] = []
         original = game.discriminator_terms
 
-        def watched(turn: Any, original: Any = original, seen: Any = seen) -> Terms:
-            seen += [turn.real_logits.dtype, turn.fake_logits.dtype]
+        def watched(turn: Any, original: Any = original, dtypes: Any = dtypes) -> Terms:
+            dtypes += [turn.real_logits.dtype, turn.fake_logits.dtype]
             return original(turn)
 
         game.discriminator_terms = watched  # type: ignore[method-assign]
         play(game, steps=2, precision=precision)
-        assert set(seen) == {wanted}, f"{precision}: logits are {set(seen)}"
+        assert set(dtypes) == {expected}, f"{precision}: logits are {set(dtypes)}"
 
 
 def reports_a_bad_number(build: Game) -> None:
@@ -208,12 +209,12 @@ def reports_a_bad_number(build: Game) -> None:
     game = build()
     original = game.discriminator_terms
 
-    def poisoned(turn: Any) -> Terms:
+    def with_nan(turn: Any) -> Terms:
         terms = original(turn)
         name = list(terms)[-1]
         return {**terms, name: terms[name] * (torch.nan if game.global_step == 7 else 1)}
 
-    game.discriminator_terms = poisoned  # type: ignore[method-assign]
+    game.discriminator_terms = with_nan  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as folder:
         report = ""
         try:
@@ -241,13 +242,13 @@ class _SaveEach(Callback):
 
 def is_not_touched_by_evaluation(build: Game) -> None:
     """Sampling and validation between steps change nothing in training."""
-    plain, looked_at = build(), build()
-    wanted = state(plain, play(plain, steps=6))
+    plain, evaluated = build(), build()
+    expected = state(plain, play(plain, steps=6))
     validation: dict[str, Any] = dict(
         val_check_interval=2, check_val_every_n_epoch=None, num_sanity_val_steps=1
     )
-    found = state(looked_at, play(looked_at, steps=6, callbacks=[_Sampled()], **validation))
-    assert_same(wanted, found, what="the run that was looked at")
+    result = state(evaluated, play(evaluated, steps=6, callbacks=[_Sampled()], **validation))
+    assert_same(expected, result, what="the run that was evaluated")
 
 
 class _Sampled(Callback):

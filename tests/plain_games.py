@@ -1,4 +1,4 @@
-"""Games whose networks treat every sample for itself, for laws of sums and means."""
+"""Games whose networks treat each sample separately, for tests of sums and means over samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COUPLED = {DRAGAN, RelativisticGAN}
 
 
 class Plain(nn.Sequential):
-    """No normalisation and no dropout: every sample for itself."""
+    """No normalisation and no dropout: samples do not influence one another."""
 
     def __init__(self, inputs: int = 64, outputs: int = 1) -> None:
         super().__init__(nn.Flatten(), nn.Linear(inputs, 32), nn.LeakyReLU(0.2), nn.Linear(32, outputs))

@@ -170,9 +170,9 @@ class TestTranslation:
     def test_by_the_share_that_is_asked_for(self) -> None:
         images = same(height=8, width=8)
         assert torch.equal(translation(images, share=0.0), images)
-        kept = (translation(images, share=1 / 2) != 0).all(1)
-        assert kept.any(2).sum(1).min() == kept.any(1).sum(1).min() == 4
-        assert kept.any(2).sum(1).max() == kept.any(1).sum(1).max() == 8
+        visible = (translation(images, share=1 / 2) != 0).all(1)
+        assert visible.any(2).sum(1).min() == visible.any(1).sum(1).min() == 4
+        assert visible.any(2).sum(1).max() == visible.any(1).sum(1).max() == 8
 
 
 class TestCutout:
@@ -190,15 +190,15 @@ class TestCutout:
         hole = (result == 0).all(1)
         assert torch.equal(result, torch.where(hole[:, None], 0, images))
         rows, columns = self.sides(round(height * share), height), self.sides(round(width * share), width)
-        seen: dict[str, set[tuple[int, int]]] = {"rows": set(), "columns": set()}
+        spans: dict[str, set[tuple[int, int]]] = {"rows": set(), "columns": set()}
         for one in hole:
             y, x = one.any(1).nonzero().flatten().tolist(), one.any(0).nonzero().flatten().tolist()
             assert rows[y[0], y[-1]] == len(y)
             assert columns[x[0], x[-1]] == len(x)
             assert int(one.sum()) == len(y) * len(x)
-            seen["rows"].add((y[0], y[-1]))
-            seen["columns"].add((x[0], x[-1]))
-        assert seen == {"rows": set(rows), "columns": set(columns)}
+            spans["rows"].add((y[0], y[-1]))
+            spans["columns"].add((x[0], x[-1]))
+        assert spans == {"rows": set(rows), "columns": set(columns)}
 
     def test_takes_half_of_each_side_and_half_of_that_in_a_corner(self) -> None:
         share = (cutout(same(height=16, width=16)) == 0).double().mean((1, 2, 3))
@@ -216,9 +216,9 @@ class TestFlip:
     def test_mirrors_half_of_the_images_and_leaves_the_others(self) -> None:
         images = pictures(4 * MANY)
         result, mirror = flip(images), torch.arange(images.shape[-1] - 1, -1, -1)
-        kept = (result == images).flatten(1).all(1)
+        same = (result == images).flatten(1).all(1)
         turned = (result == images[..., mirror]).flatten(1).all(1)
-        assert (kept ^ turned).all()
+        assert (same ^ turned).all()
         assert float(turned.double().mean()) == pytest.approx(0.5, abs=0.05)
 
 
@@ -240,7 +240,7 @@ class TestInTheGame:
     @staticmethod
     def judged(**arguments: Any) -> list[Tensor]:
         """What the discriminator sees of constant reals and fakes, from the check of shapes on."""
-        seen: list[Tensor] = []
+        judged: list[Tensor] = []
 
         class Constant(HingeGAN):
             def real(self, batch: Any) -> Tensor:
@@ -250,11 +250,11 @@ class TestInTheGame:
                 return super().fake(generator, latent, condition) * 0 + 2.0
 
             def judge(self, images: Tensor, condition: Any) -> Tensor:
-                seen.append(images.detach().clone())
+                judged.append(images.detach().clone())
                 return super().judge(images, condition)
 
         play(new(Constant, **arguments), steps=1)
-        return seen[1:]
+        return judged[1:]
 
     def test_real_and_fake_are_augmented_alike_in_both_turns(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(TABLE, "flip", lambda images: images + 100)

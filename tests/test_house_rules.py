@@ -1,4 +1,4 @@
-"""House rules that a reader of syntax trees can check, and the contracts of import-linter seen to fail.
+"""House rules that can be checked on syntax trees, and that import-linter's contracts find what breaks them.
 
 The contracts themselves stand in pyproject.toml; `scripts/test.sh` runs them on the tree as it is.
 """
@@ -28,11 +28,11 @@ Findings = Iterator[str]
 
 def sources() -> Sources:
     """The text of each module by its dotted name."""
-    found = {}
+    texts = {}
     for file in sorted(PACKAGE.rglob("*.py")):
         parts = file.relative_to(REPOSITORY).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file.read_text()
-    return found
+        texts[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file.read_text()
+    return texts
 
 
 def nodes(texts: Sources, *kinds: type[ast.AST], under: str = "ganlab") -> Iterator[tuple[str, ast.AST]]:
@@ -77,7 +77,7 @@ def variants_write_no_loop(texts: Sources) -> Findings:
             yield f"{module}:{node.lineno} has {name}"  # type: ignore[attr-defined]
 
 
-def no_module_is_a_drawer(texts: Sources) -> Findings:
+def module_names_say_something(texts: Sources) -> Findings:
     yield from (f"{module} says nothing by its name" for module in texts if module.split(".")[-1] in NO_NAMES)
 
 
@@ -97,9 +97,9 @@ def no_name_is_put_together(texts: Sources) -> Findings:
 def counts_are_named_for_what_they_count(texts: Sources) -> Findings:
     """No `num_`, except where Lightning's own arguments are repeated."""
     for module, node in nodes(texts, ast.arg, ast.Name, ast.Attribute):
-        own = isinstance(node, ast.arg) or isinstance(node.ctx, ast.Store)  # type: ignore[attr-defined]
+        defines = isinstance(node, ast.arg) or isinstance(node.ctx, ast.Store)  # type: ignore[attr-defined]
         name = {ast.arg: "arg", ast.Name: "id", ast.Attribute: "attr"}[type(node)]
-        if own and vars(node)[name].startswith("num_") and module != "ganlab.training.trainer":
+        if defines and vars(node)[name].startswith("num_") and module != "ganlab.training.trainer":
             yield f"{module}:{node.lineno} has {vars(node)[name]}"  # type: ignore[attr-defined]
 
 
@@ -112,7 +112,7 @@ BREACHES: list[tuple[Rule, str, str]] = [
     (variants_write_no_loop, "ganlab.variants.new", "def f(self):\n    self.log('a', 1)\n"),
     (variants_write_no_loop, "ganlab.variants.new", "def f(self):\n    loss.backward()\n"),
     (variants_write_no_loop, "ganlab.variants.new", "def f(self):\n    self.optimizers()[0].step()\n"),
-    (no_module_is_a_drawer, "ganlab.data.utils", ""),
+    (module_names_say_something, "ganlab.data.utils", ""),
     (nothing_is_asked_whether_it_has_a_name, "ganlab.game.gan", "hasattr(GAN, 'loss')\n"),
     (no_name_is_put_together, "ganlab.game.gan", "getattr(GAN, f'{1}_step')\n"),
     (no_name_is_put_together, "ganlab.game.gan", "getattr(GAN, 'step' + name)\n"),
@@ -133,8 +133,8 @@ def test_rule(rule: Rule) -> None:
 )
 def test_a_breach_is_found(rule: Rule, module: str, text: str) -> None:
     texts = sources()
-    found = list(rule({**texts, module: texts.get(module, "") + "\n" + text}))
-    assert any(module in line for line in found), found
+    findings = list(rule({**texts, module: texts.get(module, "") + "\n" + text}))
+    assert any(module in line for line in findings), findings
 
 
 def test_no_exemption_is_left_over() -> None:

@@ -125,8 +125,8 @@ def leaves(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
 
 
 def test_every_loss_is_known_here() -> None:
-    found = {name for name, value in vars(losses).items() if isinstance(value, Loss)}
-    assert found == KNOWN.keys() - {"smoothed"}
+    defined = {name for name, value in vars(losses).items() if isinstance(value, Loss)}
+    assert defined == KNOWN.keys() - {"smoothed"}
 
 
 class TestEquations:
@@ -142,8 +142,8 @@ class TestEquations:
     def test_slopes_of_the_discriminators_equation(self, known: Known) -> None:
         real, fake = leaves()
         slopes = torch.autograd.grad(known.loss.discriminator(real, fake), (real, fake))
-        for slope, wanted in zip(slopes, known.discriminator_slopes(REAL, FAKE), strict=True):
-            torch.testing.assert_close(slope, wanted / N)
+        for slope, expected in zip(slopes, known.discriminator_slopes(REAL, FAKE), strict=True):
+            torch.testing.assert_close(slope, expected / N)
 
     @every_loss
     def test_slope_of_the_generators_equation(self, known: Known) -> None:
@@ -250,8 +250,8 @@ class TestFarLogits:
         torch.testing.assert_close(discriminator.double(), known.discriminator(wide_real, wide_fake))
         torch.testing.assert_close(generator.double(), known.generator(wide_real, wide_fake))
         slopes = torch.autograd.grad(discriminator, (real, fake))
-        for slope, wanted in zip(slopes, known.discriminator_slopes(wide_real, wide_fake), strict=True):
-            torch.testing.assert_close(slope.double(), wanted / 2)
+        for slope, expected in zip(slopes, known.discriminator_slopes(wide_real, wide_fake), strict=True):
+            torch.testing.assert_close(slope.double(), expected / 2)
         (slope,) = torch.autograd.grad(generator, fake)
         torch.testing.assert_close(slope.double(), known.generator_slope(wide_real, wide_fake) / 2)
 

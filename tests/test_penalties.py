@@ -54,20 +54,20 @@ class TestLinearCritic:
 
     def test_a_map_of_logits_counts_by_its_sum(self) -> None:
         images, weights = points(6, 4), torch.randn(4, 5, dtype=torch.float64)
-        found = squared_norm(images, images @ weights)
-        torch.testing.assert_close(found, weights.sum(1).square().sum().expand(6))
+        norms = squared_norm(images, images @ weights)
+        torch.testing.assert_close(norms, weights.sum(1).square().sum().expand(6))
 
     def test_slopes_by_weights(self) -> None:
         """By hand: 2 w, and 2 (|w| - 1) w / |w|."""
         weight = torch.randn(5, dtype=torch.float64, requires_grad=True)
         norm = weight.detach().norm()
-        for penalty, wanted in (
+        for penalty, expected in (
             (zero_centred, 2 * weight.detach()),
             (one_centred, 2 * (norm - 1) / norm * weight.detach()),
         ):
             images = points(6, 5)
             (slope,) = torch.autograd.grad(penalty(images, images @ weight), weight)
-            torch.testing.assert_close(slope, wanted)
+            torch.testing.assert_close(slope, expected)
 
 
 class TestQuadraticCritic:
@@ -95,13 +95,13 @@ class TestQuadraticCritic:
         scale = torch.tensor(1.7, dtype=torch.float64, requires_grad=True)
         images = points(7, 4)
         norms = images.detach().norm(dim=1)
-        for penalty, wanted in (
+        for penalty, expected in (
             (zero_centred, 2 * 1.7 * norms**2),
             (one_centred, 2 * (1.7 * norms - 1) * norms),
         ):
             logits = scale * images.square().sum(1) / 2
             (slope,) = torch.autograd.grad(penalty(images, logits), scale)
-            torch.testing.assert_close(slope, wanted.mean())
+            torch.testing.assert_close(slope, expected.mean())
 
 
 class TestWeightGradients:
@@ -160,25 +160,25 @@ class TestWeightGradients:
         nn.init.constant_(critic[0].weight, 3)
         images = torch.tensor([[2.0], [-2.0], [-1.0], [-5.0]], requires_grad=True)
         penalty(images, critic(images)).backward()
-        wanted = {zero_centred: 2 * 3 / 4, one_centred: 2 * (3 - 1) / 4}[penalty]
-        assert float(critic[0].weight.grad) == pytest.approx(wanted, rel=1e-6)
+        expected = {zero_centred: 2 * 3 / 4, one_centred: 2 * (3 - 1) / 4}[penalty]
+        assert float(critic[0].weight.grad) == pytest.approx(expected, rel=1e-6)
 
 
 class TestInterpolates:
     def test_at_both_ends_and_between(self) -> None:
         real, fake = points(4, 2, 3, 3), points(4, 2, 3, 3)
         share = torch.tensor([0.0, 1.0, 0.25, 0.5], dtype=torch.float64).view(4, 1, 1, 1)
-        found = interpolates(real, fake, share)
-        assert torch.equal(found[0], fake[0])
-        torch.testing.assert_close(found[1], real[1])
-        torch.testing.assert_close(found[2], 0.25 * real[2] + 0.75 * fake[2])
-        torch.testing.assert_close(found[3], (real[3] + fake[3]) / 2)
+        between = interpolates(real, fake, share)
+        assert torch.equal(between[0], fake[0])
+        torch.testing.assert_close(between[1], real[1])
+        torch.testing.assert_close(between[2], 0.25 * real[2] + 0.75 * fake[2])
+        torch.testing.assert_close(between[3], (real[3] + fake[3]) / 2)
 
     def test_are_where_gradients_begin(self) -> None:
-        found = interpolates(points(4, 2), points(4, 2), torch.rand(4, 1, dtype=torch.float64))
-        assert found.requires_grad
-        assert found.is_leaf
-        assert found.dtype == torch.float64
+        between = interpolates(points(4, 2), points(4, 2), torch.rand(4, 1, dtype=torch.float64))
+        assert between.requires_grad
+        assert between.is_leaf
+        assert between.dtype == torch.float64
 
 
 class TestPerturbed:
@@ -204,9 +204,9 @@ class TestPerturbed:
         assert torch.equal(perturbed(real, 0.0), real)
 
     def test_are_where_gradients_begin(self) -> None:
-        found = perturbed(points(5, 4), 0.5)
-        assert found.requires_grad
-        assert found.is_leaf
+        around = perturbed(points(5, 4), 0.5)
+        assert around.requires_grad
+        assert around.is_leaf
 
 
 # In a real step
@@ -317,8 +317,8 @@ def by_definition(known: Known, played: Played) -> Tensor:
     return torch.cat([slope.flatten() for slope in slopes if slope is not None])
 
 
-def distance(found: Tensor, wanted: Tensor) -> float:
-    return float((found - wanted).norm() / wanted.norm())
+def relative_error(computed: Tensor, expected: Tensor) -> float:
+    return float((computed - expected).norm() / expected.norm())
 
 
 class TestPrecision:
@@ -327,7 +327,7 @@ class TestPrecision:
     def test_in_float32_is_the_equation(self, known: Known, critic: Callable[[], nn.Module]) -> None:
         played = penalised(known, critic, "32")
         assert {images.dtype for images in played.judged} == {torch.float32}
-        assert distance(played.gradient, by_definition(known, played)) <= 1e-5
+        assert relative_error(played.gradient, by_definition(known, played)) <= 1e-5
 
     @every_variant
     @every_critic
@@ -337,7 +337,7 @@ class TestPrecision:
         whole, mixed = (penalised(known, critic, precision) for precision in ("32", "bf16-mixed"))
         for one, other in zip(whole.judged, mixed.judged, strict=True):
             assert torch.equal(one, other)
-        assert distance(mixed.gradient, whole.gradient) <= 1e-5
+        assert relative_error(mixed.gradient, whole.gradient) <= 1e-5
 
     @every_variant
     @every_critic
@@ -347,7 +347,7 @@ class TestPrecision:
             penalised(known, critic, precision, alone=False) for precision in ("32", "bf16-mixed")
         )
         assert len(mixed.judged) == {WGANGP: 3, DRAGAN: 3, R1GAN: 2, R3GAN: 2}[known.variant]
-        assert distance(mixed.gradient, whole.gradient) <= 1e-5
+        assert relative_error(mixed.gradient, whole.gradient) <= 1e-5
 
     @every_variant
     @every_critic
@@ -359,23 +359,23 @@ class TestPrecision:
         lowered = penalised(known, critic, precision, penalty_precision="bf16")
         for one, other in zip(whole.judged, lowered.judged, strict=True):
             assert torch.equal(one, other)
-        assert 1e-4 < distance(lowered.gradient, whole.gradient) < 0.3
+        assert 1e-4 < relative_error(lowered.gradient, whole.gradient) < 0.3
 
     @every_variant
     @every_critic
     def test_float64_is_not_lowered(self, known: Known, critic: Callable[[], nn.Module]) -> None:
         played = penalised(known, critic, "64-true")
         assert {images.dtype for images in played.judged} == {torch.float64}
-        assert distance(played.gradient, by_definition(known, played)) <= 1e-9
+        assert relative_error(played.gradient, by_definition(known, played)) <= 1e-9
 
     def test_every_penalty_is_played_here(self) -> None:
         """A new penalty needs a variant in the table above."""
-        found = {
+        penalised_variants = {
             variant
             for variant in GAN.__subclasses__()
             if variant.__module__.startswith("ganlab.") and variant.penalties is not GAN.penalties
         }
-        assert found == {known.variant for known in KNOWN.values()}
+        assert penalised_variants == {known.variant for known in KNOWN.values()}
 
 
 class TestPoints:

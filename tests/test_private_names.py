@@ -1,5 +1,5 @@
-"""Private names of other libraries that ganlab relies on, all in one table: which library broke what is said
-here, before a user meets it. A name that is not in the table may not be used.
+"""Private names of other libraries that ganlab relies on, all in one table: these tests say which of them a
+new version has changed. A name that is not in the table may not be used.
 """
 
 import argparse
@@ -99,25 +99,26 @@ def test_it_is_there(name: str) -> None:
 
 def names() -> tuple[set[str], set[str]]:
     """Private attributes that are used, and private names that ganlab itself defines."""
-    used, own = set(), set()
+    used, defined = set(), set()
     for file in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Attribute):
                 is_own = isinstance(node.ctx, ast.Store) and ast.unparse(node.value) in ("self", "cls")
-                (own if is_own else used).add(node.attr)
+                (defined if is_own else used).add(node.attr)
             elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-                own.add(node.name)
+                defined.add(node.name)
             elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                own.add(node.id)
+                defined.add(node.id)
             elif isinstance(node, ast.ImportFrom):
                 used |= {alias.name for alias in node.names}
     private = [
-        {name for name in kind if name.startswith("_") and not name.startswith("__")} for kind in (used, own)
+        {name for name in kind if name.startswith("_") and not name.startswith("__")}
+        for kind in (used, defined)
     ]
     return private[0], private[1]
 
 
 def test_no_other_private_name_is_used() -> None:
-    used, own = names()
-    assert used - own - PUBLIC <= PRIVATE.keys()
-    assert PRIVATE.keys() <= used | own, "one in the table is used no more"
+    used, defined = names()
+    assert used - defined - PUBLIC <= PRIVATE.keys()
+    assert PRIVATE.keys() <= used | defined, "one in the table is used no more"

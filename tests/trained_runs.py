@@ -17,7 +17,7 @@ NETWORKS = {
     "batch": "DCGANGenerator, init_args: {width: 4, normalization: batch}",
     "spectral": "DCGANGenerator, init_args: {width: 4, normalization: spectral}",
     "residual": "ResNetGenerator, init_args: {width: 4, normalization: spectral_batch}",
-    "modern": "ModernGenerator, init_args: {width: 8, blocks: 1, group_size: 8}",
+    "r3gan": "R3GANGenerator, init_args: {width: 8, blocks: 1, group_size: 8}",
     "linear": "MLPGenerator, init_args: {hidden: [16], activation: silu}",
 }
 GAME = f"""\

@@ -1,23 +1,24 @@
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from ganlab.callbacks.agreement import Agreement
 from ganlab.checkpoints.checksummed import newest_first
+from ganlab.training.trainer import is_trial_run
 
 
 class Checkpoints(Checkpoint):
     """Save the whole state in the run's folder: every so many generator steps or minutes, and at the end.
 
-    Lightning's ModelCheckpoint works beside it, to keep the best by a score.
+    The best by a score is kept by Lightning's ModelCheckpoint beside it.
 
     Args:
         every_n_steps: Generator steps between two checkpoints.
         every_minutes: Minutes between two checkpoints, where steps are slow.
-        keep: How many of the newest stay.
+        keep: How many of the newest are kept.
     """
 
     def __init__(self, every_n_steps: int = 1000, every_minutes: float = 10.0, keep: int = 2) -> None:
@@ -39,8 +40,8 @@ class Checkpoints(Checkpoint):
         self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
-        """Now, unless this step is saved already."""
-        if cast(Any, trainer).fast_dev_run or trainer.global_step == self._saved_at:
+        """Save this step, unless it is saved already."""
+        if is_trial_run(trainer) or trainer.global_step == self._saved_at:
             return
         folder = Path(trainer.default_root_dir) / "checkpoints"
         for logger in trainer.loggers:
@@ -49,8 +50,8 @@ class Checkpoints(Checkpoint):
         trainer.save_checkpoint(path)
         self._saved_at, self._saved = trainer.global_step, time.monotonic()
         if trainer.is_global_zero:
-            kept = newest_first(folder)
-            ahead = [each for each in kept if each.name > path.name]
-            # A run that went back plays those ahead again; where it began anew, they are damaged.
-            for old in [*(ahead if trainer.ckpt_path else ()), *kept[len(ahead) + self.keep :]]:
+            saved = newest_first(folder)
+            later = [file for file in saved if file.name > path.name]
+            # Later steps are trained again if the run went back; if it began anew, their files are damaged.
+            for old in [*(later if trainer.ckpt_path else ()), *saved[len(later) + self.keep :]]:
                 old.unlink()

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator, Sized
 from importlib import metadata
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -12,53 +12,57 @@ from ganlab.callbacks.checkpoints import Checkpoints
 from ganlab.callbacks.evaluation import Evaluation
 from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
+from ganlab.training.trainer import callbacks_of, data_of, is_trial_run
 
 EXACT = ("ganlab", "torch", "lightning", "numpy")  # other versions may compute other last bits
 
 
 class Preflight(Callback):
-    """Before the first step say what a run stands on, and refuse what would stop it later."""
+    """Before the first step print what a run depends on, and refuse what would stop it later."""
 
     def on_fit_start(self, trainer: Trainer, model: LightningModule) -> None:
-        if trainer.is_global_zero and not cast(Any, trainer).fast_dev_run:
-            folder, begun = trainer.default_root_dir, trainer.ckpt_path
-            print(_beginning(Path(folder), Path(begun)) if begun else f"training in {folder}")
-            parts = [*_data(trainer), *_weights(trainer), _room(trainer, model), *_wandb(trainer)]
+        if trainer.is_global_zero and not is_trial_run(trainer):
+            folder, checkpoint = trainer.default_root_dir, trainer.ckpt_path
+            print(_start(Path(folder), Path(checkpoint)) if checkpoint else f"training in {folder}")
+            parts = [*_data(trainer), *_extractors(trainer), _disk_space(trainer, model), *_wandb(trainer)]
             print("pre-flight: " + " · ".join([*parts, *_versions(trainer)]), flush=True)
 
 
-def _beginning(folder: Path, checkpoint: Path) -> str:
-    own = checkpoint.resolve().parent.parent == folder.resolve()
+def _start(folder: Path, checkpoint: Path) -> str:
+    resumes = checkpoint.resolve().parent.parent == folder.resolve()
     return (
-        f"resuming {folder} from {checkpoint.name}" if own else f"training in {folder}, from {checkpoint} on"
+        f"resuming {folder} from {checkpoint.name}"
+        if resumes
+        else f"training in {folder}, from {checkpoint} on"
     )
 
 
 def _data(trainer: Trainer) -> Iterator[str]:
-    data = cast(Any, trainer).datamodule
+    data = data_of(trainer)
     if isinstance(data, StreamData):
         sizes = [f"{len(cast(Sized, split)):,}" for split in data.splits if isinstance(split, Sized)]
         yield f"{type(data).__name__} {' + '.join(sizes) or 'without end'}"
 
 
-def _weights(trainer: Trainer) -> Iterator[str]:
-    for callback in cast(Any, trainer).callbacks:
-        if isinstance(callback, Evaluation) and callback.panel:
-            seen = callback.panel.extractor.identity()
-            yield f"scored by {seen['name']}" + (f" {seen['sha256'][:8]}" if seen["sha256"] else "")
+def _extractors(trainer: Trainer) -> Iterator[str]:
+    for evaluation in callbacks_of(trainer, Evaluation):
+        if evaluation.panel:
+            identity = evaluation.panel.extractor.identity()
+            sha256 = f" {identity['sha256'][:8]}" if identity["sha256"] else ""
+            yield f"scored by {identity['name']}{sha256}"
 
 
-def _room(trainer: Trainer, model: LightningModule) -> str:
+def _disk_space(trainer: Trainer, model: LightningModule) -> str:
     folder = Path(trainer.default_root_dir)
-    keepers = [each for each in cast(Any, trainer).callbacks if isinstance(each, Checkpoints)]
-    files = max((each.keep for each in keepers), default=1) + 2  # the best, and one that is being written
-    # Adam keeps two numbers for each number that it moves.
+    kept = max((checkpoints.keep for checkpoints in callbacks_of(trainer, Checkpoints)), default=1)
+    files = kept + 2  # the best, and one that is being written
+    # Adam stores two numbers for each number that it trains.
     moments = 2 * sum(p.nbytes for p in model.parameters() if p.requires_grad)
     needed = files * (moments + sum(tensor.nbytes for tensor in model.state_dict().values()))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (probe := folder / f".writable.{os.getpid()}").touch()
-        probe.unlink()
+        (trial := folder / f".writable.{os.getpid()}").touch()
+        trial.unlink()
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise Refused(f"Nothing can be written in the run's folder {folder}: {error.strerror}.") from error
@@ -80,8 +84,7 @@ def _versions(trainer: Trainer) -> Iterator[str]:
     processes = f"{trainer.world_size} process{'es' if trainer.world_size > 1 else ''}"
     yield f"torch {now['torch']}, {trainer.precision}, {processes} on {trainer.strategy.root_device.type}"
     path = Path(trainer.default_root_dir) / "environment.json"
-    began = json.loads(path.read_text()) if path.exists() else now
-    if other := [
-        f"{name} {began.get(name)} -> {now[name]}" for name in EXACT if began.get(name) != now[name]
-    ]:
-        yield f"not bit-for-bit from here: {', '.join(other)}"
+    begun = json.loads(path.read_text()) if path.exists() else now
+    if changed := [name for name in EXACT if begun.get(name) != now[name]]:
+        versions = ", ".join(f"{name} {begun.get(name)} -> {now[name]}" for name in changed)
+        yield f"not bit-for-bit from here: {versions}"

@@ -12,7 +12,7 @@ SHOWN = ("discriminator", "generator", "real_logit", "fake_logit")
 
 
 class Progress(ProgressBar):
-    """Losses, images per second and time left; in a log file, a line now and then.
+    """Losses, images per second and time left: a bar in a terminal, a line now and then in a log file.
 
     Args:
         refresh: Seconds between two updates of the bar.
@@ -32,8 +32,8 @@ class Progress(ProgressBar):
         self._enabled = True
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
-        self._began = self._shown = time.monotonic()
-        self._first = self._last = trainer.global_step
+        self._shown_at = time.monotonic()
+        first = self._last_step = trainer.global_step
         self._rate = 0.0
         if not self._enabled or not trainer.is_global_zero:
             return
@@ -52,18 +52,18 @@ class Progress(ProgressBar):
                 auto_refresh=False,
             )
             self._bar.start()
-            self._task = self._bar.add_task("", total=trainer.max_steps, completed=self._first, state="")
+            self._task = self._bar.add_task("", total=trainer.max_steps, completed=first, state="")
 
     def on_train_batch_end(
         self, trainer: Trainer, model: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        waited = time.monotonic() - self._shown
+        waited = time.monotonic() - self._shown_at
         if waited >= (self.refresh if self._bar else self.log_every):
             self._show(trainer, model, waited)
 
     def on_train_end(self, trainer: Trainer, model: LightningModule) -> None:
-        if trainer.global_step > self._last:
-            self._show(trainer, model, time.monotonic() - self._shown)
+        if trainer.global_step > self._last_step:
+            self._show(trainer, model, time.monotonic() - self._shown_at)
         if self._bar:
             self._bar.stop()
             self._bar = None
@@ -75,9 +75,9 @@ class Progress(ProgressBar):
 
     def _show(self, trainer: Trainer, model: LightningModule, waited: float) -> None:
         step, images = trainer.global_step, int(model.images_per_step)  # type: ignore[arg-type]
-        rate = (step - self._last) * images / max(waited, 1e-9)
+        rate = (step - self._last_step) * images / max(waited, 1e-9)
         self._rate = rate if not self._rate else 0.7 * self._rate + 0.3 * rate
-        self._shown, self._last = time.monotonic(), step
+        self._shown_at, self._last_step = time.monotonic(), step
         if not self._enabled or not trainer.is_global_zero:
             return
         terms = "  ".join(

@@ -9,7 +9,7 @@ from ganlab.game.players import fused
 
 
 class Rollback(Callback):
-    """What is changed of the optimizers holds from the first step on, though their state is the old run's."""
+    """Give the optimizers, whose state is the old run's, the new run's settings from the first step on."""
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
         game = cast(GAN, model)
@@ -17,21 +17,24 @@ class Rollback(Callback):
             fused(game.discriminator_optimizer(game.discriminator.parameters())),
             fused(game.generator_optimizer(game.generator.parameters())),
         ]
-        for optimizer, wanted in zip(trainer.optimizers, new, strict=True):
-            rates = [_change(optimizer, index, wanted) for index in range(len(wanted.param_groups))]
+        for optimizer, configured in zip(trainer.optimizers, new, strict=True):
+            rates = [_update(optimizer, configured, index) for index in range(len(configured.param_groups))]
             for config in trainer.lr_scheduler_configs:
                 if config.scheduler.optimizer is optimizer:
                     cast(Any, config.scheduler).base_lrs = rates
 
 
-def _change(optimizer: Optimizer, index: int, wanted: Optimizer) -> float:
-    """Of one group of parameters; a schedule stays where it was, on another height."""
-    group, new = optimizer.param_groups[index], dict(wanted.param_groups[index])
+def _update(optimizer: Optimizer, configured: Optimizer, index: int) -> float:
+    """Change the settings of one group of parameters, and return its learning rate before any schedule.
+
+    A schedule goes on from where it was; the rate that it has come to is scaled.
+    """
+    group, new = optimizer.param_groups[index], dict(configured.param_groups[index])
     if unknown := sorted(new.keys() - group.keys()):
         raise Refused(f"The old run's optimizer knew no {', '.join(unknown)}: it was another one (rollback).")
     rate = new.pop("lr")
-    before = group.get("initial_lr", group["lr"])
-    group["lr"] = group["lr"] * rate / before if rate != before else group["lr"]
+    old_rate = group.get("initial_lr", group["lr"])
+    group["lr"] = group["lr"] * rate / old_rate if rate != old_rate else group["lr"]
     if "initial_lr" in group:
         group["initial_lr"] = rate
     del new["params"]

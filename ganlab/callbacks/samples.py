@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -8,10 +8,11 @@ from ganlab.data.stream import StreamData
 from ganlab.game.gan import GAN
 from ganlab.loggers import dispatch
 from ganlab.seeds import seed_for
+from ganlab.training.trainer import data_of, is_trial_run
 
 
 class Samples(Callback):
-    """Draw the same fixed latents every so many generator steps, by the generator's average.
+    """Draw samples of the same latents every so many generator steps, by the generator's average.
 
     Args:
         every_n_steps: Generator steps between two pictures.
@@ -24,7 +25,7 @@ class Samples(Callback):
         self._drawn_at = -1
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
-        """What a run that was stopped after its step had not come to."""
+        """Draw the picture that is missing if the run was stopped right after a step that has one."""
         if trainer.global_step and trainer.global_step % self.every_n_steps == 0:
             self._draw(trainer, model)
 
@@ -39,16 +40,16 @@ class Samples(Callback):
             self._draw(trainer, model)
 
     def on_fit_end(self, trainer: Trainer, model: LightningModule) -> None:
-        """Where a run was stopped after its last step, and had none left to draw at."""
+        """Draw the last picture if the run was stopped right after its last step: then no step is left."""
         if trainer.global_step >= trainer.max_steps > 0 and trainer.global_step != self._drawn_at:
             self._draw(trainer, model)
 
     def _draw(self, trainer: Trainer, model: LightningModule) -> None:
         self._drawn_at = trainer.global_step
-        if not trainer.is_global_zero or not isinstance(model, GAN) or cast(Any, trainer).fast_dev_run:
+        if not trainer.is_global_zero or not isinstance(model, GAN) or is_trial_run(trainer):
             return
         samples = model.sample(self.count, seed=seed_for("samples", self.seed)).cpu()
-        data = trainer.datamodule  # type: ignore[attr-defined]
+        data = data_of(trainer)
         drawable = samples.ndim == 4 and samples.shape[1] in (1, 3)
         if not drawable and getattr(type(data), "picture", StreamData.picture) is StreamData.picture:
             return

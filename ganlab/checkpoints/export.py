@@ -162,7 +162,7 @@ def _samples_as_all_do(variant: type[GAN]) -> bool:
     return (
         variant.sample is GAN.sample
         and variant.latents is GAN.latents
-        and variant.made is GAN.made
+        and variant.generate is GAN.generate
         and variant.fake is GAN.fake
         and variant.latent is GAN.latent
         and variant.condition is GAN.condition

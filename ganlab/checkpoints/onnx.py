@@ -77,7 +77,7 @@ def _told(game: GAN, count: int) -> dict[str, Tensor]:
 
 
 def _made(game: GAN, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-    return game.made(latents.to(cast(torch.dtype, game.dtype)), condition=labels)
+    return game.generate(latents.to(cast(torch.dtype, game.dtype)), condition=labels)
 
 
 def _export(file: Path, game: GAN, told: dict[str, Tensor]) -> None:

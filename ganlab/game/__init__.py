@@ -1,1 +1,1 @@
-"""The game: its one step, and what a step needs."""
+"""The one training step that all variants share, and the parts that it is made of."""

@@ -1,4 +1,4 @@
-"""What cannot work is refused before step 0, in a sentence."""
+"""Checks before the first step: settings, batches and networks that cannot work are refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ganlab.game.turn import Turn
 
 
 class Game(Protocol):
-    """What is checked of a game."""
+    """The part of a GAN that is checked."""
 
     critic_steps: int
     accumulation: int
@@ -32,7 +32,7 @@ def positive(**counts: int) -> None:
             raise Refused(f"{name} is {value}; it counts something, so it is at least 1.")
 
 
-def a_loss(game: Game, base: type[Game]) -> None:
+def loss(game: Game, base: type[Game]) -> None:
     variant = type(game)
     for terms in ("discriminator_terms", "generator_terms"):
         if getattr(variant, terms) is getattr(base, terms) and not getattr(game, "loss", None):
@@ -78,50 +78,53 @@ def batch_size(size: int, game: Game) -> None:
         )
 
 
-def played(game: Game) -> dict[str, int]:
-    """How a step is shared out."""
-    processes, cut = game.trainer.world_size, game.accumulation
-    return {"images_per_step": game.images_per_step, "processes": processes, "accumulation": cut}
+def step_layout(game: Game) -> dict[str, int]:
+    """Into how many parts a step's images are divided; saved in checkpoints."""
+    processes, parts = game.trainer.world_size, game.accumulation
+    return {"images_per_step": game.images_per_step, "processes": processes, "accumulation": parts}
 
 
-def resumed(began: dict[str, int], now: dict[str, int]) -> None:
-    """The stream goes on where it stopped only if a step takes as many images from it as before."""
-    if not began:
+def resumed(saved: dict[str, int], now: dict[str, int]) -> None:
+    """Compare two step layouts: data go on where they stopped only if a step takes as many images."""
+    if not saved:
         return
-    if began["images_per_step"] != now["images_per_step"]:
+    if saved["images_per_step"] != now["images_per_step"]:
         raise Refused(
-            f"This run was begun with {began['images_per_step']} images a step over all processes, and\n"
+            f"This run was begun with {saved['images_per_step']} images a step over all processes, and\n"
             f"would go on with {now['images_per_step']}. Keep data.batch_size x processes what it was."
         )
-    if changed := [name for name in ("processes", "accumulation") if began[name] != now[name]]:
-        told = ", ".join(f"{name} {began[name]} -> {now[name]}" for name in changed)
-        rank_zero_only(print)(f"not bit-for-bit from here: {told}; order, noise and counters go on exactly")
+    if changed := [name for name in ("processes", "accumulation") if saved[name] != now[name]]:
+        changes = ", ".join(f"{name} {saved[name]} -> {now[name]}" for name in changed)
+        rank_zero_only(print)(
+            f"not bit-for-bit from here: {changes}; order, noise and counters go on exactly"
+        )
 
 
-def few(batch: Any) -> Any:
+def first_two(batch: Any) -> Any:
+    """The first two samples of a batch."""
     return apply_to_collection(batch, Tensor, lambda t: t[:2])
 
 
 @torch.no_grad()
 def players(turn: Turn, generator: nn.Module, discriminator: nn.Module) -> None:
-    """Play two samples in evaluation mode, which leaves no trace, and compare shapes."""
+    """Run both networks on the turn in evaluation mode, which changes no state, and compare shapes."""
     with evaluating(generator, discriminator):
         if isinstance(turn.real, Tensor) and isinstance(turn.fake, Tensor):
             _shapes(turn, type(generator).__name__, type(discriminator).__name__)
 
 
 def _shapes(turn: Turn, generator: str, discriminator: str) -> None:
-    wanted, made = tuple(turn.real.shape[1:]), tuple(turn.fake.shape[1:])
-    if made != wanted:
+    real, fake = tuple(turn.real.shape[1:]), tuple(turn.fake.shape[1:])
+    if fake != real:
         raise Refused(
-            f"The data's images have the shape {wanted}, but {generator} makes {made}.\n"
+            f"The data's images have the shape {real}, but {generator} makes {fake}.\n"
             "Leave image_shape out of the networks' arguments (the data tell them), or mend the data's size."
         )
     try:
         logits = turn.real_logits
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        raise Refused(f"{discriminator} cannot judge images of the shape {wanted}: {reason}") from error
+        raise Refused(f"{discriminator} cannot judge images of the shape {real}: {reason}") from error
     if isinstance(logits, Tensor) and len(logits) != len(turn.real):
         raise Refused(
             f"{discriminator} made logits of the shape {tuple(logits.shape)} from {len(turn.real)} images.\n"

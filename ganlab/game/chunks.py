@@ -1,4 +1,4 @@
-"""Many samples, a few at a time: what a network needs meanwhile grows with those few, not with all."""
+"""Run a network on many samples a few at a time, so that it needs memory for those few only."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -7,27 +7,27 @@ import torch
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
-AT_ONCE = 64
+CHUNK_SIZE = 64
 
 
-def in_chunks(make: Callable[..., Any], count: int, *given: Any) -> Any:
-    """What `make` makes of `count` samples; in what is given, a tensor of that length holds one of each."""
-    if count <= AT_ONCE:
-        return make(*given)
-    made = []
-    for start in range(0, count, AT_ONCE):
-        part = slice(start, start + AT_ONCE)
-        few = apply_to_collection(
-            given, Tensor, lambda t, part=part: t[part] if t.ndim and len(t) == count else t
+def in_chunks(function: Callable[..., Any], count: int, *arguments: Any) -> Any:
+    """The joined results of `function`; it is given the rows of a chunk of each tensor of length `count`."""
+    if count <= CHUNK_SIZE:
+        return function(*arguments)
+    results = []
+    for start in range(0, count, CHUNK_SIZE):
+        rows = slice(start, start + CHUNK_SIZE)
+        chunk = apply_to_collection(
+            arguments, Tensor, lambda t, rows=rows: t[rows] if t.ndim and len(t) == count else t
         )
-        made.append(make(*few))
-    return _joined(made)
+        results.append(function(*chunk))
+    return _joined(results)
 
 
-def _joined(made: list[Any]) -> Any:
-    first = made[0]
+def _joined(results: list[Any]) -> Any:
+    first = results[0]
     if isinstance(first, Tensor):
-        return torch.cat(made)
+        return torch.cat(results)
     if isinstance(first, dict):
-        return {name: _joined([each[name] for each in made]) for name in first}
-    return cast(Any, type(first))(map(_joined, map(list, zip(*made, strict=True))))
+        return {name: _joined([result[name] for result in results]) for name in first}
+    return cast(Any, type(first))(map(_joined, map(list, zip(*results, strict=True))))

@@ -1,4 +1,4 @@
-"""Random numbers as functions of what they are for, never of what was drawn before."""
+"""Random numbers that follow from a seed, and not from what was drawn before."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,12 +10,12 @@ from torch import Tensor
 class Draws:
     """Numbers drawn for `total` samples at once, of which `rows` are handed out.
 
-    A turn draws for its global batch and hands each process and each micro-batch its own rows, so neither
-    the number of processes nor that of micro-batches changes what a sample is played with. Asking again
-    after `restart` repeats the sequence.
+    A turn draws for its global batch and hands each process and each micro-batch its own rows, so a sample's
+    numbers depend neither on the number of processes nor on that of micro-batches. After `restart` the same
+    sequence is handed out again, for other rows.
 
     Args:
-        drawn_on: Where the generator of numbers is, if they shall be the same on all kinds of devices.
+        drawn_on: The device that draws the numbers, `device` by default; other kinds of devices draw others.
     """
 
     def __init__(

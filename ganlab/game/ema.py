@@ -25,15 +25,15 @@ class Average(nn.Module):
     def update(self, network: nn.Module, keep: float) -> None:
         """Average the parameters, keeping the share `keep` of the old; copy the buffers."""
         torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), 1 - keep)
-        for mine, other in zip(self.network.buffers(), network.buffers(), strict=True):
-            mine.copy_(other)
+        for buffer, current in zip(self.network.buffers(), network.buffers(), strict=True):
+            buffer.copy_(current)
 
 
-def kept(images: int, seen: int, half_life: float, ramp: float | None) -> float:
-    """The share of the average that survives a step of `images` (Karras et al. 2020, arXiv:1912.04958).
+def share_kept(images: int, seen: int, half_life: float, ramp: float | None) -> float:
+    """The weight of the old average in a step of `images` (Karras et al. 2020, arXiv:1912.04958).
 
-    With a ramp the half-life is at most that share of the images seen so far, so that a young average
-    forgets its start.
+    With a ramp the half-life is at most that share of the images seen so far, so that the
+    initial weights soon count for nothing.
     """
     if ramp is not None:
         half_life = min(half_life, ramp * seen)

@@ -1,4 +1,4 @@
-"""The game: one step for every variant, and the seams where a variant says what is new."""
+"""The base class of all variants: the one training step, and the methods that a variant overrides."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -22,24 +22,24 @@ from ganlab.class_paths import configured
 from ganlab.game import checks
 from ganlab.game.chunks import in_chunks
 from ganlab.game.draws import Draws
-from ganlab.game.ema import Average, kept
+from ganlab.game.ema import Average, share_kept
 from ganlab.game.players import Side, evaluating, frozen, fused
 from ganlab.game.terms import TermRecord, Terms, refuse_non_finite
-from ganlab.game.turn import Turn, raised, split
+from ganlab.game.turn import Turn, at_least_float32, split
 from ganlab.seeds import reseed, seed_for
 
 
 class GAN(LightningModule):
-    """The game without a loss. A variant overrides the smallest seam that says what is new:
+    """A GAN without a loss. A variant overrides the smallest of these that says what is new:
 
     `loss`, `penalties`, `discriminator_terms` and `generator_terms`, `judge`, `fake` / `real` / `latent` /
     `condition`, `after_discriminator_step`. It never writes a loop.
 
     Args:
-        generator: From latents (and conditions) to images.
-        discriminator: From images (and conditions) to logits.
-        generator_optimizer: From parameters to their optimizer; so, too, for the discriminator.
-        generator_scheduler: From an optimizer to its learning rate's schedule, counted in generator steps.
+        generator: Network from latents (and conditions) to images.
+        discriminator: Network from images (and conditions) to logits.
+        generator_optimizer: Makes an optimizer of parameters.
+        generator_scheduler: Makes a learning rate's schedule, in generator steps, of an optimizer.
         latent_size: Numbers in a latent.
         latent_distribution: Standard normal, or uniform on [-1, 1].
         critic_steps: The discriminator's turns before each turn of the generator, each with fresh reals.
@@ -47,9 +47,9 @@ class GAN(LightningModule):
         generator_clip: Largest norm of the generator's gradient.
         discriminator_clip: Largest norm of the discriminator's gradient.
         penalty_every: Penalise in each k-th generator step only, k times as hard.
-        penalty_precision: What the critic computes in during a turn with penalties; bf16 puts 3 % of error on
-            their gradient.
-        ema_half_life: Images after which the generator's average has forgotten half.
+        penalty_precision: Of the discriminator in a turn with penalties; bf16 puts 3 % of error on their
+            gradient.
+        ema_half_life: Images after which weights count half in the generator's average.
         ema_ramp: The half-life is at most this share of the images seen so far.
         instance_noise: Standard deviation of the noise on every image that the discriminator sees.
         instance_noise_steps: Generator steps in which that noise falls linearly to 0; null: it stays.
@@ -108,8 +108,8 @@ class GAN(LightningModule):
         self.compiled = compile
         self.seed = seed
         self.images_per_step = 0
-        self._began: dict[str, int] = {}
-        self._checked = False
+        self._saved_layout: dict[str, int] = {}
+        self._batch_checked = False
         self.record = TermRecord()
         self.skipped_steps: Tensor
         self.register_buffer("skipped_steps", torch.zeros(2, dtype=torch.long))
@@ -123,7 +123,7 @@ class GAN(LightningModule):
                 "or after_discriminator_step."
             )
 
-    # The seams
+    # What a variant overrides
 
     def penalties(self, turn: Turn) -> Terms:
         """Named extra terms of the discriminator that need gradients with respect to images."""
@@ -142,7 +142,7 @@ class GAN(LightningModule):
         return self.discriminator(images) if condition is None else self.discriminator(images, condition)
 
     def fake(self, generator: nn.Module, latent: Tensor, condition: Any) -> Any:
-        """`generator` is this game's, or its average."""
+        """Images of latents. `generator` is this game's, or its average."""
         return generator(latent) if condition is None else generator(latent, condition)
 
     def real(self, batch: Any) -> Any:
@@ -155,7 +155,7 @@ class GAN(LightningModule):
         return 2 * draws.uniform(self.latent_size) - 1
 
     def condition(self, batch: Any) -> Any:
-        """What both players are told besides; None: nothing."""
+        """What both players are given besides latents and images; None: nothing."""
         return None
 
     def after_discriminator_step(self, logged: Terms) -> None:
@@ -165,25 +165,25 @@ class GAN(LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         self.images_per_step = extract_batch_size(batch) * self.trainer.world_size
-        if not self._checked:
-            self._refuse(batch)
+        if not self._batch_checked:
+            self._check_batch(batch)
         turns = split(batch, self.critic_steps)
         logged: Terms = {}
         for index, samples in enumerate(turns):
-            played = self._play(self._sides[0], samples, index)
-            logged |= played
+            values = self._play_turn(self._sides[0], samples, index)
+            logged |= values
             with torch.no_grad():
-                self.after_discriminator_step(played)
-        logged = self._play(self._sides[1], turns[-1], self.critic_steps) | logged
-        keep = kept(self.images_per_step, self.images_seen, self.ema_half_life, self.ema_ramp)
+                self.after_discriminator_step(values)
+        logged = self._play_turn(self._sides[1], turns[-1], self.critic_steps) | logged
+        keep = share_kept(self.images_per_step, self.images_seen, self.ema_half_life, self.ema_ramp)
         self.ema.update(self.generator, keep)
         for scheduler in self._schedulers:
             scheduler.step()
-        if self._logs(self.global_step):
-            self._log(logged)
+        if self.logs_at(self.global_step):
+            self._log_terms(logged)
 
-    def _play(self, side: Side, batch: Any, index: int) -> Terms:
-        """One turn: its micro-batches' gradients, then the optimizer's step."""
+    def _play_turn(self, side: Side, batch: Any, index: int) -> Terms:
+        """Add up the gradients of a turn's micro-batches, step the optimizer, and return what to log."""
         step, size = self.global_step, extract_batch_size(batch) // self.accumulation
         penalised = side.penalised and step % self.penalty_every == 0
         draws = self._draws(
@@ -196,59 +196,59 @@ class GAN(LightningModule):
                 draws.restart(slice(start, start + size))
                 reseed(seed_for(self.seed, step, index, self.global_rank, micro), self.device)
                 turn = Turn(self, samples, draws, generating=side.generating, penalised=penalised)
-                terms = self._gradients(side, turn, last=micro == self.accumulation - 1)
+                terms = self._backward(side, turn, last=micro == self.accumulation - 1)
                 self.record.add(step, terms)
                 for name, value in (terms | turn.notes).items():
                     logged[name] = logged.get(name, 0) + value.detach() / self.accumulation
         self._optimise(side, logged)
         return logged
 
-    def _gradients(self, side: Side, turn: Turn, *, last: bool) -> Terms:
+    def _backward(self, side: Side, turn: Turn, *, last: bool) -> Terms:
         with self._penalty_autocast() if turn.penalised else nullcontext():
             terms = side.terms(turn)
         strategy = self.trainer.strategy
-        waits = isinstance(strategy, ParallelStrategy) and not last
+        deferred = isinstance(strategy, ParallelStrategy) and not last
         # Within autocast a linear layer's (double) backward pass would compute in half precision again.
-        with cast(Any, strategy).block_backward_sync() if waits else nullcontext():
+        with cast(Any, strategy).block_backward_sync() if deferred else nullcontext():
             with torch.autocast(self.device.type, enabled=False):
                 self.manual_backward(torch.stack([*terms.values()]).sum() / self.accumulation)
         return terms
 
     def _optimise(self, side: Side, logged: Terms) -> None:
-        self._stepping = side, logged
+        self._current_turn = side, logged
         if side.generating:
             self.optimizers()[1].step()  # type: ignore[index]
         else:
-            # Lightning counts every LightningOptimizer.step() in global_step, where only ours shall count.
+            # Lightning counts each LightningOptimizer.step() in global_step, which counts the generator's only.
             self.trainer.strategy.optimizer_step(side.optimizer, lambda: None)
         side.optimizer.zero_grad()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Gradients are unscaled here, and only here, when a scaler is at work."""
-        side, logged = self._stepping
+        """Clip and measure gradients here, the only place where a gradient scaler has unscaled them."""
+        side, logged = self._current_turn
         gradients = [p.grad for p in side.player.parameters() if p.grad is not None]
-        if self._scaled:
+        if self._has_scaler:
             self.skipped_steps[side.generating] += ~get_total_norm(gradients, torch.inf).isfinite()
         if side.clip is not None:
             logged[f"{side.name}_gradient_norm"] = clip_grad_norm_(side.player.parameters(), side.clip)
-        elif self._logs(self.global_step + 1):
+        elif self.logs_at(self.global_step + 1):
             logged[f"{side.name}_gradient_norm"] = get_total_norm(gradients)
 
     def _draws(self, seed: int, total: int) -> Draws:
         return Draws(seed, total, device=self.device, dtype=cast(torch.dtype, self.dtype))
 
-    # What the step needs
+    # Parts of the step
 
-    def seen(self, images: Any) -> Any:
-        """What the discriminator sees of images: with instance noise, augmented."""
+    def augmented(self, images: Any) -> Any:
+        """Images as the discriminator sees them: with instance noise, then augmented."""
         if self.instance_noise:
-            left = 1 - self.global_step / self.instance_noise_steps if self.instance_noise_steps else 1.0
-            images = images + self.instance_noise * max(left, 0.0) * torch.randn_like(images)
+            share = 1 - self.global_step / self.instance_noise_steps if self.instance_noise_steps else 1.0
+            images = images + self.instance_noise * max(share, 0.0) * torch.randn_like(images)
         return augment(images, self.augmentations)
 
-    def uncompiled(self, wanted: bool) -> AbstractContextManager:
-        """Compiled networks have no double backward."""
-        return torch.compiler.set_stance("force_eager") if wanted and self.compiled else nullcontext()
+    def uncompiled(self, penalised: bool) -> AbstractContextManager:
+        """Runs networks uncompiled if `penalised`: compiled ones have no double backward."""
+        return torch.compiler.set_stance("force_eager") if penalised and self.compiled else nullcontext()
 
     def _penalty_autocast(self) -> AbstractContextManager:
         return torch.autocast(
@@ -261,50 +261,53 @@ class GAN(LightningModule):
         return self.global_step * self.images_per_step
 
     @property
-    def _scaled(self) -> bool:
+    def _has_scaler(self) -> bool:
         plugin = self.trainer.precision_plugin
         return isinstance(plugin, MixedPrecision) and plugin.scaler is not None
 
-    def _logs(self, step: int) -> bool:
+    def logs_at(self, step: int) -> bool:
+        """Whether terms are logged after this generator step."""
         return step % cast(Any, self.trainer).log_every_n_steps == 0
 
-    def _log(self, logged: Terms) -> None:
-        self._look()
-        if self._scaled:
+    def _log_terms(self, logged: Terms) -> None:
+        self._check_terms()
+        if self._has_scaler:
             skipped = (f"{side.name}_skipped" for side in self._sides)
             logged |= dict(zip(skipped, self.skipped_steps, strict=True))
         # One message between processes for all values, instead of one each.
-        found = torch.stack([value.to(self.dtype) for value in logged.values()])
-        mean = self.trainer.strategy.reduce(found, reduce_op="mean")
+        stacked = torch.stack([value.to(self.dtype) for value in logged.values()])
+        mean = self.trainer.strategy.reduce(stacked, reduce_op="mean")
         values = dict(zip(logged, mean.tolist(), strict=True)) | {"images": float(self.images_seen)}
         self.log_dict(values, logger=False)
-        # Lightning would tell them only after whoever saves or ends the run at this step's end.
+        # Lightning would hand them to loggers only after the callbacks that save or end the run at this step.
         for logger in self.loggers:
             logger.log_metrics(values, step=self.global_step)
 
-    def _look(self) -> None:
-        self.record.look(
-            lambda first: self.trainer.strategy.reduce(first, reduce_op="min"), forgiving=self._scaled
+    def _check_terms(self) -> None:
+        self.record.check(
+            lambda first: self.trainer.strategy.reduce(first, reduce_op="min"),
+            skips_bad_steps=self._has_scaler,
         )
 
     def sample(self, count: int, *, seed: int, raw: bool = False, condition: Any = None) -> Tensor:
         """Images of latents that follow from the seed alone, by the average or, `raw`, by the generator."""
-        return self.made(self.latents(count, seed=seed), raw=raw, condition=condition)
+        return self.generate(self.latents(count, seed=seed), raw=raw, condition=condition)
 
     def latents(self, count: int, *, seed: int) -> Tensor:
         dtype = cast(torch.dtype, self.dtype)
         return self.latent(Draws(seed, count, device=self.device, dtype=dtype, drawn_on="cpu"))
 
     @torch.no_grad()
-    def made(self, latent: Tensor, *, raw: bool = False, condition: Any = None) -> Any:
+    def generate(self, latents: Tensor, *, raw: bool = False, condition: Any = None) -> Any:
+        """Images of these latents, without gradients; a few at a time, to save memory."""
         network = self.generator if raw else self.ema
         with evaluating(network):
-            return in_chunks(self.fake, len(latent), network, latent, condition)
+            return in_chunks(self.fake, len(latents), network, latents, condition)
 
     # Lightning's hooks
 
     def setup(self, stage: str) -> None:
-        checks.a_loss(self, GAN)
+        checks.loss(self, GAN)
         checks.trainer_settings(self)
 
     def configure_model(self) -> None:
@@ -323,42 +326,42 @@ class GAN(LightningModule):
         return [discriminator, generator], self._schedulers
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Log how unseen reals are judged: far below `real_logit`, the discriminator learns by heart."""
+        """Log the logit of held-out reals: far below `real_logit`, the discriminator memorises its reals."""
         real = self.real(batch)
         if isinstance(real, Tensor) and len(real):
-            logits = raised(self.judge(real, self.condition(batch)))
+            logits = at_least_float32(self.judge(real, self.condition(batch)))
             self.log("held_out_logit", logits.mean(), batch_size=len(logits), sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._look()
+        self._check_terms()
         refuse_non_finite(checkpoint["state_dict"])
-        checkpoint["played"] = checks.played(self)
+        checkpoint["played"] = checks.step_layout(self)
         checkpoint["ganlab"] = metadata.version("ganlab")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._began = checkpoint.get("played", {})
-        self.images_per_step = self._began.get("images_per_step", 0)
-        # Lightning makes doubles of the weights only after it has loaded them, cut to float32.
+        self._saved_layout = checkpoint.get("played", {})
+        self.images_per_step = self._saved_layout.get("images_per_step", 0)
+        # Lightning makes the weights float64 only after it has loaded them, rounded to float32.
         if self._trainer is not None and self._trainer.precision == "64-true":
             self.double()
 
-    def _refuse(self, batch: Any) -> None:
-        """What only a batch can tell, before it is played."""
-        self._checked = True
+    def _check_batch(self, batch: Any) -> None:
+        """Refuse what cannot work and shows only once there is a batch; once a run, before its first step."""
+        self._batch_checked = True
         checks.batch_size(extract_batch_size(batch), self)
-        checks.resumed(self._began, checks.played(self))
+        checks.resumed(self._saved_layout, checks.step_layout(self))
         draws = self._draws(self.seed, 2)
         checks.players(
-            Turn(self, checks.few(batch), draws, generating=False, penalised=False),
+            Turn(self, checks.first_two(batch), draws, generating=False, penalised=False),
             self.generator,
             self.discriminator,
         )
 
 
 def sides(game: GAN, discriminator: Optimizer, generator: Optimizer, *, penalised: bool) -> tuple[Side, Side]:
-    """Of a game and its optimizers; who plays first comes first."""
+    """A game's two sides, in the order of their turns."""
     players = game.discriminator, game.generator
-    critic = Side("discriminator", *players, game.discriminator_terms, discriminator, game.discriminator_clip)
-    maker = Side("generator", *players[::-1], game.generator_terms, generator, game.generator_clip)
-    critic.penalised, maker.generating = penalised, True
-    return critic, maker
+    first = Side("discriminator", *players, game.discriminator_terms, discriminator, game.discriminator_clip)
+    second = Side("generator", *players[::-1], game.generator_terms, generator, game.generator_clip)
+    first.penalised, second.generating = penalised, True
+    return first, second

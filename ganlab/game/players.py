@@ -1,4 +1,4 @@
-"""The two sides of a game: what each needs in its turn."""
+"""The two sides of a game, and the states of their networks during a turn."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def frozen(player: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def evaluating(*players: nn.Module) -> Iterator[None]:
-    """Afterwards each layer is in the mode that it was in, whatever the others were in."""
+    """Evaluation mode; afterwards each layer is again in the mode that it was in before."""
     layers = [layer for player in players for layer in player.modules() if layer.training]
     for layer in layers:
         layer.training = False
@@ -39,7 +39,7 @@ def evaluating(*players: nn.Module) -> Iterator[None]:
 
 
 def fused(optimizer: Optimizer) -> Optimizer:
-    """Let Adam update all parameters in one kernel, wherever its author did not choose otherwise."""
+    """Let Adam update all parameters in one kernel, unless its arguments choose otherwise."""
     if isinstance(optimizer, (Adam, AdamW)):
         for group in optimizer.param_groups:
             chosen = (
@@ -50,7 +50,7 @@ def fused(optimizer: Optimizer) -> Optimizer:
             )
             if not chosen and {p.device.type for p in group["params"]} <= {"cpu", "cuda"}:
                 group["fused"] = True
-        # Or else a gradient scaler would leave unscaling to the kernel, and clipping would see scaled
+        # Otherwise a gradient scaler would leave unscaling to the kernel, and clipping would see scaled
         # gradients.
         optimizer._step_supports_amp_scaling = False
     return optimizer
@@ -58,7 +58,7 @@ def fused(optimizer: Optimizer) -> Optimizer:
 
 @dataclass
 class Side:
-    """A player, with all that its turn needs."""
+    """A player, its opponent, and how it is trained."""
 
     name: str
     player: nn.Module

@@ -1,4 +1,4 @@
-"""What the terms were, read rarely: no step waits for the device to hand over a number."""
+"""The terms of the steps. They are checked now and then only, because reading them waits for the device."""
 
 from collections.abc import Callable
 
@@ -15,31 +15,31 @@ class NonFiniteError(Failed):
 
 
 class TermRecord:
-    """The terms of every turn since the last look, left where they were computed."""
+    """The terms of every turn since the last check, on the device that computed them."""
 
     def __init__(self) -> None:
-        self._kept: list[tuple[str, int, Tensor]] = []
+        self._terms: list[tuple[str, int, Tensor]] = []
 
     def add(self, step: int, terms: Terms) -> None:
-        self._kept.extend((name, step, value.detach()) for name, value in terms.items())
+        self._terms.extend((name, step, value.detach()) for name, value in terms.items())
 
-    def look(self, earliest: Callable[[Tensor], Tensor], *, forgiving: bool) -> None:
-        """Raise if a term was no number, and forget them all.
+    def check(self, earliest: Callable[[Tensor], Tensor], *, skips_bad_steps: bool) -> None:
+        """Raise if a term was no number, and empty the record; waits for the device.
 
-        `earliest` is the minimum over processes: they all raise, or none. `forgiving`, for a gradient scaler
-        that skips bad steps, raises only if every step was bad.
+        `earliest` is the minimum over processes: they all raise, or none. If a gradient scaler
+        `skips_bad_steps`, it raises only if every step was bad.
         """
-        if not self._kept:
+        if not self._terms:
             return
-        kept, self._kept = self._kept, []
-        bad = ~torch.stack([value.float() for _, _, value in kept]).isfinite()
-        if forgiving:
-            good = {step for _, step, _ in kept} - {kept[i][1] for i in bad.nonzero()[:, 0].tolist()}
+        terms, self._terms = self._terms, []
+        bad = ~torch.stack([value.float() for _, _, value in terms]).isfinite()
+        if skips_bad_steps:
+            good = {step for _, step, _ in terms} - {terms[i][1] for i in bad.nonzero()[:, 0].tolist()}
             bad &= not good
-        order = torch.arange(len(kept), device=bad.device)
-        first = int(earliest(torch.where(bad, order, len(kept)).min()))
-        if first < len(kept):
-            name, step, value = kept[first]
+        order = torch.arange(len(terms), device=bad.device)
+        first = int(earliest(torch.where(bad, order, len(terms)).min()))
+        if first < len(terms):
+            name, step, value = terms[first]
             raise NonFiniteError(
                 f"The term '{name}' became {float(value)} at step {step}; no checkpoint was written since.\n"
                 "Lower the learning rate or that term's weight, clip gradients (discriminator_clip), or\n"

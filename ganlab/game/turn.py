@@ -15,20 +15,20 @@ from ganlab.game.draws import Draws
 HALF = (torch.float16, torch.bfloat16)
 
 
-def raised(values: Any) -> Any:
+def at_least_float32(values: Any) -> Any:
     """Half precision becomes float32; float64 stays what it is."""
     return apply_to_collection(values, Tensor, lambda v: v.float() if v.dtype in HALF else v)
 
 
 def split(batch: Any, parts: int) -> list[Any]:
-    """Cut each tensor of a batch into `parts` equal runs, in order."""
+    """Cut each tensor of a batch into `parts` equal parts, in order."""
     if parts == 1:
         return [batch]
     return [apply_to_collection(batch, Tensor, lambda t, i=i: t.chunk(parts)[i]) for i in range(parts)]
 
 
 class Game(Protocol):
-    """What a turn asks of its game."""
+    """The part of a GAN that a turn uses."""
 
     generator: nn.Module
 
@@ -45,15 +45,15 @@ class Game(Protocol):
 
     def judge(self, images: Any, condition: Any) -> Any: ...
 
-    def seen(self, images: Any) -> Any: ...
+    def augmented(self, images: Any) -> Any: ...
 
-    def uncompiled(self, wanted: bool) -> AbstractContextManager[Any]: ...
+    def uncompiled(self, penalised: bool) -> AbstractContextManager[Any]: ...
 
 
 class Turn:
-    """What is played with, each computed on first use, so that only who needs a thing pays for it.
+    """The samples and logits of a turn, computed on first use: what a variant does not read costs nothing.
 
-    `generating` says whose turn it is. In a turn with penalties real and fake require gradients.
+    `generating` means the generator's turn. If `penalised`, real and fake samples require gradients.
     """
 
     def __init__(self, game: Game, batch: Any, draws: Draws, *, generating: bool, penalised: bool) -> None:
@@ -66,7 +66,7 @@ class Turn:
 
     @cached_property
     def real(self) -> Any:
-        return self._offered(self._game.real(self.batch))
+        return self._with_input_gradients(self._game.real(self.batch))
 
     @cached_property
     def condition(self) -> Any:
@@ -82,7 +82,7 @@ class Turn:
         precision = self._game.trainer.precision_plugin.forward_context()
         with precision, torch.set_grad_enabled(self.generating):
             fake = self._game.fake(self._game.generator, self.latent, self.condition)
-        return self._offered(raised(fake))
+        return self._with_input_gradients(at_least_float32(fake))
 
     @cached_property
     def real_logits(self) -> Tensor:
@@ -97,15 +97,15 @@ class Turn:
         return logits
 
     def logits(self, images: Any) -> Any:
-        """How the discriminator judges any images under this turn's condition."""
+        """The discriminator's logits of any images under this turn's condition."""
         with self._game.uncompiled(self.penalised):
-            return raised(self._game.judge(self._game.seen(images), self.condition))
+            return at_least_float32(self._game.judge(self._game.augmented(images), self.condition))
 
     def note(self, name: str, value: Tensor) -> None:
         """Log the mean of a quantity that is no loss."""
         self.notes[name] = value.detach().mean()
 
-    def _offered(self, images: Any) -> Any:
+    def _with_input_gradients(self, images: Any) -> Any:
         if not self.penalised:
             return images
         return apply_to_collection(images, Tensor, lambda t: t.detach().requires_grad_())

@@ -2,7 +2,7 @@
 
 from ganlab.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from ganlab.networks.mlp import MLPDiscriminator, MLPGenerator
-from ganlab.networks.modern import ModernDiscriminator, ModernGenerator
+from ganlab.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from ganlab.networks.resnet import ResNetDiscriminator, ResNetGenerator
 
 __all__ = [
@@ -10,8 +10,8 @@ __all__ = [
     "DCGANGenerator",
     "MLPDiscriminator",
     "MLPGenerator",
-    "ModernDiscriminator",
-    "ModernGenerator",
+    "R3GANDiscriminator",
+    "R3GANGenerator",
     "ResNetDiscriminator",
     "ResNetGenerator",
 ]

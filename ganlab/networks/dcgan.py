@@ -1,4 +1,4 @@
-"""Strided convolutions, one for each halving or doubling of the image."""
+"""DCGAN's networks: strided convolutions, one for each halving or doubling of the image."""
 
 import math
 from collections.abc import Callable
@@ -27,13 +27,13 @@ def _paper_std(layer: Weighted) -> float:
 
 def _he_std(layer: Weighted) -> float:
     if isinstance(layer, nn.ConvTranspose2d):
-        # torch's fan of a transposed convolution counts its outputs, and not that a stride skips taps.
+        # torch's fan-in of a transposed convolution counts outputs, and the taps that a stride skips.
         return math.sqrt(2 * math.prod(layer.stride) / layer.weight[:, 0].numel())
     return math.sqrt(2 / layer.weight[0].numel())
 
 
-# Batch and spectral norm set the scale themselves. Without either, 0.02 would shrink the signal, and the
-# gradients, up to fourfold a layer: He et al. 2015 (arXiv:1502.01852) keeps both.
+# Batch and spectral norm set the scale themselves. Without either, 0.02 would shrink the signal and the
+# gradients up to fourfold a layer; the scale of He et al. 2015 (arXiv:1502.01852) does not.
 INITIAL_STD: dict[str, Callable[[Weighted], float]] = {
     "batch": _paper_std,
     "spectral": _paper_std,
@@ -41,7 +41,8 @@ INITIAL_STD: dict[str, Callable[[Weighted], float]] = {
     "none": _he_std,
 }
 
-# The paper has 5x5 kernels. A stride that divides the kernel gives all outputs as many taps: no checkerboard.
+# The paper has 5x5 kernels. A stride that divides the kernel's size avoids checkerboard patterns, because all
+# outputs then have as many taps.
 _Halving = partial(nn.Conv2d, kernel_size=4, stride=2, padding=1)
 _Doubling = partial(nn.ConvTranspose2d, kernel_size=4, stride=2, padding=1)
 

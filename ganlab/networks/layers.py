@@ -1,4 +1,4 @@
-"""What several networks share: the arithmetic of sizes, the kinds of normalisation, the residual sum."""
+"""Parts of several networks: sizes and widths of maps, kinds of normalisation, the residual sum."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from ganlab.errors import Refused
 
 Choice = TypeVar("Choice")
 
-# The slope of the DCGAN paper, kept by nearly every discriminator since.
+# Of leaky ReLUs, from the DCGAN paper; nearly every discriminator since has it.
 SLOPE = 0.2
 
-# A coarsest map of 4 to 7 pixels a side serves the powers of two and 28, 48, 96, ... alike.
+# With a coarsest map of 4 to 7 pixels a side, powers of two work as well as 28, 48, 96, ...
 COARSEST_SIDE = 7
 
 
@@ -25,7 +25,7 @@ def require_positive(**sizes: int) -> None:
 
 
 def choose(table: Mapping[str, Choice], *, name: str, value: str) -> Choice:
-    """Look up the choice an argument names; a misspelt one is answered with the names that exist."""
+    """The table's entry for an argument's value; a misspelt one is refused with the names that exist."""
     if value not in table:
         raise Refused(f"{name} is {value!r}, which does not exist.\nKnown: {', '.join(table)}.")
     return table[value]
@@ -33,7 +33,7 @@ def choose(table: Mapping[str, Choice], *, name: str, value: str) -> Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Pyramid:
-    """The maps an image network passes through: the coarsest, and how often it doubles up to the image."""
+    """The sizes of a network's maps: that of the coarsest, and how often it doubles up to the image."""
 
     channels: int
     coarsest: tuple[int, int]

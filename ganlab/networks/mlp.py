@@ -24,7 +24,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def _values(image_shape: tuple[int, ...]) -> int:
+def _size(image_shape: tuple[int, ...]) -> int:
     if not image_shape or min(image_shape) < 1:
         raise Refused(
             f"image_shape is {tuple(image_shape)}; it needs at least one entry, each at least 1.\n"
@@ -61,7 +61,7 @@ class MLPGenerator(nn.Module):
         sizes = [latent_size, *hidden]
         self.layers = nn.Sequential(
             *_layers(sizes, activation),
-            nn.Linear(sizes[-1], _values(image_shape)),
+            nn.Linear(sizes[-1], _size(image_shape)),
             nn.Unflatten(1, self.image_shape),
             nn.Tanh() if bounded else nn.Identity(),
         )
@@ -85,7 +85,7 @@ class MLPDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.image_shape = tuple(image_shape)
-        sizes = [_values(image_shape), *hidden]
+        sizes = [_size(image_shape), *hidden]
         self.features = nn.Sequential(nn.Flatten(), *_layers(sizes, activation))
         self.logit = nn.Linear(sizes[-1], 1)
 

@@ -1,4 +1,4 @@
-"""Residual blocks that double or halve the image."""
+"""SNGAN's networks: residual blocks that double or halve the image."""
 
 import math
 from itertools import pairwise
@@ -34,7 +34,7 @@ def _activation(channels: int, norm: Normalization) -> list[nn.Module]:
 
 
 def _two_convolutions(inputs: int, outputs: int, norm: Normalization) -> list[nn.Module]:
-    # The second's bias, too, meets only layers that subtract the mean: in the next blocks and at the end.
+    # What follows the second layer, in the next blocks and at the end, subtracts the mean of its bias too.
     bias = not norm.subtracts_mean
     first = nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
     second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=bias)
@@ -120,8 +120,8 @@ class ResNetDiscriminator(nn.Module):
         blocks = [_halving(pyramid.channels, channels[0], norm, before=[])]
         for fine, coarse in pairwise(channels):
             blocks.append(_halving(fine, coarse, norm, before=_activation(fine, norm)))
-        keeping = nn.Sequential(*_activation(last, norm), *_two_convolutions(last, last, norm))
-        blocks.append(Residual(branch=keeping, shortcut=nn.Identity()))
+        same_size = nn.Sequential(*_activation(last, norm), *_two_convolutions(last, last, norm))
+        blocks.append(Residual(branch=same_size, shortcut=nn.Identity()))
         self.features = nn.Sequential(*blocks, *_activation(last, norm))
         self.logit = _weighted(nn.Linear(last, 1), norm)
 

@@ -1,1 +1,1 @@
-"""Which samples are drawn, and how they are written."""
+"""Which samples are drawn, and the files that they are written to."""

@@ -1,4 +1,4 @@
-"""Which samples there are: sample i of seed s is the same however many are drawn, and by whom."""
+"""Which samples are drawn: sample i of a seed is the same whatever the number of samples and processes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ BLOCK = 250  # samples that follow from one seed
 
 
 def fake_batches(model: GAN, samples: int, seed: int, *, raw: bool = False) -> Batches:
-    """This process's share of the samples, as bytes or, on a plane, as points.
+    """This process's share of the samples with their indices: pictures as bytes, anything else as float32.
 
-    One without a share makes a block that does not count, for it has to know what features look like.
+    A process without a share yields a block without indices, because it needs the shape of the features.
     """
     blocks = [int(block) for block in shares(-(-samples // BLOCK), 1)]
     for block in blocks or [0]:
         start = block * BLOCK
         count = min(BLOCK, samples - start)
-        made = model.sample(BLOCK, seed=seed_for("evaluation", seed, block), raw=raw)[:count]
+        drawn = model.sample(BLOCK, seed=seed_for("evaluation", seed, block), raw=raw)[:count]
         index = start + torch.arange(count if blocks else 0)
-        yield index, quantise(made) if made.ndim == 4 else made.float()
+        yield index, quantise(drawn) if drawn.ndim == 4 else drawn.float()

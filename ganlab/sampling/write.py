@@ -1,4 +1,4 @@
-"""Samples of a game as a sheet, a folder of pictures, a file of bytes or a walk between them.
+"""Samples of a game as one picture of all, a folder of pictures or a file of arrays.
 
 A sample follows from the seed and its own number: the first are the same however many are drawn, and they are
 those that an evaluation with this seed scores.
@@ -38,8 +38,8 @@ class Source:
     Args:
         seed: Sample i follows from it and i alone.
         raw: By the generator's own weights instead of their average.
-        label: The class of all samples, for a game whose players are told one.
-        run: Whose data show how points want to be seen.
+        label: The class of all samples, for a conditional game.
+        run: The folder of the run whose data draw samples that are no pictures.
     """
 
     game: GAN
@@ -51,25 +51,25 @@ class Source:
     def blocks(self, count: int) -> Iterator[Tensor]:
         for start in range(0, count, BLOCK):
             seed = seed_for("evaluation", self.seed, start // BLOCK)
-            made = self.game.sample(BLOCK, seed=seed, raw=self.raw, condition=self.condition(BLOCK))
-            yield made[: count - start]
+            block = self.game.sample(BLOCK, seed=seed, raw=self.raw, condition=self.condition(BLOCK))
+            yield block[: count - start]
 
     def condition(self, count: int) -> Tensor | None:
         return None if self.label is None else torch.full((count,), self.label, device=self.game.device)
 
     def refuse_wrong_label(self) -> None:
-        """By trying it: only the game knows what it wants to be told."""
+        """Draw two samples to see whether the game takes this class: only the game itself knows."""
         kind = type(self.game)
         if kind.fake is GAN.fake and kind.condition is GAN.condition:
             if self.label is not None:
                 raise Refused(f"{kind.__name__} knows no classes: leave out --class.")
             return
-        told = "no class" if self.label is None else f"the class {self.label}"
+        label = "no class" if self.label is None else f"the class {self.label}"
         try:
             self.game.sample(2, seed=0, raw=self.raw, condition=self.condition(2))
         except (IndexError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             raise Refused(
-                f"{kind.__name__} draws no samples when it is told {told} (--class):\n"
+                f"{kind.__name__} draws no samples when it is told {label} (--class):\n"
                 f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
             ) from error
 
@@ -83,19 +83,19 @@ def sheet(source: Source, count: int) -> Image.Image:
 def picture(samples: Tensor, run: Path | None) -> Image.Image:
     if _is_picture(samples):
         return grid(samples)
-    shown = _data(run) if run else None
-    if shown is None or type(shown).picture is StreamData.picture:
+    data_of_run = _data(run) if run else None
+    if data_of_run is None or type(data_of_run).picture is StreamData.picture:
         raise Refused(
             f"Samples of the shape {tuple(samples.shape[1:])} are no pictures; how to draw them is known to\n"
             "ganlab's own data, of a run's folder, alone. Take a file.npz."
         )
-    return shown.picture(samples)
+    return data_of_run.picture(samples)
 
 
 def to_picture(path: Path, source: Source, count: int) -> None:
-    drawn = sheet(source, count)
-    with atomic_write(path) as made:
-        drawn.save(made, format="PNG")
+    image = sheet(source, count)
+    with atomic_write(path) as file:
+        image.save(file, format="PNG")
 
 
 def to_folder(path: Path, source: Source, count: int) -> None:
@@ -115,14 +115,14 @@ def to_folder(path: Path, source: Source, count: int) -> None:
 
 
 def to_npz(path: Path, source: Source, count: int) -> None:
-    """Bytes (n, height, width, channels) called `images`; of what is no picture, float32 called `samples`."""
-    with atomic_write(path) as made, ExitStack() as stack:
+    """Pictures: bytes (n, height, width, channels) named `images`; anything else: float32 named `samples`."""
+    with atomic_write(path) as temporary, ExitStack() as stack:
         file: IO[bytes] | None = None
         for block in source.blocks(count):
             pictures = block.ndim == 4
             rows = (quantise(block).movedim(1, -1) if pictures else block.float()).cpu().numpy()
             if file is None:
-                archive = stack.enter_context(zipfile.ZipFile(made, "w"))
+                archive = stack.enter_context(zipfile.ZipFile(temporary, "w"))
                 name = "images.npy" if pictures else "samples.npy"
                 file = stack.enter_context(archive.open(name, "w", force_zip64=True))
                 descr = np.lib.format.dtype_to_descr(rows.dtype)
@@ -136,12 +136,12 @@ def _is_picture(samples: Any) -> bool:
 
 
 def _data(run: Path) -> StreamData | None:
-    """A run's data, if they are ganlab's own."""
+    """The data of a run, built from its config; none unless their class is one of ganlab's."""
     try:
-        told = yaml.safe_load((run / "config.yaml").read_text())["data"]
+        config = yaml.safe_load((run / "config.yaml").read_text())["data"]
         kinds = {f"{kind.__module__}.{kind.__name__}": kind for kind in vars(data).values() if _is_data(kind)}
         kinds |= {f"ganlab.data.{kind.__name__}": kind for kind in kinds.values()}
-        return kinds[told["class_path"]](**told["init_args"]) if told["class_path"] in kinds else None
+        return kinds[config["class_path"]](**config["init_args"]) if config["class_path"] in kinds else None
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         return None
 

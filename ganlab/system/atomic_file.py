@@ -1,4 +1,4 @@
-"""Files that are there whole, on disk, or not at all."""
+"""Files that are written completely, up to the disk itself, or not at all."""
 
 import os
 import socket
@@ -9,31 +9,32 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Write beside its place; it is moved there, over what was there, once it is on disk."""
-    made = temporary_path(path)
+    """A temporary file, which replaces `path` once it is on disk; after an error it is removed."""
+    temporary = temporary_path(path)
     try:
-        yield made
-        sync(made)
-        made.replace(path)
+        yield temporary
+        sync(temporary)
+        temporary.replace(path)
         sync(path.parent)
     except BaseException:
-        made.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
 def temporary_path(path: Path) -> Path:
-    """Where this process makes what shall be there."""
+    """Where this process writes what shall become `path`: in the same folder, under a name of its own."""
     return path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left beside its place; only for whoever has the folder to himself."""
+    """Remove temporary files of killed processes; safe only while no other process writes in the folder."""
     for left in folder.glob(".*.*"):
         if left.suffix[1:].isdecimal():
             left.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:
+    """Wait until a file, or the entries of a folder, are on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

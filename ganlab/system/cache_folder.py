@@ -1,4 +1,4 @@
-"""The folder in which what can be made again is kept: decoded pictures, statistics of reals."""
+"""The cache, a folder of files that can be computed again: decoded pictures, statistics of reals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def write_cached(path: Path, content: bytes) -> None:
-    """At once, or not at all."""
+    """Write a file of the cache completely, or not at all."""
     with _writing(path.parent):
-        with atomic_write(path) as made:
-            made.write_bytes(content)
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(content)

@@ -1,4 +1,4 @@
-"""What this machine does fast, and what it is."""
+"""This machine: its fastest precision, its memory, its description."""
 
 import ctypes
 import os
@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import torch
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # options of mallopt, as in glibc's malloc.h
 
 
 def best_precision(accelerator: str) -> str:
@@ -24,7 +26,7 @@ def best_precision(accelerator: str) -> str:
 
 
 def _cpu(*fields: str) -> str:
-    """What Linux says of the first processor; elsewhere nothing."""
+    """The first of these fields in /proc/cpuinfo; empty where there is none."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(fields)), "")
@@ -33,20 +35,19 @@ def _cpu(*fields: str) -> str:
 def keep_freed_memory() -> None:
     """Have glibc reuse the memory of large tensors instead of returning it to the kernel.
 
-    Else every step faults its activations in again, page by page: a third to a half of a step's time on
-    CPUs. A process then keeps its peak memory until it ends. GPU runs allocate elsewhere, so they are left
-    alone.
+    Without it every step has its activations mapped in again, page by page: a third to a half of a step's
+    time on CPUs. A process then keeps its peak memory until it ends. GPU runs allocate elsewhere, so
+    nothing is changed for them.
     """
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc" or torch.cuda.is_available():
         return
-    top_pad, trim_threshold, mmap_max = -2, -1, -4
     mallopt = ctypes.CDLL(None).mallopt
-    for option, value in ((mmap_max, 0), (trim_threshold, 2**31 - 1), (top_pad, 2**28)):
+    for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 2**28)):
         mallopt(option, value)
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes; of what cannot be asked, none."""
+    """Free bytes of a device's memory; 0 where they cannot be read."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "cpu" and sys.platform == "linux":
@@ -57,7 +58,7 @@ def free_memory(device: torch.device) -> int:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes that this process held at once: on an accelerator those of its tensors, else all."""
+    """The most bytes that this process has held: on an accelerator those of its tensors, else all."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024

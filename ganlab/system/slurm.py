@@ -1,4 +1,4 @@
-"""What is asked of SLURM: its jobs' ends, their states, a place in its queue."""
+"""Calls of SLURM's commands: the end and the state of jobs, submitting and requeueing them."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ TIMEOUT = 60  # seconds
 
 
 def here() -> bool:
+    """Whether jobs can be submitted from this machine."""
     return shutil.which("sbatch") is not None
 
 
 def job() -> str | None:
-    """The job that this process belongs to."""
+    """The number of the job that this process belongs to."""
     return os.environ.get("SLURM_JOB_ID")
 
 
 def end(job: str) -> float | None:
-    """When its time is over, in seconds since 1970; none: it may run for ever, or nobody knows."""
-    told = os.environ.get("SLURM_JOB_END_TIME", "")
-    if told.isdecimal():
-        return float(told)
+    """When a job's time limit is over, in seconds since 1970; none: it has no limit, or that is unknown."""
+    end_time = os.environ.get("SLURM_JOB_END_TIME", "")
+    if end_time.isdecimal():
+        return float(end_time)
     try:
-        # Older versions of SLURM tell the queue alone.
-        return datetime.fromisoformat(_asked("squeue", "-h", "-j", job, "-o", "%e").strip()).timestamp()
+        # Older versions of SLURM do not set that variable.
+        return datetime.fromisoformat(_output("squeue", "-h", "-j", job, "-o", "%e").strip()).timestamp()
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
 
 
 def requeue(job: str) -> str:
-    """Put a job back into the queue, and say how that went."""
+    """Put a job back into the queue; returns a sentence that says whether it worked."""
     try:
-        _asked("scontrol", "requeue", job)
+        _output("scontrol", "requeue", job)
     except subprocess.CalledProcessError as error:
         return f"job {job} was not requeued: {error.stderr.strip()}"
     except (OSError, subprocess.SubprocessError) as error:
@@ -46,9 +47,9 @@ def requeue(job: str) -> str:
 
 
 def submit(script: Path) -> str:
-    """The new job's number."""
+    """Submit a job script; returns the new job's number."""
     try:
-        return _asked("sbatch", "--parsable", str(script)).strip().partition(";")[0]
+        return _output("sbatch", "--parsable", str(script)).strip().partition(";")[0]
     except FileNotFoundError:
         raise Refused("There is no sbatch here. Run the list on this machine with --local.") from None
     except subprocess.CalledProcessError as error:
@@ -57,15 +58,14 @@ def submit(script: Path) -> str:
 
 
 def states(job: str) -> dict[int, str]:
-    """Of those tasks of an array job which are not over: PENDING, RUNNING, COMPLETING, …"""
+    """PENDING, RUNNING, COMPLETING, … of each task of an array job that is not over, by its index."""
     try:
-        lines = _asked("squeue", "-h", "-r", "-j", job, "-o", "%K %T").splitlines()
+        lines = _output("squeue", "-h", "-r", "-j", job, "-o", "%K %T").splitlines()
     except (OSError, subprocess.SubprocessError):
-        return {}  # A job that has been over for a while is unknown.
-    found = (line.split() for line in lines)
-    return {int(task): state for task, state in found if task.isdecimal()}
+        return {}  # SLURM forgets a job some time after its end.
+    rows = (line.split() for line in lines)
+    return {int(task): state for task, state in rows if task.isdecimal()}
 
 
-def _asked(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=TIMEOUT)
-    return done.stdout
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=TIMEOUT).stdout

@@ -1,4 +1,4 @@
-"""Lightning's Trainer and the strategy for two players."""
+"""Lightning's Trainer with other defaults, and the strategy that trains two players on several devices."""
 
 from ganlab.training.strategy import TwoPlayers
 from ganlab.training.trainer import Trainer

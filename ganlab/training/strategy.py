@@ -1,4 +1,4 @@
-"""Data parallelism for two players who step in turns."""
+"""Data parallelism for two players that are trained in turns."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ganlab.errors import Refused
 
 
 class TwoPlayers(DDPStrategy):
-    """Average a side's gradients over the processes right before it steps, and no one else's.
+    """Average over the processes the gradients of the side that steps, right before its step.
 
-    Where DistributedDataParallel looks for parameters without gradients in every backward pass and sends the
-    idle player's along, this sends the stepping player's once a step, however many backward passes it had:
-    accumulation, double backward and gradient scalers need nothing special. Parameters which none of the
-    processes used keep no gradient.
+    DistributedDataParallel looks for parameters without gradients in every backward pass and also sends those
+    of the player whose turn it is not. This sends the stepping player's gradients once a step, however many
+    backward passes it had: accumulation, double backward and gradient scalers need nothing special.
+    Parameters that no process used keep no gradient.
 
-    Buffers are each process's own while it trains; evaluations use the first process's, and checkpoints hold
-    them. State that training reads must therefore be updated alike everywhere, from reduced values.
+    Buffers differ between processes during training; evaluations and checkpoints use the first process's.
+    State that training reads must therefore be updated alike everywhere, from reduced values.
 
     Args:
-        bucket_megabytes: Gradients sent in one message; the next is packed while it travels.
-        timeout: How long a process waits for the others before it takes them for dead.
+        bucket_megabytes: Gradients sent in one message; the next is packed while it is sent.
+        timeout: How long a process waits for the others before it gives up.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class TwoPlayers(DDPStrategy):
         self.bucket_megabytes = bucket_megabytes
 
     def configure_ddp(self) -> None:
-        """All begin with the first process's state."""
+        """Give all processes the first one's parameters and buffers."""
         assert isinstance(self.model, nn.Module)
         for tensor in [*self.model.parameters(), *self.model.buffers()]:
             dist.broadcast(tensor.detach(), 0)
@@ -56,7 +56,7 @@ StrategyRegistry.register("two_players", TwoPlayers, description="DDP for two pl
 
 
 def average_gradients(optimizer: Optimizer, bucket_bytes: int) -> None:
-    """The mean over the processes; a missing gradient counts as zeros if another process has one."""
+    """Replace gradients by their mean over processes; a missing one counts as zeros if another has one."""
     parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
     sent = [(bucket, *_send(bucket)) for bucket in buckets(parameters, bucket_bytes)]
     for bucket, message, work in sent:
@@ -64,22 +64,22 @@ def average_gradients(optimizer: Optimizer, bucket_bytes: int) -> None:
         message /= dist.get_world_size()
         *gradients, present = message.split([*(p.numel() for p in bucket), len(bucket)])
         missing = [p.grad is None for p in bucket]
-        # Asking what others had makes the host wait for the device, so only who misses something asks.
+        # Reading `present` makes the host wait for the device, so it is read only if a gradient is missing.
         if any(missing):
-            for parameter, had in zip(bucket, present.tolist(), strict=True):
-                if parameter.grad is None and had:
+            for parameter, elsewhere in zip(bucket, present.tolist(), strict=True):
+                if parameter.grad is None and elsewhere:
                     parameter.grad = torch.empty_like(parameter)
-        kept = [(p.grad, g.view_as(p)) for p, g in zip(bucket, gradients, strict=True) if p.grad is not None]
-        if kept:
-            torch._foreach_copy_([own for own, _ in kept], [mean for _, mean in kept])
+        pairs = [(p.grad, g.view_as(p)) for p, g in zip(bucket, gradients, strict=True) if p.grad is not None]
+        if pairs:
+            torch._foreach_copy_([grad for grad, _ in pairs], [mean for _, mean in pairs])
 
 
-def buckets(parameters: list[nn.Parameter], most: int) -> Iterator[list[nn.Parameter]]:
-    """Runs of parameters of one kind of number, each of at most so many bytes, or a single parameter."""
+def buckets(parameters: list[nn.Parameter], most_bytes: int) -> Iterator[list[nn.Parameter]]:
+    """Consecutive parameters of one dtype, together of at most `most_bytes`, or a single larger one."""
     bucket: list[nn.Parameter] = []
     size = 0
     for parameter in parameters:
-        if bucket and (size + parameter.nbytes > most or parameter.dtype != bucket[0].dtype):
+        if bucket and (size + parameter.nbytes > most_bytes or parameter.dtype != bucket[0].dtype):
             yield bucket
             bucket, size = [], 0
         bucket.append(parameter)
@@ -89,13 +89,13 @@ def buckets(parameters: list[nn.Parameter], most: int) -> Iterator[list[nn.Param
 
 
 def _send(bucket: list[nn.Parameter]) -> tuple[Tensor, Any]:
-    """The gradients, and for each parameter whether it has one."""
-    like = bucket[0]
-    message = torch.zeros(sum(p.numel() for p in bucket) + len(bucket), dtype=like.dtype, device=like.device)
-    *places, present = message.split([*(p.numel() for p in bucket), len(bucket)])
-    there = [index for index, p in enumerate(bucket) if p.grad is not None]
-    if there:
+    """Start to add up a bucket's gradients over the processes, and how many processes have each of them."""
+    size, first = sum(p.numel() for p in bucket) + len(bucket), bucket[0]
+    message = torch.zeros(size, dtype=first.dtype, device=first.device)
+    *slots, present = message.split([*(p.numel() for p in bucket), len(bucket)])
+    with_gradient = [index for index, p in enumerate(bucket) if p.grad is not None]
+    if with_gradient:
         grads = [grad for p in bucket if (grad := p.grad) is not None]
-        torch._foreach_copy_([places[i].view_as(bucket[i]) for i in there], grads)
+        torch._foreach_copy_([slots[i].view_as(bucket[i]) for i in with_gradient], grads)
         present.copy_(torch.tensor([p.grad is not None for p in bucket]), non_blocking=True)
     return message, dist.all_reduce(message, async_op=True)

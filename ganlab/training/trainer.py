@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
 import lightning.pytorch as pl
 import torch
@@ -18,9 +18,27 @@ Precision = Literal[
     "auto", "32", "bf16-mixed", "16-mixed", "64", "32-true", "64-true", "16-true", "bf16-true"
 ]
 
+Kind = TypeVar("Kind", bound=pl.Callback)
+
+
+# Attributes that Lightning sets, but does not declare for type checkers.
+
+
+def is_trial_run(trainer: pl.Trainer) -> bool:
+    """Whether only a few batches are tried (fast_dev_run), of which nothing is to be written."""
+    return bool(cast(Any, trainer).fast_dev_run)
+
+
+def callbacks_of(trainer: pl.Trainer, kind: type[Kind]) -> list[Kind]:
+    return [callback for callback in cast(Any, trainer).callbacks if isinstance(callback, kind)]
+
+
+def data_of(trainer: pl.Trainer) -> pl.LightningDataModule | None:
+    return cast(Any, trainer).datamodule
+
 
 class Trainer(pl.Trainer):
-    """Everything Lightning's Trainer does, counted in generator steps.
+    """Lightning's Trainer, whose steps are generator steps.
 
     Args:
         max_steps: The budget, in generator steps.
@@ -41,9 +59,9 @@ class Trainer(pl.Trainer):
         plugins: Any = None,
         **lightning: Any,
     ) -> None:
-        given = plugins if isinstance(plugins, list) else [plugins] if plugins else []
-        if not any(isinstance(plugin, CheckpointIO) for plugin in given):
-            given = [*given, ChecksummedIO()]
+        plugins = plugins if isinstance(plugins, list) else [plugins] if plugins else []
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            plugins = [*plugins, ChecksummedIO()]
         settings: dict[str, Any] = dict(
             max_steps=max_steps,
             precision=best_precision(accelerator) if precision == "auto" else precision,
@@ -51,21 +69,21 @@ class Trainer(pl.Trainer):
             log_every_n_steps=log_every_n_steps,
             num_sanity_val_steps=num_sanity_val_steps,
             use_distributed_sampler=use_distributed_sampler,
-            plugins=given,
+            plugins=plugins,
             **lightning,
         )
         super().__init__(strategy=strategy, **settings)
         if strategy == "auto" and isinstance(self.strategy, DDPStrategy):
-            # Only Lightning knows how many devices there are, and by then it has chosen.
+            # Only Lightning knows how many devices there are, and by then it has chosen a strategy.
             super().__init__(strategy=TwoPlayers(start_method=self.strategy._start_method), **settings)
         if not torch.cuda.is_available():
-            # Set by Lightning's import, it makes each optimizer step look for a driver that is not there.
+            # Lightning sets it when imported; then each optimizer step looks for a driver that is not there.
             os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 
     def save_checkpoint(
         self, filepath: Any, weights_only: bool | None = None, storage_options: Any = None
     ) -> None:
-        """Fails on all processes if it does on one, where Lightning would have the others wait for ever."""
+        """Raise on all processes if one cannot save: Lightning would have the others wait for ever."""
         failure: Exception | None = None
         try:
             super().save_checkpoint(filepath, weights_only, storage_options)
@@ -81,13 +99,14 @@ class Trainer(pl.Trainer):
             raise failure
 
 
-def _spell_out(own: Any, inherited: Any) -> None:
+def _declare_inherited(constructor: Any, inherited: Any) -> None:
     """Let the command line see the inherited arguments: Lightning's decorated constructor hides them
     behind **kwargs.
     """
-    mine = {n: p for n, p in inspect.signature(own).parameters.items() if p.kind is not p.VAR_KEYWORD}
-    theirs = inspect.signature(inherited).parameters
-    own.__signature__ = inspect.Signature([mine.get(name, parameter) for name, parameter in theirs.items()])
+    parameters = inspect.signature(constructor).parameters
+    named = {name: p for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
+    every = inspect.signature(inherited).parameters
+    constructor.__signature__ = inspect.Signature([named.get(name, p) for name, p in every.items()])
 
 
-_spell_out(Trainer.__init__, pl.Trainer.__init__)
+_declare_inherited(Trainer.__init__, pl.Trainer.__init__)

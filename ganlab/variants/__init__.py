@@ -1,4 +1,4 @@
-"""Every variant that ships; a user's own needs no entry anywhere."""
+"""The variants that ship with ganlab; one of your own needs no entry here."""
 
 from ganlab.variants.classic import LSGAN, HingeGAN, MinimaxGAN, NonSaturatingGAN, RelativisticGAN
 from ganlab.variants.dragan import DRAGAN

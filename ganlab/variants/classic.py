@@ -1,4 +1,4 @@
-"""One loss each, nothing else."""
+"""Variants that only choose a loss."""
 
 from typing import Any
 
@@ -7,9 +7,7 @@ from ganlab.game.gan import GAN
 
 
 class MinimaxGAN(GAN):
-    """Goodfellow et al. 2014, arXiv:1406.2661: the two-player game itself, whose generator stalls when it
-    loses.
-    """
+    """Goodfellow et al. 2014, arXiv:1406.2661: the original game; a generator that loses hardly learns."""
 
     loss = losses.minimax
 

@@ -8,8 +8,7 @@ from ganlab.penalties import zero_centred
 
 
 class R1GAN(GAN):
-    """Mescheder et al. 2018, arXiv:1801.04406: the non-saturating game, flat at the reals, which makes it
-    converge.
+    """Mescheder et al. 2018, arXiv:1801.04406: the non-saturating game with slope 0 at reals, to converge.
 
     Args:
         gamma: Weight of the gradient penalty.

@@ -1,4 +1,4 @@
-"""A run that is told to stop saves a whole step and says by its code whether it is to be started again."""
+"""A run that is requested to stop saves a whole step; its exit code says whether to start it again."""
 
 import json
 import os
@@ -103,9 +103,7 @@ def test_a_signal_ends_a_run_after_its_step(number: int, code: int, straight: Pa
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"]
 )
-def test_so_does_one_that_its_workers_hear_too(
-    number: int, code: int, straight: Path, tmp_path: Path
-) -> None:
+def test_so_does_one_that_its_workers_get_too(number: int, code: int, straight: Path, tmp_path: Path) -> None:
     """As a terminal and a cluster send it."""
     command = reach(tmp_path, "--data.workers", "2")
     workers = descendants(command.pid)
@@ -129,7 +127,7 @@ def test_a_second_interrupt_ends_at_once(straight: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("ends", ["as it should", "by a signal", "by an error"])
-def test_what_listened_to_signals_before_does_so_again(
+def test_the_handlers_of_signals_are_restored(
     ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
@@ -209,7 +207,7 @@ def test_without_an_end_that_is_near_it_goes_on(asked: Path, straight: Path, tmp
 
 
 def test_weights_and_biases_gets_one_run_that_never_goes_back(straight: Path, tmp_path: Path) -> None:
-    """Over a start that is killed, one that is told to stop, and the last."""
+    """One start is killed, one is requested to stop, and the last one ends."""
     options = ("--trainer.logger", "WandbLogger")
     command = reach(tmp_path, *options)
     command.signal(signal.SIGKILL)
@@ -229,15 +227,15 @@ def test_weights_and_biases_gets_one_run_that_never_goes_back(straight: Path, tm
     # What W&B had not yet written when it was killed has no name, and nothing else.
     assert len({name for name, start in starts if name or start}) == 1
     rows = [row for _, start in starts for row in start]
-    seen = [row["images"] for row in rows]
-    assert seen == sorted(seen)
-    told: dict[tuple[str, float], float] = {}
+    images = [row["images"] for row in rows]
+    assert images == sorted(images)
+    sent: dict[tuple[str, float], float] = {}
     for row in rows:
-        told |= {(name, row["images"]): value for name, value in row.items()}
+        sent |= {(name, row["images"]): value for name, value in row.items()}
     for row in metrics(run):
         for name, value in row.items():
             if value and name != "step":
-                assert told[name, float(row["images"])] == float(value), (name, row["step"])
+                assert sent[name, float(row["images"])] == float(value), (name, row["step"])
 
 
 # A process that dies

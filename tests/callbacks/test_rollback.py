@@ -51,9 +51,9 @@ def test_with_nothing_changed_it_plays_the_same_again(target: str, old: Path, tm
 def test_the_clock_goes_on(old: Path, tmp_path: Path) -> None:
     new = back(at(old, 9), folder=tmp_path)
     rows = [json.loads(line) for line in (new / "clock.jsonl").read_text().splitlines()]
-    kept = [json.loads(line) for line in (old / "clock.jsonl").read_text().splitlines()]
-    kept = [row for row in kept if row["step"] <= 9]
-    assert rows[: len(kept)] == kept
+    old_rows = [json.loads(line) for line in (old / "clock.jsonl").read_text().splitlines()]
+    old_rows = [row for row in old_rows if row["step"] <= 9]
+    assert rows[: len(old_rows)] == old_rows
     seconds = [row["seconds"] for row in rows]
     assert seconds == sorted(seconds)
     assert rows[-1]["step"] == 13
@@ -66,7 +66,7 @@ def test_what_is_changed_of_the_optimizers_holds_from_there(old: Path, tmp_path:
     assert rates(new, 13) == [before[0], 0.0123]
     states = torch.load(at(new, 13), weights_only=True)["optimizer_states"]
     assert states[1]["param_groups"][0]["betas"] == (0.0, 0.5)
-    # Their moments are the old run's, which thirteen steps have made.
+    # Their moments are the old run's: they have been updated in all thirteen steps.
     assert all(float(each["step"]) == 13 for each in states[1]["state"].values())
     for one, other in zip(metrics(old), metrics(new), strict=True):
         # The tenth step's terms are those of what the ninth has left.
@@ -74,7 +74,7 @@ def test_what_is_changed_of_the_optimizers_holds_from_there(old: Path, tmp_path:
             assert (one["generator"] == other["generator"]) == (int(one["step"]) <= 10), one["step"]
 
 
-def test_a_schedule_stays_where_it_was_on_another_height(tmp_path: Path) -> None:
+def test_a_schedule_goes_on_with_another_rate(tmp_path: Path) -> None:
     for name in ("old", "new", "again"):
         (tmp_path / name).mkdir()
     assert fit("--config", write(tmp_path / "old", SCHEDULED), folder=tmp_path / "old").code == 0

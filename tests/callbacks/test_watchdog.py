@@ -1,4 +1,4 @@
-"""The watchdog names a game that went wrong while it can still be stopped, and barks at no other."""
+"""The watchdog reports a game that goes wrong while it can still be stopped, and no other game."""
 
 import json
 from pathlib import Path
@@ -30,10 +30,12 @@ def digits(variant: type[GAN], *, generator: nn.Module | None = None, rate: floa
 
 
 def watched(game: GAN, folder: Path, *, steps: int, every: int, **arguments: Any) -> dict[str, Any]:
-    """What is said of a run that is scored every so many steps."""
+    """The verdict on a run that is scored every so many steps."""
     folder.mkdir(exist_ok=True)
-    watchdog = Watchdog(every_n_steps=every, **arguments)
-    callbacks = [watchdog, Evaluation(Pixels(), samples=200, every_n_steps=every)]
+    callbacks = [
+        Watchdog(every_n_steps=every, **arguments),
+        Evaluation(Pixels(), samples=200, every_n_steps=every),
+    ]
     data = Digits(size=16, batch_size=32)
     play(game, data, steps=steps, callbacks=callbacks, default_root_dir=folder, log_every_n_steps=5)
     return json.loads((folder / "verdict.json").read_text())
@@ -52,50 +54,50 @@ class Still(nn.Module):
 
 @pytest.mark.parametrize("variant", [HingeGAN, NonSaturatingGAN, R3GAN])
 def test_a_generator_of_one_image_is_named_within_three_evaluations(variant: Any, tmp_path: Path) -> None:
-    told = watched(digits(variant, generator=Still()), tmp_path, steps=91, every=30)
-    (alarm, *_) = told["alarms"]
+    verdict = watched(digits(variant, generator=Still()), tmp_path, steps=91, every=30)
+    (alarm, *_) = verdict["alarms"]
     assert alarm["symptom"] == "alike"
     assert alarm["step"] <= 91
-    assert told["collapsed"]
-    assert "nearly one image" in told["verdict"]
+    assert verdict["collapsed"]
+    assert "nearly one image" in verdict["verdict"]
 
 
 @pytest.mark.parametrize(
     "variant", [HingeGAN, *(pytest.param(v, marks=pytest.mark.slow) for v in (NonSaturatingGAN, R3GAN))]
 )
 def test_a_discriminator_gone_wild_is_named_within_three_evaluations(variant: Any, tmp_path: Path) -> None:
-    told = watched(digits(variant, rate=0.2), tmp_path, steps=901, every=300)
-    assert told["alarms"], told
-    assert told["verdict"] != "healthy"
+    verdict = watched(digits(variant, rate=0.2), tmp_path, steps=901, every=300)
+    assert verdict["alarms"], verdict
+    assert verdict["verdict"] != "healthy"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", [HingeGAN, NonSaturatingGAN, R3GAN, RelativisticGAN])
 def test_a_game_that_learns_raises_no_alarm(variant: Any, tmp_path: Path) -> None:
-    told = watched(digits(variant), tmp_path, steps=600, every=100)
-    assert (told["verdict"], told["collapsed"], told["alarms"]) == ("healthy", False, [])
+    verdict = watched(digits(variant), tmp_path, steps=600, every=100)
+    assert (verdict["verdict"], verdict["collapsed"], verdict["alarms"]) == ("healthy", False, [])
 
 
 def test_training_is_left_as_it_was(tmp_path: Path) -> None:
-    plain, looked_at = new(HingeGAN), new(HingeGAN)
-    wanted = state(plain, play(plain, Specks(), steps=6))
-    dog = Watchdog(every_n_steps=2)
-    played = play(looked_at, Specks(), steps=6, callbacks=[dog], default_root_dir=tmp_path)
-    found = state(looked_at, played)
-    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+    plain, observed = new(HingeGAN), new(HingeGAN)
+    expected = state(plain, play(plain, Specks(), steps=6))
+    watchdog = Watchdog(every_n_steps=2)
+    trainer = play(observed, Specks(), steps=6, callbacks=[watchdog], default_root_dir=tmp_path)
+    result = state(observed, trainer)
+    assert all(torch.equal(expected[name], result[name]) for name in expected)
 
 
-# One symptom after the other
+# One symptom after another
 
 
 def judged(values: list[float], *, name: str = "fid10k", better: str = "min", **arguments: Any) -> list[Any]:
     """The verdict after each evaluation, a thousand images apart."""
-    dog, verdicts = Watchdog(**arguments), []
+    watchdog, verdicts = Watchdog(**arguments), []
     for number, value in enumerate(values, 1):
-        far, few = dog._compare(name, value, better, 1000 * number)
-        dog._see("worse", far, 1000 * number)
-        dog._see("uncovered", few, 1000 * number)
-        verdicts.append(dog.verdict())
+        far, few = watchdog._compare(name, value, better, 1000 * number)
+        watchdog._count("worse", far, 1000 * number)
+        watchdog._count("uncovered", few, 1000 * number)
+        verdicts.append(watchdog.verdict())
     return verdicts
 
 
@@ -132,7 +134,7 @@ def test_after_so_many_it_is_stopped(tmp_path: Path) -> None:
         return play(new(WGAN), Specks(), steps=40, callbacks=callbacks, default_root_dir=tmp_path).global_step
 
     assert end(None) == 40
-    # The fifth bad score is taken at step 14 and seen one step later.
+    # The fifth bad score is computed at step 14 and read one step later.
     assert end(5) == 15
 
 
@@ -140,24 +142,24 @@ def test_a_discriminator_that_tells_all_apart_has_won_only_where_samples_are_far
     game, data = new(HingeGAN), Specks()
     images, *_ = data.splits.train[torch.arange(30)]
 
-    def looked(samples: torch.Tensor) -> list[str]:
-        dog, game.sample = Watchdog(), lambda count, seed: samples  # type: ignore[assignment]
-        dog._judge_samples(game, data)
+    def symptoms(samples: torch.Tensor) -> list[str]:
+        watchdog, game.sample = Watchdog(), lambda count, seed: samples  # type: ignore[assignment]
+        watchdog._judge_samples(game, data)
         for _ in range(20):
-            dog._judge_terms(game, {"discriminator": torch.tensor(1e-5)})
-        return dog.symptoms()
+            watchdog._judge_terms(game, {"discriminator": torch.tensor(1e-5)})
+        return watchdog.symptoms()
 
     reals = game.real((data.normalise(images),))
-    assert looked(reals.flip(0) + 0.01 * torch.randn_like(reals)) == []
-    assert looked(3 * torch.randn_like(reals)) == ["won"]
-    assert looked(0.1 * torch.randn_like(reals) - 1) == ["won"]
+    assert symptoms(reals.flip(0) + 0.01 * torch.randn_like(reals)) == []
+    assert symptoms(3 * torch.randn_like(reals)) == ["won"]
+    assert symptoms(0.1 * torch.randn_like(reals) - 1) == ["won"]
 
 
 def test_a_term_has_exploded_if_it_is_far_above_its_own_past() -> None:
-    dog, game = Watchdog(), new(HingeGAN)
+    watchdog, game = Watchdog(), new(HingeGAN)
     for _ in range(5):
-        dog._judge_terms(game, {"drift": torch.tensor(900.0)})
-    assert dog.counts["exploded"] == 0
+        watchdog._judge_terms(game, {"drift": torch.tensor(900.0)})
+    assert watchdog.counts["exploded"] == 0
     for _ in range(3):
-        dog._judge_terms(game, {"drift": torch.tensor(-1e6)})
-    assert "a term has exploded" in dog.verdict()
+        watchdog._judge_terms(game, {"drift": torch.tensor(-1e6)})
+    assert "a term has exploded" in watchdog.verdict()

@@ -63,7 +63,7 @@ def drawn(folder: Path, **told: torch.Tensor) -> torch.Tensor:
 def assert_same(game: GAN, folder: Path, *, raw: bool = False) -> None:
     for count in (1, 2, 70):
         latents = game.latents(count, seed=count)
-        wanted, found = game.made(latents, raw=raw).float(), drawn(folder, latents=latents.float())
+        wanted, found = game.generate(latents, raw=raw).float(), drawn(folder, latents=latents.float())
         assert found.dtype == torch.float32
         torch.testing.assert_close(found, wanted, atol=CLOSE, rtol=0)
 
@@ -80,7 +80,7 @@ def test_a_file_draws_what_the_run_draws(network: str, precision: str, tmp_path:
     game = ganlab.load(run)
     out = exported(run, tmp_path / "export", "--onnx")
     assert_same(game, out)
-    average, other = (game.made(game.latents(2, seed=0), raw=raw) for raw in (False, True))
+    average, other = (game.generate(game.latents(2, seed=0), raw=raw) for raw in (False, True))
     assert (average - other).abs().max() > 100 * CLOSE, "or nobody would see which one was written"
     assert torch.equal(ganlab.load(out).sample(3, seed=0), game.sample(3, seed=0))
 
@@ -109,7 +109,7 @@ def test_labels_are_told_beside_latents(
     game, labels = ganlab.load(run, classes=classes), torch.tensor([3, 1, 4, 1, 9, 0])
     told = {"latents": game.latents(6, seed=0), "labels": labels}
     found = drawn(out, **{name: told[name] for name in inputs})
-    wanted = game.made(told["latents"], condition=labels)
+    wanted = game.generate(told["latents"], condition=labels)
     torch.testing.assert_close(found, wanted, atol=CLOSE, rtol=0)
     assert len(found.unique()) == (6 if "latents" in inputs else 5)
     assert "`labels` (int64, n) to" in (out / "README.md").read_text()

@@ -1,4 +1,4 @@
-"""Random numbers follow from their purpose alone; whoever shares a draw gets rows of one table."""
+"""Random numbers follow from their seed alone; processes and micro-batches get rows of the same draw."""
 
 from collections.abc import Callable
 from itertools import combinations
@@ -14,15 +14,15 @@ from ganlab.seeds import reseed, seed_for
 TOTAL = 24
 CPU = torch.device("cpu")
 
-Ask = Callable[[Draws], Tensor]
+DrawFunction = Callable[[Draws], Tensor]
 
-ASKS: dict[str, Ask] = {
+DRAWS: dict[str, DrawFunction] = {
     "normal": lambda draws: draws.normal(5),
     "uniform": lambda draws: draws.uniform(1, 1, 1),
     "integers": lambda draws: draws.integers(7),
     "codes": lambda draws: draws.integers(4, 3),
 }
-every_ask = pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS.keys())
+every_draw = pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS.keys())
 
 
 def new(
@@ -33,7 +33,7 @@ def new(
 
 def turn(draws: Draws) -> list[Tensor]:
     """One of each, and one again."""
-    return [ask(draws) for ask in (*ASKS.values(), ASKS["normal"])]
+    return [draw(draws) for draw in (*DRAWS.values(), DRAWS["normal"])]
 
 
 class TestRows:
@@ -52,9 +52,9 @@ class TestRows:
                 draws.restart(slice(start, start + size))
                 parts.append(turn(draws))
         assert len(parts) == processes * micro_batches
-        for wanted, *found in zip(whole, *parts, strict=True):
-            assert {len(part) for part in found} == {size}
-            assert torch.equal(torch.cat(found), wanted)
+        for expected, *pieces in zip(whole, *parts, strict=True):
+            assert {len(piece) for piece in pieces} == {size}
+            assert torch.equal(torch.cat(pieces), expected)
 
     def test_in_any_order(self) -> None:
         draws, whole = new(), turn(new())
@@ -62,46 +62,46 @@ class TestRows:
         last = turn(draws)
         draws.restart(slice(0, 4))
         first = turn(draws)
-        for wanted, one, other in zip(whole, first, last, strict=True):
-            assert torch.equal(wanted[:4], one)
-            assert torch.equal(wanted[20:], other)
+        for expected, one, other in zip(whole, first, last, strict=True):
+            assert torch.equal(expected[:4], one)
+            assert torch.equal(expected[20:], other)
 
     def test_are_all_of_them_at_first(self) -> None:
         assert [len(drawn) for drawn in turn(new())] == [TOTAL] * 5
 
 
 class TestSequence:
-    @every_ask
-    def test_restart_repeats_it(self, ask: Ask) -> None:
+    @every_draw
+    def test_restart_repeats_it(self, draw: DrawFunction) -> None:
         draws = new()
-        once = [ask(draws), ask(draws)]
+        once = [draw(draws), draw(draws)]
         draws.restart(slice(0, TOTAL))
-        again = [ask(draws), ask(draws)]
+        again = [draw(draws), draw(draws)]
         for one, other in zip(once, again, strict=True):
             assert torch.equal(one, other)
 
-    @every_ask
-    def test_without_restart_it_goes_on(self, ask: Ask) -> None:
+    @every_draw
+    def test_without_restart_it_goes_on(self, draw: DrawFunction) -> None:
         draws = new()
-        assert not torch.equal(ask(draws), ask(draws))
+        assert not torch.equal(draw(draws), draw(draws))
 
-    def test_who_asks_for_more_than_before_gets_new_numbers(self) -> None:
+    def test_more_draws_than_before_are_new_numbers(self) -> None:
         """The second micro-batch may need a draw that the first did not."""
         draws, straight = new(), new()
-        wanted = [straight.normal(2), straight.uniform()]
+        expected = [straight.normal(2), straight.uniform()]
         draws.restart(slice(0, 12))
         draws.normal(2)
         draws.restart(slice(12, 24))
-        assert torch.equal(draws.normal(2), wanted[0][12:])
-        assert torch.equal(draws.uniform(), wanted[1][12:])
+        assert torch.equal(draws.normal(2), expected[0][12:])
+        assert torch.equal(draws.uniform(), expected[1][12:])
 
-    @every_ask
-    def test_follows_from_the_seed_and_nothing_else(self, ask: Ask) -> None:
-        one = ask(new(seed=3))
+    @every_draw
+    def test_follows_from_the_seed_and_nothing_else(self, draw: DrawFunction) -> None:
+        one = draw(new(seed=3))
         torch.manual_seed(99)
         torch.rand(7)
-        assert torch.equal(ask(new(seed=3)), one)
-        assert not torch.equal(ask(new(seed=4)), one)
+        assert torch.equal(draw(new(seed=3)), one)
+        assert not torch.equal(draw(new(seed=4)), one)
 
     def test_leaves_the_global_generator_alone(self) -> None:
         torch.manual_seed(0)
@@ -181,10 +181,10 @@ class TestSeeds:
 class TestReseed:
     def test_seeds_the_global_generator(self) -> None:
         torch.manual_seed(41)
-        wanted = torch.rand(3), torch.randn(3), torch.randperm(9), dropout(torch.ones(50))
+        expected = torch.rand(3), torch.randn(3), torch.randperm(9), dropout(torch.ones(50))
         reseed(41, CPU)
-        found = torch.rand(3), torch.randn(3), torch.randperm(9), dropout(torch.ones(50))
-        for one, other in zip(found, wanted, strict=True):
+        drawn = torch.rand(3), torch.randn(3), torch.randperm(9), dropout(torch.ones(50))
+        for one, other in zip(drawn, expected, strict=True):
             assert torch.equal(one, other)
 
     def test_repeats_what_layers_draw(self) -> None:

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Callback
 from torch import Tensor, nn
 
-from ganlab.game.ema import Average, kept
+from ganlab.game.ema import Average, share_kept
 from ganlab.testing import Specks, new, play
 from ganlab.variants import HingeGAN
 
@@ -45,9 +45,9 @@ class TestAverage:
         updates = 7
         for _ in range(updates):
             average.update(original, keep)
-        for found, first, last in zip(average.parameters(), start, original.parameters(), strict=True):
+        for averaged, first, last in zip(average.parameters(), start, original.parameters(), strict=True):
             torch.testing.assert_close(
-                found, last + keep**updates * (first - last), rtol=1e-12, atol=1e-13, check_stride=False
+                averaged, last + keep**updates * (first - last), rtol=1e-12, atol=1e-13, check_stride=False
             )
 
     def test_of_weights_that_move(self) -> None:
@@ -60,17 +60,17 @@ class TestAverage:
             path.append(weights(original))
         shares = [keep**updates, *((1 - keep) * keep ** (updates - i) for i in range(1, updates + 1))]
         assert sum(shares) == pytest.approx(1, abs=1e-12)
-        for index, found in enumerate(average.parameters()):
-            wanted = sum(share * each[index] for share, each in zip(shares, path, strict=True))
-            torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-13)
+        for index, averaged in enumerate(average.parameters()):
+            expected = sum(share * each[index] for share, each in zip(shares, path, strict=True))
+            torch.testing.assert_close(averaged, expected, rtol=1e-12, atol=1e-13)
 
     def test_keeping_nothing_copies_to_the_last_bit(self) -> None:
         original = network()
         average = Average(original)
         move(original)
         average.update(original, 0.0)
-        for found, wanted in zip(average.parameters(), original.parameters(), strict=True):
-            assert torch.equal(found, wanted)
+        for averaged, expected in zip(average.parameters(), original.parameters(), strict=True):
+            assert torch.equal(averaged, expected)
 
     def test_buffers_are_copied_not_averaged(self) -> None:
         original = network()
@@ -78,11 +78,13 @@ class TestAverage:
         for _ in range(3):
             original(torch.randn(6, 3, dtype=torch.float64))
         average.update(original, 0.9)
-        found, wanted = dict(average.network.named_buffers()), dict(original.named_buffers())
-        assert found.keys() == wanted.keys() == {"1.running_mean", "1.running_var", "1.num_batches_tracked"}
-        assert int(found["1.num_batches_tracked"]) == 3
-        for name in wanted:
-            assert torch.equal(found[name], wanted[name]), name
+        averaged, expected = dict(average.network.named_buffers()), dict(original.named_buffers())
+        assert (
+            averaged.keys() == expected.keys() == {"1.running_mean", "1.running_var", "1.num_batches_tracked"}
+        )
+        assert int(averaged["1.num_batches_tracked"]) == 3
+        for name in expected:
+            assert torch.equal(averaged[name], expected[name]), name
 
     def test_buffers_are_copies(self) -> None:
         original = network()
@@ -146,36 +148,42 @@ class TestAverage:
         assert float(Average(Two())(torch.tensor(5.0), torch.tensor(2.0))) == 3
 
 
-class TestKept:
+class TestShareKept:
     @pytest.mark.parametrize("images", [1, 80, 500, 2000])
     def test_half_is_left_after_the_half_life(self, images: int) -> None:
         steps = 2000 // images
-        assert kept(images, 10**6, 2000, None) ** steps == pytest.approx(0.5, rel=1e-12)
+        assert share_kept(images, 10**6, 2000, None) ** steps == pytest.approx(0.5, rel=1e-12)
 
     def test_does_not_depend_on_how_images_are_cut_into_steps(self) -> None:
-        assert kept(64, 10**6, 1234, None) == pytest.approx(kept(16, 10**6, 1234, None) ** 4, rel=1e-12)
+        assert share_kept(64, 10**6, 1234, None) == pytest.approx(
+            share_kept(16, 10**6, 1234, None) ** 4, rel=1e-12
+        )
 
     @pytest.mark.parametrize(
         ("seen", "half_life"),
         [(100, 5.0), (1000, 50.0), (20_000, 1000.0), (20_001, 1000.0), (10**9, 1000.0)],
     )
     def test_a_ramp_holds_back_only_a_young_average(self, seen: int, half_life: float) -> None:
-        assert kept(32, seen, 1000, 0.05) == pytest.approx(2 ** (-32 / half_life), rel=1e-12)
+        assert share_kept(32, seen, 1000, 0.05) == pytest.approx(2 ** (-32 / half_life), rel=1e-12)
 
     def test_without_a_ramp_the_age_is_nothing(self) -> None:
-        assert kept(32, 0, 1000, None) == kept(32, 10**9, 1000, None) == pytest.approx(2**-0.032, rel=1e-12)
+        assert (
+            share_kept(32, 0, 1000, None)
+            == share_kept(32, 10**9, 1000, None)
+            == pytest.approx(2**-0.032, rel=1e-12)
+        )
 
     @pytest.mark.parametrize(
         ("seen", "half_life", "ramp"), [(0, 1000, 0.05), (100, 1000, 0.0), (100, 0, None)]
     )
     def test_without_a_past_nothing_is_kept(self, seen: int, half_life: float, ramp: float | None) -> None:
-        assert kept(32, seen, half_life, ramp) == 0.0
+        assert share_kept(32, seen, half_life, ramp) == 0.0
 
     @pytest.mark.parametrize("seen", [0, 1, 33, 10**4, 10**8])
     @pytest.mark.parametrize("half_life", [0, 1e-9, 10, 1e12])
     @pytest.mark.parametrize("ramp", [None, 0.05])
     def test_is_a_share(self, seen: int, half_life: float, ramp: float | None) -> None:
-        assert 0 <= kept(32, seen, half_life, ramp) <= 1
+        assert 0 <= share_kept(32, seen, half_life, ramp) <= 1
 
 
 class Path(Callback):
@@ -202,13 +210,13 @@ class TestInTheGame:
             keep = 2 ** (-shown / life)
             average = [keep * a.double() + (1 - keep) * c for a, c in zip(average, current, strict=True)]
         assert any((a - b).abs().max() > 1e-6 for a, b in zip(average, path.weights[-1], strict=True))
-        for found, wanted in zip(game.ema.parameters(), average, strict=True):
-            torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-12, check_stride=False)
+        for averaged, expected in zip(game.ema.parameters(), average, strict=True):
+            torch.testing.assert_close(averaged, expected, rtol=1e-10, atol=1e-12, check_stride=False)
 
     def test_samples_come_from_the_average_unless_raw(self) -> None:
         game = new(HingeGAN)
         move(game.generator)
-        found, raw = game.sample(4, seed=0), game.sample(4, seed=0, raw=True)
-        assert (found - raw).abs().max() > 0.01
+        averaged, raw = game.sample(4, seed=0), game.sample(4, seed=0, raw=True)
+        assert (averaged - raw).abs().max() > 0.01
         game.ema.update(game.generator, 0.0)
         assert torch.equal(game.sample(4, seed=0), raw)

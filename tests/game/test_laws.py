@@ -1,4 +1,4 @@
-"""The laws of the game that are not every variant's own: DESIGN's clock, batch, precision and refusals."""
+"""Laws of the game that need not be checked of every variant: clock, batch, precision and refusals."""
 
 from pathlib import Path
 from typing import Any
@@ -66,23 +66,23 @@ def test_schedulers_are_stepped_with_the_generator() -> None:
 
 
 def test_each_turn_gets_fresh_reals_and_the_generator_the_last() -> None:
-    seen: list[tuple[bool, torch.Tensor]] = []
+    reals: list[tuple[bool, torch.Tensor]] = []
 
     class Watching(HingeGAN):
         def judge(self, images: Any, condition: Any) -> Any:
             return super().judge(images, condition)
 
         def discriminator_terms(self, turn: Any) -> Any:
-            seen.append((False, turn.real.clone()))
+            reals.append((False, turn.real.clone()))
             return super().discriminator_terms(turn)
 
         def generator_terms(self, turn: Any) -> Any:
-            seen.append((True, turn.real.clone()))
+            reals.append((True, turn.real.clone()))
             return super().generator_terms(turn)
 
     play(new(Watching, critic_steps=3), Specks(images=24), steps=1)
-    first, second, third = (real for generating, real in seen if not generating)
-    (last,) = (real for generating, real in seen if generating)
+    first, second, third = (real for generating, real in reals if not generating)
+    (last,) = (real for generating, real in reals if generating)
     assert len(torch.cat([first, second, third]).flatten(1).unique(dim=0)) == 24
     assert torch.equal(last, third)
 
@@ -90,14 +90,14 @@ def test_each_turn_gets_fresh_reals_and_the_generator_the_last() -> None:
 @pytest.mark.parametrize("variant", [v for v in GAN.__subclasses__() if v.__module__.startswith("ganlab.")])
 def test_micro_batches_add_up_to_their_batch(variant: type[GAN]) -> None:
     whole, cut = (plain(variant, accumulation=parts) for parts in (1, 2))
-    one, other = (state(game, play(game, steps=6, precision="64-true")) for game in (whole, cut))
+    one, two = (state(game, play(game, steps=6, precision="64-true")) for game in (whole, cut))
     weights = [name for name in one if name.startswith(("generator", "discriminator"))]
-    distance = max(float((one[name] - other[name]).abs().max()) for name in weights)
+    distance = max(float((one[name] - two[name]).abs().max()) for name in weights)
     assert (distance > 1e-9) if variant in COUPLED else (distance <= 1e-12)
     assert ("ouples samples" in (variant.__doc__ or "")) == (variant in COUPLED)
 
 
-# The seams
+# What a variant overrides
 
 
 def test_penalties_are_played_every_so_often_and_so_much_harder() -> None:
@@ -116,7 +116,7 @@ def test_penalties_are_played_every_so_often_and_so_much_harder() -> None:
     assert [factor for _, factor in played] == pytest.approx([3, 3, 3])
 
 
-def test_a_weight_clipped_critic_stays_in_its_box() -> None:
+def test_a_weight_clipped_critic_stays_within_its_bounds() -> None:
     game = new(WGAN, clip=0.003)
     play(game, steps=2)
     assert max(float(weight.abs().max()) for weight in game.discriminator.parameters()) <= 0.003 + 1e-8
@@ -146,7 +146,7 @@ class Labelled(nn.Module):
         return self.player(inputs + self.embedding(label).view(len(inputs), *inputs.shape[1:]))
 
 
-def test_the_seams_carry_conditions() -> None:
+def test_a_variant_may_have_conditions() -> None:
     class Conditional(HingeGAN):
         def condition(self, batch: Any) -> Any:
             return batch[1]
@@ -165,8 +165,8 @@ def test_the_seams_carry_conditions() -> None:
         assert not torch.equal(before[name], after[name])
 
 
-def test_the_seams_carry_a_game_of_two_generators() -> None:
-    """Cycle consistency on paper: real is a pair, both players are pairs, terms are the whole game."""
+def test_a_variant_may_have_two_generators() -> None:
+    """Cycle consistency in short: samples are pairs, both players are pairs, and all terms are new."""
 
     class Cycle(GAN):
         def real(self, batch: Any) -> Any:
@@ -213,7 +213,7 @@ def test_the_step_cannot_be_overridden() -> None:
         type("Own", (GAN,), {"training_step": lambda self, batch, index: None})
 
 
-# What is seen
+# What the discriminator sees
 
 
 def test_instance_noise_falls_linearly_to_nothing() -> None:
@@ -222,14 +222,14 @@ def test_instance_noise_falls_linearly_to_nothing() -> None:
     class Watching(HingeGAN):
         def discriminator_terms(self, turn: Any) -> Any:
             flat = torch.zeros(64, 1, 32, 32)
-            widths.append(float(self.seen(flat).std()))
+            widths.append(float(self.augmented(flat).std()))
             return super().discriminator_terms(turn)
 
     play(new(Watching, instance_noise=0.5, instance_noise_steps=4), steps=6)
     assert widths == pytest.approx([0.5, 0.375, 0.25, 0.125, 0, 0], abs=0.01)
 
 
-def test_augmentation_is_for_the_discriminators_eyes_alone() -> None:
+def test_only_the_discriminator_gets_augmented_images() -> None:
     shapes = []
 
     class Watching(R3GAN):
@@ -261,7 +261,7 @@ def fp16(scale: float, **arguments: Any) -> tuple[GAN, Any, list[float]]:
 
     def watched(optimizer: Any) -> None:
         original(optimizer)
-        gradients = [p.grad for p in game._stepping[0].player.parameters() if p.grad is not None]
+        gradients = [p.grad for p in game._current_turn[0].player.parameters() if p.grad is not None]
         norms.append(float(torch.nn.utils.get_total_norm(gradients)))
 
     game.on_before_optimizer_step = watched  # type: ignore[method-assign]
@@ -285,7 +285,7 @@ def test_fp16_counts_the_steps_that_its_scaler_skips() -> None:
     assert trainer.callback_metrics["generator_skipped"] == skipped[1]
     assert trainer.global_step == 6
     assert all(value.isfinite().all() for value in game.state_dict().values())
-    # The scaler halves itself at each skipped step, so it knows their number independently.
+    # The scaler halves itself at each skipped step, so its scale gives their number independently.
     plugin = trainer.precision_plugin
     assert plugin.scaler.get_scale() == 2.0 ** (30 - sum(skipped))
 
@@ -364,6 +364,7 @@ def test_an_image_shape_that_players_and_data_disagree_on_is_refused() -> None:
 
 
 def test_the_check_of_shapes_leaves_no_trace() -> None:
-    one, other = new(R3GAN), new(R3GAN)
-    other._refuse = lambda batch: None  # type: ignore[method-assign]
-    assert_same(state(one, play(one, steps=2)), state(other, play(other, steps=2)), what="the unchecked run")
+    checked, unchecked = new(R3GAN), new(R3GAN)
+    unchecked._check_batch = lambda batch: None  # type: ignore[method-assign]
+    states = [state(game, play(game, steps=2)) for game in (checked, unchecked)]
+    assert_same(*states, what="the unchecked run")

@@ -49,28 +49,28 @@ def covered(points: torch.Tensor, layout: str) -> tuple[int, float]:
 
 def measure(experiment: str, folder: Path) -> list[tuple[int, float]]:
     layout = experiment.rsplit("_", 1)[1]
-    found = [covered(samples(experiment, seed, folder), layout) for seed in SEEDS]
-    print(experiment, " ".join(f"{modes} modes {share:.3f}" for modes, share in found), flush=True)
-    return found
+    measured = [covered(samples(experiment, seed, folder), layout) for seed in SEEDS]
+    print(experiment, " ".join(f"{modes} modes {share:.3f}" for modes, share in measured), flush=True)
+    return measured
 
 
 @pytest.mark.evidence
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("experiment", sorted(path.stem for path in HOME.glob("*_ring.yaml")))
 def test_ring(experiment: str, tmp_path: Path) -> None:
-    found = measure(experiment, tmp_path)
+    measured = measure(experiment, tmp_path)
     if experiment.removesuffix("_ring") in COVER_THE_RING:
-        assert [modes for modes, _ in found] == [8, 8, 8]
-        assert statistics.median(share for _, share in found) >= 0.80
+        assert [modes for modes, _ in measured] == [8, 8, 8]
+        assert statistics.median(share for _, share in measured) >= 0.80
 
 
 @pytest.mark.evidence
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("experiment", sorted(path.stem for path in HOME.glob("*_grid.yaml")))
 def test_grid(experiment: str, tmp_path: Path) -> None:
-    found = measure(experiment, tmp_path)
+    measured = measure(experiment, tmp_path)
     if experiment == "r3gan_grid":
-        assert [modes for modes, _ in found] == [25, 25, 25]
+        assert [modes for modes, _ in measured] == [25, 25, 25]
 
 
 @pytest.mark.evidence

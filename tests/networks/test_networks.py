@@ -1,4 +1,4 @@
-"""What every network promises: shapes, ranges, derivatives, precisions, copies, and refusals that help."""
+"""Of every network: shapes, ranges, derivatives, precisions, copies, and refusals that help."""
 
 import copy
 import math
@@ -19,8 +19,8 @@ from ganlab.networks import (
     DCGANGenerator,
     MLPDiscriminator,
     MLPGenerator,
-    ModernDiscriminator,
-    ModernGenerator,
+    R3GANDiscriminator,
+    R3GANGenerator,
     ResNetDiscriminator,
     ResNetGenerator,
 )
@@ -41,10 +41,10 @@ def normalised(name: str, network: type[nn.Module]) -> dict[str, Build]:
     return {f"{name}-{kind}": partial(network, width=4, max_width=8, normalization=kind) for kind in KINDS}
 
 
-SMALL_MODERN = {"width": 4, "max_width": 16, "group_size": 4, "blocks": 2}
+SMALL_R3GAN = {"width": 4, "max_width": 16, "group_size": 4, "blocks": 2}
 GENERATORS: dict[str, Build] = {
     "mlp": partial(MLPGenerator, latent_size=LATENT, hidden=(16, 16)),
-    "modern": partial(ModernGenerator, latent_size=LATENT, **SMALL_MODERN),
+    "r3gan": partial(R3GANGenerator, latent_size=LATENT, **SMALL_R3GAN),
     **{
         name: partial(build, latent_size=LATENT)
         for name, build in (
@@ -54,7 +54,7 @@ GENERATORS: dict[str, Build] = {
 }
 DISCRIMINATORS: dict[str, Build] = {
     "mlp": partial(MLPDiscriminator, hidden=(16, 16)),
-    "modern": partial(ModernDiscriminator, **SMALL_MODERN),
+    "r3gan": partial(R3GANDiscriminator, **SMALL_R3GAN),
     **normalised("dcgan", DCGANDiscriminator),
     **normalised("resnet", ResNetDiscriminator),
 }
@@ -84,8 +84,8 @@ def pictures(shape: tuple[int, ...], samples: int = BATCH, **kwargs: torch.dtype
     return torch.randn(samples, *shape, **kwargs).tanh()
 
 
-def awaken(network: nn.Module) -> nn.Module:
-    """Move what starts at zero, so that no path is closed."""
+def perturb(network: nn.Module) -> nn.Module:
+    """Add noise to all parameters, because those that start at zero would let no gradient through."""
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
@@ -128,7 +128,7 @@ class TestEveryGenerator:
 
     @every_generator
     def test_every_parameter_acts(self, build: Build) -> None:
-        generator = awaken(build(image_shape=(3, 16, 16)).double())
+        generator = perturb(build(image_shape=(3, 16, 16)).double())
         images = generator(latents(dtype=torch.float64))
         (images * torch.randn_like(images)).sum().backward()
         assert_all_move(generator)
@@ -141,7 +141,7 @@ class TestEveryGenerator:
         latent, generator = latents(), generator.eval()
         before = generator(latent)
         assert torch.equal(duplicate(latent), before)
-        awaken(generator)
+        perturb(generator)
         assert torch.equal(duplicate(latent), before)
         assert not torch.equal(generator(latent), before)
         duplicate.load_state_dict(generator.state_dict())
@@ -158,7 +158,7 @@ class TestEveryGenerator:
 
     @every_generator
     def test_precisions_and_memory_formats_agree(self, build: Build) -> None:
-        generator = awaken(build(image_shape=(3, 16, 16))).eval()
+        generator = perturb(build(image_shape=(3, 16, 16))).eval()
         latent = latents()
         images = generator(latent)
         with torch.autocast("cpu", torch.bfloat16):
@@ -184,7 +184,7 @@ class TestEveryDiscriminator:
 
     @every_discriminator
     def test_every_parameter_acts(self, build: Build) -> None:
-        discriminator = awaken(build(image_shape=(3, 16, 16)).double())
+        discriminator = perturb(build(image_shape=(3, 16, 16)).double())
         logits = discriminator(pictures((3, 16, 16), dtype=torch.float64))
         (logits * torch.randn_like(logits)).sum().backward()
         assert_all_move(discriminator)
@@ -193,7 +193,7 @@ class TestEveryDiscriminator:
     def test_the_penalty_has_the_gradient_of_finite_differences(self, build: Build) -> None:
         # In eval mode, where spectral norm stands still; the graph of the weight is the same.
         shape = (2, 16, 16)
-        discriminator = awaken(build(image_shape=shape).double())
+        discriminator = perturb(build(image_shape=shape).double())
         images = pictures(shape, dtype=torch.float64)
         discriminator(images)
         discriminator.eval()
@@ -320,7 +320,7 @@ class TestSpectralNorm:
         network = table[f"{name}-{kind}"](image_shape=(3, 16, 16)).double()
         # Torch iterates 15 times when it wraps a weight. Had the weight changed since, 1 would be far off.
         assert self.largest(network) == pytest.approx(torch.ones(len(weighted_layers(network))), abs=0.3)
-        awaken(network)
+        perturb(network)
         inputs = latents if table is GENERATORS else partial(pictures, (3, 16, 16))
         for _ in range(100):
             network(inputs(dtype=torch.float64))
@@ -360,8 +360,8 @@ class TestResNet:
         assert discriminator.features(pictures((3, 32, 32))).shape == (BATCH, 16, 4, 4)
 
 
-class TestModern:
-    NETWORKS = (ModernGenerator, ModernDiscriminator)
+class TestR3GAN:
+    NETWORKS = (R3GANGenerator, R3GANDiscriminator)
 
     @pytest.mark.parametrize("network", NETWORKS)
     def test_every_block_starts_as_the_identity(self, network: Build) -> None:
@@ -372,7 +372,7 @@ class TestModern:
             assert torch.equal(block(maps), maps)
 
     @pytest.mark.parametrize("network", NETWORKS)
-    def test_fix_up_scales_the_other_layers_by_the_number_of_branches(self, network: Build) -> None:
+    def test_fixup_scales_the_other_layers_by_the_number_of_branches(self, network: Build) -> None:
         for blocks in (1, 4):
             branches = residuals(network(image_shape=(1, 32, 32), blocks=blocks))
             assert len(branches) == 4 * blocks
@@ -395,7 +395,7 @@ class TestModern:
         assert not any("Norm" in type(layer).__name__ for layer in built.modules())
 
     def test_the_latent_scales_the_channels_of_one_learned_map(self) -> None:
-        generator = ModernGenerator(image_shape=(1, 28, 28), width=8)
+        generator = R3GANGenerator(image_shape=(1, 28, 28), width=8)
         generator.upsample, generator.image = nn.Identity(), nn.Identity()
         maps = generator(torch.randn(2, 128))
         ratio = maps / generator.basis
@@ -413,9 +413,7 @@ def test_widths_double_up_to_the_cap() -> None:
     assert widths(5, width=64, max_width=300) == [64, 128, 256, 300, 300]
 
 
-@pytest.mark.parametrize(
-    "network", [ResNetGenerator, DCGANDiscriminator, ModernGenerator, ModernDiscriminator]
-)
+@pytest.mark.parametrize("network", [ResNetGenerator, DCGANDiscriminator, R3GANGenerator, R3GANDiscriminator])
 @pytest.mark.parametrize(
     "shape", [(1, 30, 30), (1, 7, 7), (32, 32, 3), (1, 4, 4), (3, 8, 21), (2,), (0, 32, 32)], ids=str
 )
@@ -440,9 +438,9 @@ def test_a_size_that_cannot_work_is_refused(network: Build, shape: tuple[int, ..
         (MLPDiscriminator, {"hidden": (8, 0)}, r"hidden\[1\] is 0"),
         (MLPDiscriminator, {"image_shape": ()}, r"image_shape is \(\)"),
         (MLPGenerator, {"image_shape": (2, 0)}, r"image_shape is \(2, 0\)"),
-        (ModernGenerator, {"blocks": 0}, "blocks is 0"),
-        (ModernDiscriminator, {"group_size": 24}, "group_size is 24.* 64"),
-        (ModernGenerator, {"width": 32, "max_width": 100}, "group_size is 16.* 200"),
+        (R3GANGenerator, {"blocks": 0}, "blocks is 0"),
+        (R3GANDiscriminator, {"group_size": 24}, "group_size is 24.* 64"),
+        (R3GANGenerator, {"width": 32, "max_width": 100}, "group_size is 16.* 200"),
     ],
 )
 def test_arguments_that_cannot_work_are_refused(build: Build, arguments: dict, words: str) -> None:

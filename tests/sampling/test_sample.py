@@ -26,11 +26,11 @@ from ganlab.networks import MLPDiscriminator, MLPGenerator
 from ganlab.sampling.plan import BLOCK, fake_batches
 from ganlab.sampling.walk import (
     BT709,
+    CONVERSIONS,
     LIMITED,
     MILLISECONDS,
-    SPACES,
     WIDEST,
-    around,
+    round_trip,
     spherical,
     to_gif,
     to_mp4,
@@ -245,7 +245,7 @@ def test_a_walk_goes_round_evenly(run: Path, tmp_path: Path) -> None:
             frames.append(np.asarray(moving.convert("L"), dtype=float))
     game = ganlab.load(run / "checkpoints" / "best.ckpt")
     starts = torch.cat([game.latents(3, seed=seed_for("walk", 0, walk))[:1] for walk in range(4)])
-    first = np.asarray(grid(game.made(starts)).resize(frames[0].shape[::-1], Image.Resampling.NEAREST))
+    first = np.asarray(grid(game.generate(starts)).resize(frames[0].shape[::-1], Image.Resampling.NEAREST))
     assert np.array_equal(frames[0], first)
     steps = [np.abs(one - other).mean() for one, other in zip(frames, [*frames[1:], frames[0]], strict=True)]
     assert min(steps) > 0
@@ -303,7 +303,7 @@ def test_each_frame_of_a_video_is_its_picture(
 ) -> None:
     torch.manual_seed(0)
     game, pictures = small(shape), []
-    original = game.made
+    original = game.generate
 
     def watched(latent: torch.Tensor, **how: Any) -> torch.Tensor:
         images = (4 * original(latent, **how)).tanh()
@@ -311,7 +311,7 @@ def test_each_frame_of_a_video_is_its_picture(
         pictures.append(grid(images))
         return images
 
-    monkeypatch.setattr(game, "made", watched)
+    monkeypatch.setattr(game, "generate", watched)
     to_mp4(tmp_path / "walk.mp4", Source(game), 1, stops=3, frames=12)
     frames = video(tmp_path / "walk.mp4")
     larger = max(1, 256 // max(pictures[0].size))
@@ -344,7 +344,7 @@ def test_an_encoder_that_is_not_there_is_named(
 def test_a_round_meets_every_latent_and_keeps_its_length() -> None:
     torch.manual_seed(0)
     stops = torch.nn.functional.normalize(torch.randn(5, 4, 16), dim=2)
-    places = torch.stack([*around(stops, 40)], 1)
+    places = torch.stack([*round_trip(stops, 40)], 1)
     for stop in range(4):
         assert torch.allclose(places[:, 10 * stop], stops[:, stop], atol=1e-6)
     assert torch.allclose(places.norm(dim=2), torch.ones(5, 40), atol=1e-5)
@@ -364,8 +364,10 @@ def test_a_walk_of_a_game_with_uniform_latents_stays_among_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     game, seen = small(latent_distribution="uniform"), []
-    original = game.made
-    monkeypatch.setattr(game, "made", lambda latent, **how: seen.append(latent) or original(latent, **how))
+    original = game.generate
+    monkeypatch.setattr(
+        game, "generate", lambda latent, **how: seen.append(latent) or original(latent, **how)
+    )
     to_gif(tmp_path / "walk.gif", Source(game), 50, stops=4, frames=16)
     assert len(seen) == 16
     assert torch.stack(seen).abs().max() <= 1
@@ -376,11 +378,11 @@ def test_a_walk_of_a_game_with_uniform_latents_stays_among_them(
 def test_uniform_latents_in_the_corners_have_ways_too() -> None:
     torch.manual_seed(0)
     corners = 2 * torch.rand(3, 8, 10).round() - 1
-    there, back = SPACES["uniform"]
-    places = back(torch.stack([*around(there(corners), 80)], 1))
+    there, back = CONVERSIONS["uniform"]
+    places = back(torch.stack([*round_trip(there(corners), 80)], 1))
     assert places.abs().max() <= 1
     assert torch.allclose(places[:, ::10], corners, atol=1e-5)
-    assert torch.stack([*around(corners, 80)], 1).abs().max() > 1
+    assert torch.stack([*round_trip(corners, 80)], 1).abs().max() > 1
 
 
 # Whose code
@@ -485,7 +487,7 @@ def small(shape: tuple[int, ...] = (1, 8, 8), **how: Any) -> HingeGAN:
 def test_sampling_leaves_a_game_as_it_was() -> None:
     game = small()
     assert game.generator.training
-    assert torch.equal(game.sample(3, seed=5), game.made(game.latents(3, seed=5)))
+    assert torch.equal(game.sample(3, seed=5), game.generate(game.latents(3, seed=5)))
     assert game.generator.training
     assert not game.sample(3, seed=5, raw=True).requires_grad
     *_, last = layers = [*game.generator.modules()]
@@ -508,7 +510,7 @@ def test_a_network_never_sees_many_latents_at_once() -> None:
     seen: list[int] = []
     game.ema.network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
     labels, latents = torch.arange(300), game.latents(300, seed=1)
-    images, told = game.made(latents, condition={"label": labels, "shift": torch.tensor(7)})
+    images, told = game.generate(latents, condition={"label": labels, "shift": torch.tensor(7)})
     assert max(seen) < 100
     assert sum(seen) == 300
     assert torch.equal(told["label"], labels + 7)

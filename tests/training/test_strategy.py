@@ -1,4 +1,4 @@
-"""Two processes are one with the double batch. Run as a program, this file is what the processes do."""
+"""Two processes compute what one does with twice the batch. The processes run this file as a program."""
 
 import os
 import socket
@@ -34,7 +34,7 @@ CLIPS = {"generator_clip": 0.02, "discriminator_clip": 0.05}
 BUCKETS = (1, 300, 2**30)  # bytes: less than one parameter, some parameters, all
 SCALE = 2.0**10
 
-Found = dict[str, Any]
+Results = dict[str, Any]
 State = dict[str, Tensor]
 
 
@@ -79,7 +79,7 @@ def gradient(parameter: Tensor, index: int, rank: int) -> Tensor:
 
 def parameters() -> dict[str, nn.Parameter]:
     single, double = ({"dtype": dtype} for dtype in (torch.float32, torch.float64))
-    found = {
+    tensors = {
         "matrix": torch.zeros(3, 4, **single),
         "nobody's": torch.zeros(5, **single),
         "kernel": torch.zeros(4, 3, 3, 3, **single).to(memory_format=torch.channels_last),
@@ -89,10 +89,10 @@ def parameters() -> dict[str, nn.Parameter]:
         "number": torch.zeros((), **single),
         "the first's": torch.zeros(70, **single),
     }
-    return {name: nn.Parameter(value, requires_grad=name != "frozen") for name, value in found.items()}
+    return {name: nn.Parameter(value, requires_grad=name != "frozen") for name, value in tensors.items()}
 
 
-def held(name: str, rank: int) -> bool:
+def has_gradient(name: str, rank: int) -> bool:
     return name not in ("nobody's", "frozen", "the second's" if rank == 0 else "the first's")
 
 
@@ -102,37 +102,37 @@ def held(name: str, rank: int) -> bool:
 def together(folder: Path) -> None:
     torch.set_num_threads(1)
     rank = int(os.environ.get("LOCAL_RANK", "0"))
-    found: Found = {}
+    results: Results = {}
     for name, strategy in STRATEGIES.items():
         pair = partial(exact, devices=2, batch=BATCH, strategy=strategy)
         for variant in VARIANTS.values():
             for parts in (1, 2):
                 game = plain(variant, accumulation=parts)
                 trainer = pair(game)
-                found[f"{name} {variant.__name__} {parts}"] = state(game, trainer)
-                found[f"{name} is"] = type(trainer.strategy).__name__
+                results[f"{name} {variant.__name__} {parts}"] = state(game, trainer)
+                results[f"{name} is"] = type(trainer.strategy).__name__
         game = clipped()
-        found[f"{name} clipped"] = state(game, pair(game))
-        found[f"{name} begun"] = begun_apart(rank, pair)
-        found[f"{name} scaled"] = scaled(rank, strategy)
+        results[f"{name} clipped"] = state(game, pair(game))
+        results[f"{name} begun"] = begun_apart(rank, pair)
+        results[f"{name} scaled"] = scaled(rank, strategy)
         game = idle()
         before = state(game)
-        found[f"{name} idle"] = before, state(game, pair(game))
-    found["normalised"] = normalised()
-    found["averaged"] = {size: averaged(rank, size) for size in BUCKETS}
-    found["refused"] = refused()
-    torch.save(found, folder / f"{rank}.pt")
+        results[f"{name} idle"] = before, state(game, pair(game))
+    results["normalised"] = normalised()
+    results["averaged"] = {size: averaged(rank, size) for size in BUCKETS}
+    results["refused"] = refused()
+    torch.save(results, folder / f"{rank}.pt")
 
 
 class Watched(Callback):
     def __init__(self) -> None:
-        self.seen: list[State] = []
+        self.states: list[State] = []
 
     def on_train_start(self, trainer: Any, game: Any) -> None:
-        self.seen.append(state(game))
+        self.states.append(state(game))
 
     def on_train_batch_end(self, trainer: Any, game: Any, *_: Any) -> None:
-        self.seen.append(state(game))
+        self.states.append(state(game))
 
 
 def begun_apart(rank: int, pair: Callable[..., Any]) -> tuple[State, State]:
@@ -142,11 +142,11 @@ def begun_apart(rank: int, pair: Callable[..., Any]) -> tuple[State, State]:
     game.generator[2].running_mean += rank
     before, watched = state(game), Watched()
     pair(game, callbacks=[watched])
-    # In the meantime Lightning has made it double.
-    return before, {name: value.to(before[name].dtype) for name, value in watched.seen[0].items()}
+    # Meanwhile Lightning has converted the weights to float64.
+    return before, {name: value.to(before[name].dtype) for name, value in watched.states[0].items()}
 
 
-def scaled(rank: int, strategy: str) -> Found:
+def scaled(rank: int, strategy: str) -> Results:
     """The second's critic meets an infinity in the third step, the first's generator in the fifth."""
     game, watched = plain(HingeGAN), Watched()
 
@@ -163,28 +163,28 @@ def scaled(rank: int, strategy: str) -> Found:
     plugins = [MixedPrecision("16-mixed", "cpu", scaler)]
     settings = dict(devices=2, strategy=strategy, precision=None, plugins=plugins, callbacks=[watched])
     trainer = play(game, Specks(batch_size=BATCH), steps=STEPS, **settings)
-    return {"steps": watched.seen, "scale": scaler.get_scale(), "state": state(game, trainer)}
+    return {"steps": watched.states, "scale": scaler.get_scale(), "state": state(game, trainer)}
 
 
 def normalised() -> dict[str, State]:
     """Buffers before, within and after an evaluation."""
     game = new(HingeGAN)
     play(game, Specks(batch_size=BATCH), steps=STEPS, devices=2)
-    found = {"before": state(game)}
+    results = {"before": state(game)}
     with one_set_of_buffers(game):
-        found["within"] = state(game)
-    return {**found, "after": state(game)}
+        results["within"] = state(game)
+    return {**results, "after": state(game)}
 
 
-def averaged(rank: int, bucket_bytes: int) -> Found:
-    own = parameters()
-    for index, (name, parameter) in enumerate(own.items()):
-        if held(name, rank):
+def averaged(rank: int, bucket_bytes: int) -> Results:
+    named = parameters()
+    for index, (name, parameter) in enumerate(named.items()):
+        if has_gradient(name, rank):
             layout = torch.channels_last if parameter.ndim == 4 else torch.contiguous_format
             parameter.grad = gradient(parameter, index, rank).to(memory_format=layout)
-    first, *others = own.values()
+    first, *others = named.values()
     average_gradients(torch.optim.SGD([{"params": [first]}, {"params": others}]), bucket_bytes)
-    return {name: parameter.grad for name, parameter in own.items()}
+    return {name: parameter.grad for name, parameter in named.items()}
 
 
 def refused() -> str:
@@ -219,7 +219,7 @@ def run(work: Callable[[Path], None], folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> list[Found]:
+def results(tmp_path_factory: pytest.TempPathFactory) -> list[Results]:
     folder = tmp_path_factory.mktemp("two")
     run(together, folder)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
@@ -246,67 +246,67 @@ def alone_with_the_double_batch() -> Callable[[str], State]:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_two_processes_are_one_with_the_double_batch(
-    variant: str, strategy: str, found: list[Found], alone_with_the_double_batch: Callable[[str], State]
+    variant: str, strategy: str, results: list[Results], alone_with_the_double_batch: Callable[[str], State]
 ) -> None:
     """Whether or not their batches are cut. A term that couples samples sees those of one process only: the
     averages of RelativisticGAN and the width of DRAGAN's noise are those of fewer samples.
     """
     one = alone_with_the_double_batch(variant)
     for parts in (1, 2):
-        apart = distance(one, found[0][f"{strategy} {variant} {parts}"])
+        apart = distance(one, results[0][f"{strategy} {variant} {parts}"])
         assert (apart > 1e-6) if VARIANTS[variant] in COUPLED else (apart <= 1e-12), (parts, apart)
 
 
-def test_the_strategies_that_were_compared_are_two(found: list[Found]) -> None:
-    assert [found[0][f"{name} is"] for name in STRATEGIES] == [TwoPlayers.__name__, "DDPStrategy"]
+def test_the_strategies_that_were_compared_are_two(results: list[Results]) -> None:
+    assert [results[0][f"{name} is"] for name in STRATEGIES] == [TwoPlayers.__name__, "DDPStrategy"]
 
 
-def test_all_processes_end_with_the_same_parameters_and_optimizers(found: list[Found]) -> None:
-    first, second = found
+def test_all_processes_end_with_the_same_parameters_and_optimizers(results: list[Results]) -> None:
+    first, second = results
     played = [f"{s} {v} {parts}" for s in STRATEGIES for v in VARIANTS for parts in (1, 2)]
     for name in [*played, *(f"{strategy} clipped" for strategy in STRATEGIES)]:
         assert_same(first[name], second[name], what=name)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_gradients_are_clipped_by_the_norm_of_their_mean(strategy: str, found: list[Found]) -> None:
+def test_gradients_are_clipped_by_the_norm_of_their_mean(strategy: str, results: list[Results]) -> None:
     game = clipped()
     trainer = exact(game, batch=2 * BATCH)
     for name, clip in CLIPS.items():
         assert trainer.callback_metrics[name.replace("clip", "gradient_norm")] > 2 * clip
-    assert distance(state(game, trainer), found[0][f"{strategy} clipped"]) <= 1e-12
+    assert distance(state(game, trainer), results[0][f"{strategy} clipped"]) <= 1e-12
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_an_infinity_that_one_process_meets_makes_all_skip_the_step(
-    strategy: str, found: list[Found]
+    strategy: str, results: list[Results]
 ) -> None:
-    first, second = (each[f"{strategy} scaled"] for each in found)
+    first, second = (each[f"{strategy} scaled"] for each in results)
     for step, (one, other) in enumerate(zip(first["steps"], second["steps"], strict=True)):
         assert_same(one, other, what=f"after {step} steps")
     assert_same(first["state"], second["state"], what="at the end")
     assert first["state"]["skipped_steps"].tolist() == [1, 1]
     assert first["scale"] == second["scale"] == SCALE / 4
     for player, skipped in (("discriminator", 3), ("generator", 5)):
-        own = [{n: v for n, v in seen.items() if n.startswith(player)} for seen in first["steps"]]
-        stood = [all(torch.equal(a[n], b[n]) for n in a) for a, b in pairwise(own)]
-        assert [step for step, still in enumerate(stood, start=1) if still] == [skipped]
-        assert all(value.isfinite().all() for value in own[-1].values())
+        states = [{n: v for n, v in step.items() if n.startswith(player)} for step in first["steps"]]
+        same = [all(torch.equal(a[n], b[n]) for n in a) for a, b in pairwise(states)]
+        assert [step for step, unchanged in enumerate(same, start=1) if unchanged] == [skipped]
+        assert all(value.isfinite().all() for value in states[-1].values())
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_all_begin_with_the_weights_and_buffers_of_the_first(strategy: str, found: list[Found]) -> None:
-    (own, begun), (others, theirs) = (each[f"{strategy} begun"] for each in found)
-    differed = {name for name in own if not torch.equal(own[name], others[name])}
+def test_all_begin_with_the_weights_and_buffers_of_the_first(strategy: str, results: list[Results]) -> None:
+    (built, begun), (built_second, begun_second) = (each[f"{strategy} begun"] for each in results)
+    differed = {name for name in built if not torch.equal(built[name], built_second[name])}
     assert {"discriminator.1.weight", "generator.2.running_mean", "ema.network.0.weight"} <= differed
-    assert_same(own, begun, what="the first process")
-    assert_same(own, theirs, what="the second process")
+    assert_same(built, begun, what="the first process")
+    assert_same(built, begun_second, what="the second process")
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_layer_that_nobody_uses_stays_what_it_is(strategy: str, found: list[Found]) -> None:
+def test_a_layer_that_nobody_uses_stays_what_it_is(strategy: str, results: list[Results]) -> None:
     """Weight decay would shrink whatever has a gradient, be it zero."""
-    before, after = found[1][f"{strategy} idle"]
+    before, after = results[1][f"{strategy} idle"]
     unused = [name for name in before if "generator" in name and "spare" in name]
     assert len(unused) == 2
     for name in unused:
@@ -318,17 +318,17 @@ def test_a_layer_that_nobody_uses_stays_what_it_is(strategy: str, found: list[Fo
 
 @pytest.mark.parametrize("bucket_bytes", BUCKETS)
 def test_a_missing_gradient_counts_as_zeros_if_another_process_has_one(
-    bucket_bytes: int, found: list[Found]
+    bucket_bytes: int, results: list[Results]
 ) -> None:
     for rank in (0, 1):
-        grads = found[rank]["averaged"][bucket_bytes]
+        grads = results[rank]["averaged"][bucket_bytes]
         for index, (name, parameter) in enumerate(parameters().items()):
-            owners = [rank for rank in (0, 1) if held(name, rank)]
+            owners = [rank for rank in (0, 1) if has_gradient(name, rank)]
             if not owners:
                 assert grads[name] is None, name
                 continue
-            wanted = sum(gradient(parameter, index, owner) for owner in owners) / 2
-            assert torch.equal(grads[name], wanted), name
+            expected = sum(gradient(parameter, index, owner) for owner in owners) / 2
+            assert torch.equal(grads[name], expected), name
             assert grads[name].stride() == parameter.stride(), name
             assert grads[name].dtype == parameter.dtype, name
 
@@ -341,32 +341,32 @@ def test_buckets_hold_all_in_order_and_no_more_than_they_may(
     kinds: list[tuple[int, torch.dtype]], most: int
 ) -> None:
     given = [nn.Parameter(torch.zeros(size, dtype=dtype)) for size, dtype in kinds]
-    made = list(buckets(given, most))
-    assert [id(p) for bucket in made for p in bucket] == [id(p) for p in given]
-    size = [sum(p.nbytes for p in bucket) for bucket in made]
-    for bucket, total in zip(made, size, strict=True):
+    result = list(buckets(given, most))
+    assert [id(p) for bucket in result for p in bucket] == [id(p) for p in given]
+    totals = [sum(p.nbytes for p in bucket) for bucket in result]
+    for bucket, total in zip(result, totals, strict=True):
         assert len({p.dtype for p in bucket}) == 1
         assert total <= most or len(bucket) == 1
-    for (full, total), following in zip(zip(made, size, strict=True), made[1:], strict=False):
+    for (full, total), following in zip(zip(result, totals, strict=True), result[1:], strict=False):
         assert full[0].dtype != following[0].dtype or total + following[0].nbytes > most
 
 
-def test_an_evaluation_has_the_buffers_of_the_first_and_leaves_each_its_own(found: list[Found]) -> None:
-    first, second = ({when: dict(seen) for when, seen in each["normalised"].items()} for each in found)
+def test_an_evaluation_has_the_buffers_of_the_first_and_leaves_each_its_own(results: list[Results]) -> None:
+    first, second = ({when: dict(at) for when, at in each["normalised"].items()} for each in results)
     counted = [n for n in first["before"] if "running" in n]
     assert len(counted) == 4
     for name in counted:
         assert not torch.equal(first["before"][name], second["before"][name]), name
     assert_same(first["before"], first["within"], what="the first process")
     assert_same(first["before"], second["within"], what="the second process")
-    for own in (first, second):
-        assert_same(own["before"], own["after"], what="after it")
+    for states in (first, second):
+        assert_same(states["before"], states["after"], what="after it")
 
 
-def test_synchronised_normalisation_is_refused_without_gpus(found: list[Found]) -> None:
-    for told in (each["refused"] for each in found):
-        assert told.startswith("Refused: trainer.sync_batchnorm works on GPUs only"), told
-        assert len(told.splitlines()) <= 3
+def test_synchronised_normalisation_is_refused_without_gpus(results: list[Results]) -> None:
+    for message in (each["refused"] for each in results):
+        assert message.startswith("Refused: trainer.sync_batchnorm works on GPUs only"), message
+        assert len(message.splitlines()) <= 3
 
 
 @pytest.mark.gpu
@@ -395,12 +395,12 @@ def test_two_nodes_of_torchrun_are_one_with_two_devices(tmp_path: Path) -> None:
         subprocess.Popen(command, cwd=tmp_path, env=bare(tmp_path / "home"), text=True, **pipes)
         for _ in range(2)
     ]
-    told = [agent.communicate(timeout=200)[0] for agent in agents]
-    assert [agent.returncode for agent in agents] == [0, 0], told
+    outputs = [agent.communicate(timeout=200)[0] for agent in agents]
+    assert [agent.returncode for agent in agents] == [0, 0], outputs
     answer = alone(*fit, "--trainer.devices", "2", "--runs", devices / "runs", folder=tmp_path)
     assert answer.code == 0, answer.err
     (run_of_nodes,), (run_of_devices,) = run_folders(nodes), run_folders(devices)
-    assert "".join(told).count(f"run folder: {run_of_nodes}") == 1
+    assert "".join(outputs).count(f"run folder: {run_of_nodes}") == 1
     assert_same(weights(run_of_nodes), weights(run_of_devices), what="two nodes and two devices")
 
 

@@ -1,4 +1,4 @@
-"""Residual networks without normalisation, of inverted bottlenecks with grouped convolutions."""
+"""R3GAN's networks: residual, without normalisation, of inverted bottlenecks with grouped convolutions."""
 
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ from ganlab.networks.layers import SLOPE, Pyramid, Residual, require_positive, w
 
 
 def _linear_map(layer: nn.Linear | nn.Conv2d) -> nn.Module:
-    # No activation follows such a layer, so that a gain of one keeps the variance.
+    # No activation follows such a layer, so a gain of one keeps the variance.
     nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -21,10 +21,10 @@ def _pointwise(inputs: int, outputs: int) -> nn.Module:
     return _linear_map(nn.Conv2d(inputs, outputs, 1, bias=False))
 
 
-def _fix_up(layers: list[nn.Conv2d], *, branches: int) -> None:
+def _initialise_branch(layers: list[nn.Conv2d], *, branches: int) -> None:
     """Start a branch at zero, its other layers so small that depth does not enlarge the first updates.
 
-    Zhang et al. 2019, arXiv:1901.09321, section 3: a scale of L^(-1/(2m-2)) for L branches of m layers.
+    Fixup, Zhang et al. 2019, arXiv:1901.09321, section 3: scaled by L^(-1/(2m-2)), L branches of m layers.
     """
     scale = branches ** (-1 / (2 * len(layers) - 2))
     for layer in layers:
@@ -37,7 +37,7 @@ def _fix_up(layers: list[nn.Conv2d], *, branches: int) -> None:
 
 
 class _Blocks:
-    """Makes the residual blocks of one network; fix-up needs to know how many there are in all."""
+    """Makes the residual blocks of one network; their initialisation depends on how many there are in all."""
 
     def __init__(self, *, maps: int, blocks: int, group_size: int, expansion: int) -> None:
         require_positive(blocks=blocks, group_size=group_size, expansion=expansion)
@@ -61,13 +61,13 @@ class _Blocks:
         widen = nn.Conv2d(channels, inner, 1)
         mix = nn.Conv2d(inner, inner, 3, padding=1, groups=inner // self.group_size)
         narrow = nn.Conv2d(inner, channels, 1)
-        _fix_up([widen, mix, narrow], branches=self.branches)
+        _initialise_branch([widen, mix, narrow], branches=self.branches)
         branch = nn.Sequential(widen, nn.LeakyReLU(SLOPE), mix, nn.LeakyReLU(SLOPE), narrow)
         return Residual(branch=branch, shortcut=nn.Identity())
 
 
-class ModernGenerator(nn.Module):
-    """The generator of Huang et al. 2024 (R3GAN), arXiv:2501.05441, ended by a tanh, which the paper has not.
+class R3GANGenerator(nn.Module):
+    """The generator of Huang et al. 2024 (R3GAN), arXiv:2501.05441, and a tanh, which the paper has not.
 
     It starts from a learned map, each channel scaled by a linear map of the latent. `width` is the channels
     of the finest map; they double toward the coarsest, up to `max_width`. Each map has `blocks` residual
@@ -110,7 +110,7 @@ class ModernGenerator(nn.Module):
         return self.image(self.upsample(modulated))
 
 
-class ModernDiscriminator(nn.Module):
+class R3GANDiscriminator(nn.Module):
     """The discriminator of Huang et al. 2024 (R3GAN), arXiv:2501.05441: the mirror image of its generator.
 
     It ends in a depthwise convolution over the whole coarsest map and a linear map to the logit. `width` is
@@ -134,18 +134,18 @@ class ModernDiscriminator(nn.Module):
         residual = _Blocks(maps=len(channels), blocks=blocks, group_size=group_size, expansion=expansion)
 
         def stage(fine: int, coarse: int) -> nn.Module:
-            # At a factor of two the mean of 2x2 pixels *is* the bilinear interpolation, as fast on CPU up to
-            # the second derivative, and without interpolate's detour on a GPU that must be deterministic.
+            # At a factor of two the mean of 2x2 pixels *is* bilinear interpolation. It is as fast on CPUs,
+            # second derivatives included, and faster on GPUs that must be deterministic.
             return nn.Sequential(nn.AvgPool2d(2), _pointwise(fine, coarse), *residual.at(coarse))
 
         coarse = channels[-1]
-        everywhere = nn.Conv2d(coarse, coarse, pyramid.coarsest, groups=coarse, bias=False)
+        whole_map = nn.Conv2d(coarse, coarse, pyramid.coarsest, groups=coarse, bias=False)
         first = _linear_map(nn.Conv2d(pyramid.channels, channels[0], 1))
         self.image_shape = tuple(image_shape)
         self.features = nn.Sequential(
             nn.Sequential(first, *residual.at(channels[0])),
             *(stage(*pair) for pair in pairwise(channels)),
-            nn.Sequential(_linear_map(everywhere), nn.Flatten()),
+            nn.Sequential(_linear_map(whole_map), nn.Flatten()),
         )
         self.logit = _linear_map(nn.Linear(coarse, 1))
 
