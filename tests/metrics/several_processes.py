@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-TESTS = Path(__file__).parents[1]
+import ganlab
+
+# Where the tests' modules lie, and this ganlab.
+PLACES = Path(__file__).parents[1], Path(ganlab.__file__).resolve().parents[1]
 
 
 def together(work: Callable[[], Any], processes: int, folder: Path, *, group: bool = True) -> list[Any]:
@@ -27,13 +30,13 @@ def together(work: Callable[[], Any], processes: int, folder: Path, *, group: bo
     """
     context = multiprocessing.get_context("forkserver")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, PLACES)))
         patch.setenv("OMP_NUM_THREADS", "1")
         # What tests/commands.py has it import: the first who asks starts the server for both.
         context.set_forkserver_preload(["pytest", "commands", "ganlab.cli.fit", "ganlab.data.sets.digits"])
         forkserver.ensure_running()
     children = [
-        context.Process(target=_answer, args=(work, rank, processes, folder, group))
+        context.Process(target=_answer, args=(work, rank, processes, folder, group), daemon=True)
         for rank in range(processes)
     ]
     for child in children:
