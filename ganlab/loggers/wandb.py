@@ -1,4 +1,4 @@
-"""Weights & Biases by one line: named, kept in the run's folder, never prompting, never telling twice."""
+"""Weights & Biases by one line: named, kept in the run's folder, no prompts, no row sent twice."""
 
 import json
 import math
@@ -25,8 +25,8 @@ FILE = "wandb.json"
 class SteadyWandbLogger(WandbLogger):
     """One W&B run for a run, however often it was killed and resumed; its x axis is images seen.
 
-    It tells what W&B has not been told, and of that everything: a killed process takes rows with it that
-    metrics.csv still has, and a resumed one comes by rows again that W&B has already.
+    It sends what W&B has not got, and all of that: a killed process takes rows with it that metrics.csv
+    still has, and a resumed one comes by rows again that W&B has already.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -35,13 +35,13 @@ class SteadyWandbLogger(WandbLogger):
         if self._wandb_init["anonymous"] is None:
             del self._wandb_init["anonymous"]
 
-    _told: float | None = None
+    _sent: float | None = None  # images at the last row that W&B has
     _scores: frozenset[str] = frozenset()
 
     @rank_zero_only
     def log_hyperparams(self, params: Any) -> None:
-        """The first are the game's own: the run's whole configuration is told in their place."""
-        if self._told is not None:
+        """The first are the game's own: the run's whole configuration is sent in their place."""
+        if self._sent is not None:
             super().log_hyperparams(params)
             return
         folder = Path(str(self.save_dir))
@@ -52,28 +52,28 @@ class SteadyWandbLogger(WandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
-        if metrics.get("images", math.inf) >= (self._told or 0):
+        if metrics.get("images", math.inf) >= (self._sent or 0):
             for name in metrics.keys() - self._scores:
                 self._define(name)
             super().log_metrics(metrics, step)
 
     def _define(self, name: str) -> None:
         """A score's summary is the best of the run, and the last."""
-        found = measured(name)
-        if found and found.value.better:
+        score = measured(name)
+        if score and score.value.better:
             self._scores |= {name}
-            self.experiment.define_metric(name, step_metric="images", summary=f"{found.value.better},last")
+            self.experiment.define_metric(name, step_metric="images", summary=f"{score.value.better},last")
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         super().finalize(status)
-        if self._told is not None and self.experiment.offline:
+        if self._sent is not None and self.experiment.offline:
             print(f"Weights & Biases gets this run by: wandb sync {self.save_dir}/wandb/offline-run-*")
 
     def _catch_up(self, folder: Path) -> None:
-        """W&B's server tells the last row that it has; offline, its files do."""
+        """W&B's server knows the last row that it has; offline, its files do."""
         rows = [row for _, start in wandb_files.starts(folder) for row in start]
-        self._told = max((row.get("images", 0) for row in [*rows, dict(self.experiment.summary)]), default=0)
+        self._sent = max((row.get("images", 0) for row in [*rows, dict(self.experiment.summary)]), default=0)
         for step, values in sorted(_recorded(folder), key=lambda entry: entry[0]):
             self.log_metrics(values, step)
 
@@ -106,11 +106,11 @@ def remember(folder: Path, what: dict[str, Any]) -> None:
 
 def prepare(logger: Any, folder: Path, *, group: Callable[[], str], seed: int, tags: list[str]) -> None:
     """Fill in what a user left out; a resumed run stays what it was."""
-    arguments, told = logger.init_args, remembered(folder)
+    arguments, earlier = logger.init_args, remembered(folder)
     # A sweep's agent has chosen already.
-    own = told.get("id") or os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
+    own = earlier.get("id") or os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
     arguments.project = arguments.project or os.environ.get("WANDB_PROJECT", "ganlab")
-    arguments.group = arguments.get("group") or told.get("group") or group()
+    arguments.group = arguments.get("group") or earlier.get("group") or group()
     arguments.name = arguments.name or f"{arguments.group}-seed{seed}"
     arguments.tags = arguments.get("tags") or tags
     if str(arguments.save_dir) in (".", "None"):
