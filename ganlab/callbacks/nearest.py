@@ -104,7 +104,7 @@ def _compared(images: Tensor) -> Tensor:
 def sheet(rows: Sequence[Tensor]) -> Image.Image:
     """Samples in a row, and their neighbours a little apart below."""
     enlarged = max(1, READABLE // max(rows[0].shape[-2:]))
-    drawn = []
+    drawn: list[Tensor] = []
     for images in rows:
         images = images.repeat_interleave(enlarged, 2).repeat_interleave(enlarged, 3)
         framed = pad(images, (0, GAP, 0, GAP if drawn else APART), value=255)
