@@ -60,10 +60,6 @@ PRIVATE: dict[str, tuple[str, Callable[[], bool]]] = {
         "Lightning: the parser of a subcommand, which writes config.yaml",
         lambda: takes(LightningCLI._parser, "self", "subcommand"),
     ),
-    "_rewrite_with_new_header": (
-        "Lightning: what happens to metrics.csv when a new term comes up; MetricsWriter overrides it",
-        lambda: takes(ExperimentWriter._rewrite_with_new_header, "self", "fieldnames"),
-    ),
     "_run_subcommand": (
         "Lightning: what starts training, which `ganlab launch` leaves out",
         lambda: takes(LightningCLI._run_subcommand, "self", "subcommand"),

@@ -219,7 +219,8 @@ class GAN(LightningModule):
         if side.generating:
             self.optimizers()[1].step()  # type: ignore[index]
         else:
-            # Lightning counts each LightningOptimizer.step() in global_step, which counts the generator's only.
+            # Lightning counts each LightningOptimizer.step() in global_step, where only the
+            # generator's shall count.
             self.trainer.strategy.optimizer_step(side.optimizer, lambda: None)
         side.optimizer.zero_grad()
 

@@ -30,7 +30,8 @@ def carry(taken: Path, folder: Path) -> int:
     step, old = step_of(taken), run_of(taken)
     if not old:
         return step
-    pictures = [path for path in old.glob("samples/step-*.png") if int(path.stem[5:]) <= step]
+    drawn = [*old.glob("samples/step-*.png"), *old.glob("nearest/step-*.*")]
+    pictures = [path for path in drawn if int(path.stem.removeprefix("step-")) <= step]
     best = ["checkpoints/best.ckpt"] if taken.name == "best.ckpt" else []
     for path in [*(old / name for name in (*RECORDS, *best)), *pictures]:
         if path.is_file():
