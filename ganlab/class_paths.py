@@ -4,6 +4,7 @@ import inspect
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, get_type_hints
 
@@ -37,7 +38,8 @@ def name_publicly(settings: Any) -> None:
     if isinstance(settings, (dict, Namespace)):
         settings = settings if isinstance(settings, dict) else vars(settings)
         if isinstance(path := settings.get("class_path"), str):
-            settings["class_path"] = public_path(imported(path))
+            with suppress(ImportError, AttributeError):  # A class within a class: it has no shorter name.
+                settings["class_path"] = public_path(imported(path))
     if isinstance(settings, (dict, list)):
         for below in settings.values() if isinstance(settings, dict) else settings:
             name_publicly(below)

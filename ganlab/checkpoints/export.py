@@ -71,7 +71,7 @@ def describe(game: GAN, told: dict[str, Any], *, raw: bool, step: int) -> dict[s
         "ganlab": metadata.version("ganlab"),
         "variant": told["_class_path"],
         "game": {"class_path": path, "init_args": {name: told[name] for name in told if name in names}},
-        **{player: {"init_args": {}, **told[player]} for player in players},
+        **{player: _part(told[player]) for player in players},
         "weights": FAKES[raw],
         "step": step,
     }
@@ -146,6 +146,10 @@ def _class_paths(value: Any) -> Iterator[str]:
     if isinstance(value, (list, tuple)):
         for below in value:
             yield from _class_paths(below)
+
+
+def _part(network: dict[str, Any]) -> dict[str, Any]:
+    return {"class_path": network["class_path"], "init_args": network.get("init_args") or {}}
 
 
 def _is_part(part: Any) -> bool:

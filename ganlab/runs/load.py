@@ -35,7 +35,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     plain = isinstance(held, dict) and isinstance(held.get("state_dict"), dict)
     if not plain or not isinstance(held.get("global_step"), int):
         raise Refused(f"{path} is no checkpoint of a run: it holds no state_dict or no global_step.")
-    if "_class_path" in (held.get("hyper_parameters") or {}) and "ganlab" not in held:
+    told = held.get("hyper_parameters")
+    if isinstance(told, dict) and "_class_path" in told and "ganlab" not in held:
         raise outdated(path)
     return held
 

@@ -530,6 +530,7 @@ HOSTILE_GAMES: dict[str, Callable[[dict[str, Any]], None]] = {
     "an augmentation that is none": lambda all_: all_.update(augmentations=["flip", "os.system"]),
     "a game merely imported": lambda all_: all_.update(_class_path=f"{__name__}.Imported"),
     "a private name of the game": lambda all_: all_.update(_class_path="ganlab.game.gan.GAN"),
+    "a program beside the optimizer": lambda all_: all_["generator_optimizer"].update(dict_kwargs=POPEN),
     "a tensor": lambda all_: all_.update(seed=torch.zeros(2)),
     "a number for a name": lambda all_: all_.update({5: 5}),
 }

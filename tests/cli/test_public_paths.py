@@ -12,8 +12,9 @@ import pytest
 import torch
 import yaml
 from command_line import here, run_folders, write
+from jsonargparse import Namespace
 
-from ganlab.class_paths import configured, imported, public_path
+from ganlab.class_paths import configured, imported, name_publicly, public_path
 
 pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
 
@@ -186,3 +187,26 @@ def test_the_shortest_path_at_which_the_very_class_is_found(module: str, name: s
 def test_a_namesake_is_not_taken_for_it() -> None:
     kind = type("GAN", (), {"__module__": "ganlab.game.other"})
     assert public_path(kind) == "ganlab.game.other.GAN"
+
+
+class Outer:
+    class Inner:
+        pass
+
+
+def test_a_configuration_is_named_publicly_at_every_level() -> None:
+    told = {
+        "class_path": "ganlab.variants.r3gan.R3GAN",
+        "init_args": Namespace(
+            parts=[{"class_path": "torch.nn.modules.linear.Identity"}, {"class_path": "ganlab.GAN"}, None],
+            inner=Namespace(class_path=f"{__name__}.Outer.Inner", init_args={"class_path": 5}),
+        ),
+    }
+    name_publicly(told)
+    assert told["class_path"] == "ganlab.variants.R3GAN"
+    assert told["init_args"].parts == [
+        {"class_path": "torch.nn.Identity"},
+        {"class_path": "ganlab.GAN"},
+        None,
+    ]
+    assert told["init_args"].inner.class_path == f"{__name__}.Outer.Inner"
