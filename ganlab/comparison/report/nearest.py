@@ -19,7 +19,7 @@ from ganlab import data as known_data
 from ganlab.comparison.read import Group, Run
 from ganlab.comparison.report.samples import last_picture, open_picture
 from ganlab.comparison.result import Comparison
-from ganlab.data.grid import GAP, READABLE, quantise
+from ganlab.data.grid import GAP, MIN_SIDE, quantise
 from ganlab.data.stream import StreamData
 from ganlab.metrics.scores import nearest
 from ganlab.system.untrusted import below, yaml_config
@@ -186,7 +186,7 @@ def _tiles(run: Run, shape: tuple[int, ...]) -> Tensor | None:
     pixels = torch.from_numpy(np.array(sheet.convert("L" if channels == 1 else "RGB"))).reshape(
         sheet.height, sheet.width, channels
     )
-    enlarged = max(1, READABLE // max(height, width))
+    enlarged = max(1, MIN_SIDE // max(height, width))
     steps = height * enlarged + GAP, width * enlarged + GAP
     if any((have + GAP) % step for have, step in zip(pixels.shape, steps, strict=False)):
         return None
@@ -230,7 +230,7 @@ def sheet(found: Likeness) -> Image.Image:
     rows = [torch.cat(list(row.movedim(1, -1)), 1) for row in (found.samples, *found.neighbours)]
     gap = rows[0].new_full((max(2, found.samples.shape[-1] // 8), *rows[0].shape[1:]), 255)
     picture = image(torch.cat([rows[0], gap, *rows[1:]]))
-    enlarged = max(1, READABLE // max(found.samples.shape[-2:]))
+    enlarged = max(1, MIN_SIDE // max(found.samples.shape[-2:]))
     return picture.resize((picture.width * enlarged, picture.height * enlarged), Image.Resampling.NEAREST)
 
 
