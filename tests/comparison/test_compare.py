@@ -15,9 +15,8 @@ import yaml
 from command_line import Answer, here
 from scipy import stats
 
-from ganlab.cli.compare import gathered
-from ganlab.comparison import read_wandb, tables
-from ganlab.comparison import text as printed
+from ganlab.cli.compare import read_runs
+from ganlab.comparison import read_wandb, tables, text
 from ganlab.comparison.read import find, read
 from ganlab.comparison.result import Comparison, Table
 from ganlab.errors import Refused
@@ -588,8 +587,8 @@ def test_a_garbled_file_stops_nothing(name: str, content: str, tmp_path: Path) -
     told += [line for each in only(found).rows for line in each.trouble]
     harmless = name in ("metrics.csv", "environment.json", "verdict.json", "clock.jsonl")
     assert told or harmless or any(each.mean == pytest.approx(30) for each in only(found).rows)
-    json.dumps(printed.plain(found), allow_nan=False)
-    printed.markdown(found)
+    json.dumps(text.plain(found), allow_nan=False)
+    text.markdown(found)
 
 
 @pytest.mark.parametrize("name", FILES[:-1])
@@ -630,10 +629,10 @@ def test_a_hostile_name_is_spelt_out_everywhere(tmp_path: Path) -> None:
     make(tmp_path, "good", last=4.0, **{GAMMA: 2.0})
     answer = compare_here(tmp_path, "runs")
     assert answer.code == 0, answer.err
-    text = "".join(
+    written = "".join(
         (tmp_path / "report" / name).read_text() for name in ("table.md", "table.csv", "scores.json")
     )
-    for shown in (answer.out, answer.err, text):
+    for shown in (answer.out, answer.err, written):
         assert "\x1b" not in shown.replace("\x1b[1m", "")
         assert "\u202e" not in shown
     assert "\\x1b[31m" in answer.out
@@ -647,7 +646,7 @@ def test_a_hostile_name_is_spelt_out_everywhere(tmp_path: Path) -> None:
 
 def test_a_name_is_no_formula(tmp_path: Path) -> None:
     make(tmp_path, "=cmd()", last=4.0)
-    (found,) = csv.DictReader(printed.table_csv(compared(tmp_path)).splitlines())
+    (found,) = csv.DictReader(text.table_csv(compared(tmp_path)).splitlines())
     assert found["group"] == "'=cmd()"
 
 
@@ -819,7 +818,7 @@ def told_offline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_offline_folders_are_read(told_offline: Path, tmp_path: Path) -> None:
-    found = gathered(SimpleNamespace(runs=[str(told_offline)]))
+    found = read_runs(SimpleNamespace(runs=[str(told_offline)]))
     assert [problem for run in found for problem in run.problems] == []
     assert sorted((run.experiment, run.seed, run.state, run.data) for run in found) == [
         (name, seed, "done", "digits") for name in ("hinge", "other") for seed in (0, 1)
