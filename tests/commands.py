@@ -21,7 +21,7 @@ from command_line import COMMAND, Answer, here
 
 from ganlab.checkpoints.checksummed import newest_first
 from ganlab.game.gan import GAN
-from ganlab.runs.folder import _claimed
+from ganlab.runs.folder import _locks
 
 BEGUN: list[Command] = []
 
@@ -230,8 +230,8 @@ def fit(*arguments: Any, folder: Path, **environment: str) -> Answer:
     """Within this process."""
     with _environment({**bare(folder), **environment}):
         answer = here("fit", *arguments, folder=folder)
-    while _claimed:
-        _claimed.pop().close()
+    while _locks:
+        _locks.pop().close()
     return answer
 
 

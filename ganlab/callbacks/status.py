@@ -59,7 +59,9 @@ class Status(Callback):
         self._tell(trainer, model, "done" if trainer.global_step >= trainer.max_steps else "stopped")
         if trainer.is_global_zero and (rows := read_clock(Path(trainer.default_root_dir))):
             facts = {"seconds": rows[-1]["seconds"], "images_per_second": images_per_second(rows)}
-            dispatch.conclude(trainer, **facts, peak_memory=max(row["memory"] or 0 for row in rows) or None)
+            dispatch.log_summary(
+                trainer, **facts, peak_memory=max(row["memory"] or 0 for row in rows) or None
+            )
 
     def on_exception(self, trainer: Trainer, model: LightningModule, exception: BaseException) -> None:
         if isinstance(exception, Preempted):

@@ -21,7 +21,7 @@ COMMANDS = {
     "export": ("ganlab.cli.export", "a run's generator as safetensors and JSON for others: --out FOLDER"),
     "data": (
         "ganlab.cli.data_check",
-        "look at a data set: ganlab data check CatsVsDogs --root FOLDER",
+        "check a data set before a run: ganlab data check CatsVsDogs --root FOLDER",
     ),
     "compare": ("ganlab.cli.compare", "runs against runs, with error bars: a table and report.html [--json]"),
     "launch": (

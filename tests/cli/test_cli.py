@@ -620,7 +620,7 @@ def test_what_is_installed_is_not_taken_for_mine(mine: Path, monkeypatch: pytest
         module = ModuleType(f"my_{file.parent.name}_{file.stem}")
         module.__file__ = str(file)
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    user_code.keep([mine], mine / "run")
+    user_code.copy_modules([mine], mine / "run")
     assert contents(mine / "run" / "code").keys() == {"part/__init__.py", "part/inner.py"}
 
 

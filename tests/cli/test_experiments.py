@@ -107,7 +107,7 @@ def size(file: Path) -> int:
 
 
 def quick() -> set[Path]:
-    """For each variant with each family of networks one experiment, the cheapest, and one for each data set."""
+    """The cheapest experiment of each variant with each family of networks, and one of each data set."""
     chosen, known = set(), set()
     for file in sorted(FILES, key=lambda file: (file.parent.name not in ("digits", "gaussians"), file)):
         found = choices(file)

@@ -17,7 +17,8 @@ import torch
 import yaml
 from command_line import REPOSITORY, SMALL, here, process, write
 
-from ganlab.cli.launch import Planned, seeds
+from ganlab.cli.launch import PlannedRun, parse_seeds
+from ganlab.cli.run_folder import RunFolder
 from ganlab.errors import Refused
 from ganlab.metrics import Classifier
 from ganlab.metrics.scorer import Scorer
@@ -47,13 +48,13 @@ def program(folder: Path, name: str, text: str) -> str:
     ("text", "wanted"), [("0", [0]), ("0-3", [0, 1, 2, 3]), ("0,3,7-9", [0, 3, 7, 8, 9]), (" 1 , 2", [1, 2])]
 )
 def test_seeds_are_numbers_and_ranges(text: str, wanted: list[int]) -> None:
-    assert seeds(text) == wanted
+    assert parse_seeds(text) == wanted
 
 
 @pytest.mark.parametrize("text", ["", "a", "1-", "-1", "1;2"])
 def test_what_are_no_seeds_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="--seeds 0-4"):
-        seeds(text)
+        parse_seeds(text)
 
 
 SHAPE = {"nodes": "2", "gpus-per-node": "8", "cpus-per-task": "6", "time": "4:00:00", "partition": "gpu"}
@@ -443,8 +444,8 @@ def test_the_sweep_runs_what_fit_accepts_and_asks_for_a_score_that_is_taken() ->
     command = [word for word in sweep["command"] if not word.startswith("${")]
     assert command[:4] == ["python", "-m", "ganlab", "fit"]
     given = [f"--{name}={value}" for name, value in chosen.items()]
-    planned = Planned.read([*command[3:], *given])
-    settings = yaml.safe_load(planned.dumped())
+    planned = PlannedRun.read([*command[3:], *given], RunFolder())
+    settings = yaml.safe_load(planned.dump_settings())
     model = settings["model"]["init_args"]
     assert model["gamma"] == chosen["model.gamma"]
     assert model["generator_optimizer"]["init_args"]["lr"] == chosen["model.generator_optimizer.lr"]
