@@ -1,6 +1,6 @@
 """A PyTorch Lightning research framework for generative adversarial networks."""
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any
 
 # Names are imported on first use: `ganlab --help` must not wait for torch.
@@ -35,7 +35,7 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"ganlab.{name}")
     if name == "__version__":
-        return metadata.version("ganlab")
+        return import_module("ganlab.version").VERSION
     raise AttributeError(f"module 'ganlab' has no attribute '{name}'")
 
 

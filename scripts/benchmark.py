@@ -7,12 +7,12 @@ Three ways to play one game, with the same networks, batch and Adam:
 - ganlab by its Python API, with the callbacks of `ganlab fit`, in float32 and at its defaults;
 - the bare loop: ganlab's step and settings in plain PyTorch (precision, channels_last, fused Adam, memory
   kept, bytes in memory, opponent frozen, fresh fakes in each turn, the generator's average) without logs,
-  checks and seeds. What ganlab takes beyond it is its own cost: a share of a step on images, and with tiny
-  networks on points nearly all of it, in milliseconds.
+  checks and seeds. The time beyond the bare loop's is ganlab's overhead: a share of a step on images, and
+  with tiny networks on points nearly all of a step, in milliseconds.
 
-Each has a process of its own; they train in turn, lap after lap (a b c a b c ...), so that other work on the
-machine falls on all. The first lap warms up and is not counted. A ratio compares the laps of one round.
-Every number is the median over rounds, with the least and the greatest.
+Each runs in a process of its own; they train in turn, lap after lap (a b c a b c ...), so that other work on
+the machine slows all of them. The first lap warms up and is not counted. A ratio compares the laps of one
+round. Every number is the median over rounds, with the least and the greatest.
 """
 
 import argparse
@@ -53,7 +53,7 @@ Players = tuple[nn.Module, nn.Module]
 
 
 class ManyDigits(data.Digits):
-    """As many as MNIST has: scikit-learn's digits, which are on every machine, repeated."""
+    """Scikit-learn's digits, which need no download, repeated until they are as many as MNIST's."""
 
     def load(self) -> tuple[Any, Any]:
         train, held_out = super().load()
@@ -92,15 +92,19 @@ IMAGES, POINTS = Game(ManyDigits, convolutional, 64), Game(data.Gaussians, tiny,
 
 
 def laps() -> Iterator[None]:
-    """Ask for steps for as many seconds as the parent says, answer how many they were, and wait for it."""
+    """Yield once for each step to be trained.
+
+    The parent process writes numbers of seconds. For each, steps are trained for so long; then their number
+    and the time that they took are printed.
+    """
     for seconds in sys.stdin:
-        began, steps = time.perf_counter(), 0
-        while time.perf_counter() < began + float(seconds):
+        start, steps = time.perf_counter(), 0
+        while time.perf_counter() < start + float(seconds):
             yield
             steps += 1
         if ACCELERATED:
             torch.accelerator.synchronize()
-        print(json.dumps([steps, time.perf_counter() - began]), flush=True)
+        print(json.dumps([steps, time.perf_counter() - start]), flush=True)
 
 
 def tutorial(game: Game) -> None:
@@ -164,11 +168,11 @@ def bare(game: Game, precision: str) -> None:
 
         with torch.no_grad():
             torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 0.005)
-            for mine, other in zip(average.buffers(), generator.buffers(), strict=True):
-                mine.copy_(other)
+            for averaged, buffer in zip(average.buffers(), generator.buffers(), strict=True):
+                averaged.copy_(buffer)
 
 
-class Lapped(Callback):
+class TrainInLaps(Callback):
     def on_train_start(self, *_: Any) -> None:
         self.laps = laps()
         next(self.laps)
@@ -188,7 +192,7 @@ def framework(game: Game, precision: Any) -> None:
             default_root_dir=folder,
             enable_model_summary=False,
             logger=CSVLogger(folder, name="", version=""),
-            callbacks=[Progress(), Samples(), Checkpoints(), Lapped()],
+            callbacks=[Progress(), Samples(), Checkpoints(), TrainInLaps()],
         )
         trainer.fit(model, game.data(batch_size=game.batch))
 
@@ -197,9 +201,9 @@ AUTO = hardware.best_precision("auto")
 PRECISIONS = tuple(dict.fromkeys(("32", AUTO)))
 PAIRS = {f"images, {p}": (IMAGES, p) for p in PRECISIONS} | {f"points, {AUTO}": (POINTS, AUTO)}
 CONTESTANTS: dict[str, Callable[[], None]] = {"tutorial": partial(tutorial, IMAGES)}
-for what, chosen in PAIRS.items():
-    CONTESTANTS[f"ganlab, {what}"] = partial(framework, *chosen)
-    CONTESTANTS[f"bare loop, {what}"] = partial(bare, *chosen)
+for what, (game, precision) in PAIRS.items():
+    CONTESTANTS[f"ganlab, {what}"] = partial(framework, game, precision)
+    CONTESTANTS[f"bare loop, {what}"] = partial(bare, game, precision)
 
 
 def race(rounds: int, seconds: float, logs: Path) -> dict[str, list[float]]:
@@ -223,11 +227,11 @@ def race(rounds: int, seconds: float, logs: Path) -> dict[str, list[float]]:
 
 
 def report(times: dict[str, list[float]]) -> dict[str, list[float]]:
-    """Print rates, speed-ups and own costs; return them for each round."""
-    found: dict[str, list[float]] = {}
+    """Print rates, speed-ups and overheads; return them for each round."""
+    results: dict[str, list[float]] = {}
 
     def show(what: str, values: list[float], form: str, note: str = "") -> None:
-        found[what] = values
+        results[what] = values
         print(f"{what:50}{median(values):>7{form}}   {min(values):{form}} - {max(values):{form}}   {note}")
 
     def ratios(slow: str, fast: str) -> list[float]:
@@ -244,7 +248,7 @@ def report(times: dict[str, list[float]]) -> dict[str, list[float]]:
         costs = [100 * (ratio - 1) for ratio in ratios(f"ganlab, {what}", f"bare loop, {what}")]
         note = f"{median(costs) / 100 * median(times[f'bare loop, {what}']):.2f} ms a step"
         show(f"ganlab, {what}: own cost, %", costs, ".1f", note + "; at most 10 %" * ("images" in what))
-    return found
+    return results
 
 
 def main() -> None:
@@ -266,9 +270,9 @@ def main() -> None:
         print("Precision auto is 32 here: ganlab in float32 and ganlab at its defaults are one contestant.")
     print(f"Load average before the start: {os.getloadavg()[0]:.1f}", flush=True)
     with tempfile.TemporaryDirectory() as logs:
-        found = report(race(*(QUICK if arguments.quick else LONG), Path(logs)))
+        results = report(race(*(QUICK if arguments.quick else LONG), Path(logs)))
     if arguments.json:
-        arguments.json.write_text(json.dumps({"machine": machine, **found}, indent=2) + "\n")
+        arguments.json.write_text(json.dumps({"machine": machine, **results}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""How fast images come: python scripts/benchmark_data.py --cats ZIP_OR_FOLDER --mnist ROOT [--json FILE]
+"""How fast images load: python scripts/benchmark_data.py --cats ZIP_OR_FOLDER --mnist ROOT [--json FILE]
 
 On the same files, both ending in batches of 64 normalised float32 images on the host:
 
 - torchvision's ImageFolder (its MNIST), transforms and a shuffled DataLoader with two workers;
-- ganlab's CatsVsDogs (MNIST), whose pictures are decoded once; that cost stands beside.
+- ganlab's CatsVsDogs (MNIST), whose pictures are decoded once; the time for that is printed beside.
 
-They run in turn, lap after lap, in one process, so that other work on the machine falls on both. The first
-lap warms up. A ratio compares the laps of one round; numbers are medians over rounds, with the range.
+They run in turn, lap after lap, in one process, so that other work on the machine slows both. The first lap
+warms up. A ratio compares the laps of one round; numbers are medians over rounds, with the range.
 """
 
 import argparse
@@ -47,22 +47,22 @@ def ganlab_batches(source: StreamData) -> Batches:
         yield source.normalise(images)
 
 
-def unpacked(source: PictureFiles, folder: Path) -> Path:
-    """The training pictures, a folder a class, as torchvision wants them."""
+def unpack(source: PictureFiles, folder: Path) -> Path:
+    """Write the training pictures into a folder for each class, as torchvision expects them."""
     archive, _ = source.source
-    for index, found in enumerate(source.pictures["train"]):
-        path = folder / str(found.label) / f"{index}.jpg"
+    for index, picture in enumerate(source.pictures["train"]):
+        path = folder / str(picture.label) / f"{index}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(archive.read(found.name))
+        path.write_bytes(archive.read(picture.name))
     return folder
 
 
 def lap(batches: Batches) -> float:
-    """Images a second."""
-    began, images = time.perf_counter(), 0
-    while (passed := time.perf_counter() - began) < SECONDS:
+    """Images per second."""
+    start, images = time.perf_counter(), 0
+    while (elapsed := time.perf_counter() - start) < SECONDS:
         images += len(next(batches))
-    return images / passed
+    return images / elapsed
 
 
 def race(contestants: dict[str, Batches]) -> dict[str, list[float]]:
@@ -74,11 +74,11 @@ def race(contestants: dict[str, Batches]) -> dict[str, list[float]]:
 
 
 def timed(build: Callable[[], Any]) -> tuple[Any, float]:
-    began = time.perf_counter()
-    return build(), time.perf_counter() - began
+    start = time.perf_counter()
+    return build(), time.perf_counter() - start
 
 
-def loaded(source: StreamData) -> StreamData:
+def load(source: StreamData) -> StreamData:
     source.prepare_data()
     source.setup("fit")
     return source
@@ -86,26 +86,29 @@ def loaded(source: StreamData) -> StreamData:
 
 def cats(path: str, folder: Path) -> tuple[dict[str, Batches], str]:
     os.environ["GANLAB_CACHE"] = str(folder / "cache")
-    source, first = timed(lambda: loaded(data.CatsVsDogs(root=path, size=SIZE, batch_size=BATCH)))
-    again, second = timed(lambda: loaded(data.CatsVsDogs(root=path, size=SIZE, batch_size=BATCH)))
+    source, first_seconds = timed(lambda: load(data.CatsVsDogs(root=path, size=SIZE, batch_size=BATCH)))
+    again, later_seconds = timed(lambda: load(data.CatsVsDogs(root=path, size=SIZE, batch_size=BATCH)))
     steps = [
         transforms.Resize((SIZE, SIZE)),
         transforms.ToTensor(),
         transforms.Normalize([0.5] * 3, [0.5] * 3),
     ]
-    items = datasets.ImageFolder(str(unpacked(source, folder / "cats")), transforms.Compose(steps))
+    items = datasets.ImageFolder(str(unpack(source, folder / "cats")), transforms.Compose(steps))
     contestants = {"torchvision": torchvision_batches(items), "ganlab": ganlab_batches(again)}
-    return contestants, f"the cache of {len(items):,} pictures took {first:.1f} s once; later {second:.2f} s"
+    return (
+        contestants,
+        f"the cache of {len(items):,} pictures took {first_seconds:.1f} s once; later {later_seconds:.2f} s",
+    )
 
 
 def mnist(path: str, folder: Path) -> tuple[dict[str, Batches], str]:
     # torchvision unpacks beside the files.
     root = copytree(Path(path) / "MNIST", folder / "root" / "MNIST").parent
-    source, first = timed(lambda: loaded(data.MNIST(root=str(root), batch_size=BATCH)))
+    source, seconds = timed(lambda: load(data.MNIST(root=str(root), batch_size=BATCH)))
     steps = [transforms.ToTensor(), transforms.Normalize([0.5], [0.5])]
     items = datasets.MNIST(str(root), download=True, transform=transforms.Compose(steps))
     contestants = {"torchvision": torchvision_batches(items), "ganlab": ganlab_batches(source)}
-    return contestants, f"reading took {first:.2f} s"
+    return contestants, f"reading took {seconds:.2f} s"
 
 
 def main() -> None:
@@ -117,21 +120,21 @@ def main() -> None:
     hardware.keep_freed_memory()
     print(", ".join(f"{key}: {value}" for key, value in hardware.describe().items()))
     print(f"torch {torch.__version__}, load average before the start: {os.getloadavg()[0]:.1f}", flush=True)
-    found = {}
+    results = {}
     for build, path in ((cats, arguments.cats), (mnist, arguments.mnist)):
         if not path:
             continue
         with tempfile.TemporaryDirectory() as folder:
             contestants, note = build(path, Path(folder))
             rates = race(contestants)
-        found[build.__name__] = rates
+        results[build.__name__] = rates
         print(f"{build.__name__}: {note}")
         for name, values in rates.items():
             print(f"  {name:12}{median(values):>11,.0f} images/s   {min(values):,.0f} - {max(values):,.0f}")
         ratios = [mine / theirs for mine, theirs in zip(rates["ganlab"], rates["torchvision"], strict=True)]
         print(f"  {'ratio':12}{median(ratios):>11.1f}            {min(ratios):.1f} - {max(ratios):.1f}")
     if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

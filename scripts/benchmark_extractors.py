@@ -2,9 +2,9 @@
 
 ganlab's extractor (float32 and bf16, each as it is and compiled) against torch-fidelity's own network, on
 the same 32 x 32 images, 16 at a time and from bytes to features. They take turns, lap after lap
-(a b c a b c ...), so that other work on the machine falls on all; the first lap warms up and is not counted.
-A ratio compares the laps of one round. Every number is the median over rounds, with the least and the
-greatest.
+(a b c a b c ...), so that other work on the machine slows all of them; the first lap warms up and is not
+counted. A ratio compares the laps of one round. Every number is the median over rounds, with the least and
+the greatest.
 
 The errors are those of the features and of the Fréchet distance between two kinds of images, relative to
 torch-fidelity's. Without --weights they are a seeded random network's: valid for speed and rounding, while
@@ -22,7 +22,7 @@ from statistics import median
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-# A compiler that finds its work of yesterday would not tell what compiling takes.
+# With yesterday's compiled code in its cache the compiler would not show how long compiling takes.
 os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
 
 import torch
@@ -45,14 +45,14 @@ OURS: dict[str, dict[str, Any]] = {
 }
 
 
-def pictures(coarse: int, count: int, seed: int) -> Tensor:
-    """Blots of colour, the finer the greater `coarse` is."""
-    noise = torch.rand(count, 3, coarse, coarse, generator=torch.Generator().manual_seed(seed))
+def pictures(cells: int, count: int, seed: int) -> Tensor:
+    """Random blots of colour, `cells` of them along each side."""
+    noise = torch.rand(count, 3, cells, cells, generator=torch.Generator().manual_seed(seed))
     return (255 * interpolate(noise, 32, mode="bilinear")).round().byte()
 
 
-def stand_in(path: Path) -> None:
-    """Write a random Inception in the published file's format, its BatchNorms fitted to blots of colour."""
+def write_random_weights(path: Path) -> None:
+    """Write random Inception weights in the published file's format, with BatchNorms fitted to `pictures`."""
     with torch.random.fork_rng(devices=[]), patch.object(FeatureExtractorInceptionV3, "load_state_dict"):
         torch.manual_seed(0)
         empty = io.BytesIO()
@@ -68,7 +68,7 @@ def stand_in(path: Path) -> None:
 
 
 def distance(a: Tensor, b: Tensor) -> float:
-    """Fréchet's, by the low-rank form: exact for few samples of many features."""
+    """The Fréchet distance in its low-rank form, which is exact for few samples of many features."""
     a, b = a.double(), b.double()
     x, y = ((z - z.mean(0)) / (len(z) - 1) ** 0.5 for z in (a, b))
     spread = x.square().sum() + y.square().sum() - 2 * torch.linalg.svdvals(x @ y.T).sum()
@@ -81,13 +81,13 @@ class Contestant(NamedTuple):
     features: list[Tensor]
 
     def lap(self, images: Tensor) -> float:
-        began = time.perf_counter()
+        start = time.perf_counter()
         with torch.no_grad():
             features = self.network(images)[0]
-        took = time.perf_counter() - began
-        self.seconds.append(took)
+        seconds = time.perf_counter() - start
+        self.seconds.append(seconds)
         self.features.append(features)
-        return took
+        return seconds
 
 
 def race(path: Path, rounds: int) -> dict[str, Contestant]:
@@ -105,15 +105,15 @@ def race(path: Path, rounds: int) -> dict[str, Contestant]:
 
 
 def report(contestants: dict[str, Contestant]) -> dict[str, dict[str, Any]]:
-    theirs, found = contestants[REFERENCE], {}
+    theirs, results = contestants[REFERENCE], {}
     for name, (_, (first, *seconds), features) in contestants.items():
         ratios = [a / b for a, b in zip(theirs.seconds[1:], seconds, strict=True)]
-        expected, seen = torch.cat(theirs.features[1:]), torch.cat(features[1:])
+        expected, actual = torch.cat(theirs.features[1:]), torch.cat(features[1:])
         truth, value = (distance(torch.cat(f[1::2]), torch.cat(f[2::2])) for f in (theirs.features, features))
         row: dict[str, Any] = {
             "images_per_second": LAP / median(seconds),
             "times_torch_fidelity": [median(ratios), min(ratios), max(ratios)],
-            "feature_error": ((seen - expected).square().mean() / expected.square().mean()).sqrt().item(),
+            "feature_error": ((actual - expected).square().mean() / expected.square().mean()).sqrt().item(),
             "distance_error": abs(value - truth) / truth,
         }
         print(f"{name:17}{row['images_per_second']:7.1f} images/s ", end="")
@@ -126,8 +126,8 @@ def report(contestants: dict[str, Contestant]) -> dict[str, dict[str, Any]]:
             row["break_even_images"] = row["compile_seconds"] / gained if gained > 0 else None
             worth = f"{row['break_even_images']:.0f} images" if gained > 0 else "no number of images"
             print(f"{'':17}{row['compile_seconds']:7.1f} s to compile, made up for by {worth}")
-        found[name] = row
-    return found
+        results[name] = row
+    return results
 
 
 def main() -> None:
@@ -142,10 +142,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = arguments.weights or Path(folder) / "random.pth"
         if not arguments.weights:
-            stand_in(path)
-        found = report(race(path, arguments.rounds))
+            write_random_weights(path)
+        results = report(race(path, arguments.rounds))
     if arguments.json:
-        arguments.json.write_text(json.dumps({"machine": machine, **found}, indent=2) + "\n")
+        arguments.json.write_text(json.dumps({"machine": machine, **results}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
-"""What two processes tell each other: python scripts/benchmark_strategies.py [--quick] [--json FILE]
+"""Traffic between two processes, and speed: python scripts/benchmark_strategies.py [--quick] [--json FILE]
 
 ganlab.training.TwoPlayers against Lightning's ddp_find_unused_parameters_true, on two processes of this
 machine's CPU (gloo), for games whose networks are large beside their batch:
 
-- bytes a generator step: what a process hands to collectives, whoever calls them;
-- steps a second. The strategies take turns, round after round, so that other work on the machine falls on
-  both; each turn trains anew, and its first steps and the set-up are not counted. The first round warms up.
+- bytes a generator step: the size of the tensors that a process passes to collectives;
+- steps a second. The strategies take turns, round after round, so that other work on the machine slows both;
+  each turn trains from the beginning, and its first steps and the set-up are not counted. The first round
+  warms up.
 
 A ratio compares the turns of one round. Every number is the median over rounds, with the least and the
-greatest. Each process has one thread: two cores show what the strategies cost.
+greatest. Each process has one thread, so that two cores are enough.
 """
 
 import argparse
@@ -34,7 +35,7 @@ from ganlab.game.gan import GAN
 from ganlab.system import hardware
 
 QUICK, LONG = (3, 20), (9, 60)  # rounds, steps a turn
-WARM = 4  # steps
+WARM_UP = 4  # steps
 STRATEGIES = {"TwoPlayers": "auto", "DDP": "ddp_find_unused_parameters_true"}
 
 
@@ -64,8 +65,8 @@ GAMES = {
 }
 
 
-class Told(TorchDispatchMode):
-    """Counts what passes through collectives, those that C++ calls, too."""
+class SentBytes(TorchDispatchMode):
+    """Counts the bytes that are passed to collectives, also by C++ code."""
 
     sent = 0
 
@@ -75,34 +76,34 @@ class Told(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-class Measured(Callback):
-    """From the end of one step to that of another."""
+class Measure(Callback):
+    """Measures the rate of steps after the warm-up, and counts what they send if a counter is given."""
 
-    def __init__(self, steps: int, told: Told | None = None) -> None:
-        self.steps, self.told = steps, told
+    def __init__(self, steps: int, counter: SentBytes | None = None) -> None:
+        self.steps, self.counter = steps, counter
 
     def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
-        if trainer.global_step == WARM:
+        if trainer.global_step == WARM_UP:
             dist.barrier()
-            self.began = time.perf_counter()
-            if self.told:
-                self.told.__enter__()
-        elif trainer.global_step == WARM + self.steps:
-            if self.told:
-                self.told.__exit__(None, None, None)
-            self.rate = self.steps / (time.perf_counter() - self.began)
+            self.start = time.perf_counter()
+            if self.counter:
+                self.counter.__enter__()
+        elif trainer.global_step == WARM_UP + self.steps:
+            if self.counter:
+                self.counter.__exit__(None, None, None)
+            self.rate = self.steps / (time.perf_counter() - self.start)
 
 
 def rate(game: Game, strategy: str, steps: int) -> float:
-    measured = Measured(steps)
-    game.play(strategy, WARM + steps, measured)
-    return measured.rate
+    measure = Measure(steps)
+    game.play(strategy, WARM_UP + steps, measure)
+    return measure.rate
 
 
 def megabytes(game: Game, strategy: str, steps: int = 2) -> float:
-    told = Told()
-    game.play(strategy, WARM + steps, Measured(steps, told))
-    return told.sent / steps / 1e6
+    counter = SentBytes()
+    game.play(strategy, WARM_UP + steps, Measure(steps, counter))
+    return counter.sent / steps / 1e6
 
 
 def spread(values: Sequence[float], form: str) -> str:
@@ -117,7 +118,7 @@ def main() -> None:
     rounds, steps = QUICK if arguments.quick else LONG
     torch.set_num_threads(1)
     silence_warnings()
-    # Lightning starts the second process, which does all of this, too.
+    # Lightning starts the second process, which runs this script, too, but prints nothing.
     first = "LOCAL_RANK" not in os.environ
 
     def show(line: str) -> None:
@@ -126,7 +127,7 @@ def main() -> None:
 
     show(", ".join(f"{key}: {value}" for key, value in hardware.describe().items()))
     show(f"torch {torch.__version__}, load average before the start: {os.getloadavg()[0]:.1f}")
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for name, game in GAMES.items():
         sent = {which: megabytes(game, strategy) for which, strategy in STRATEGIES.items()}
         rates: dict[str, list[float]] = {which: [] for which in STRATEGIES}
@@ -135,14 +136,14 @@ def main() -> None:
                 rates[which].append(rate(game, strategy, steps))
         rates = {which: values[1:] for which, values in rates.items()}
         ratios = [ours / theirs for ours, theirs in zip(*rates.values(), strict=True)]
-        found[name] = {"megabytes a step": sent, "steps a second": rates, "times as fast": ratios}
+        results[name] = {"megabytes a step": sent, "steps a second": rates, "times as fast": ratios}
         show(f"{name}, {game.batch} images a process")
         for which in STRATEGIES:
             show(f"  {which:12}{sent[which]:8.2f} MB a step   {spread(rates[which], '.2f')} steps/s")
         less, faster = sent["DDP"] / sent["TwoPlayers"], spread(ratios, ".2f")
         show(f"  ratio       {less:8.2f} x less       {faster} x as fast")
     if arguments.json and first:
-        arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What the watchdog costs: python scripts/benchmark_watchdog.py [EXPERIMENT.yaml ...] [--steps N]
 
-Of each experiment the share of its training that is spent in the watchdog's hooks, in one run and without its
-evaluations. The first look at samples, which measures the reals as well, is part of it.
+For each experiment the share of the training time that is spent in the watchdog's hooks, in one run and
+without evaluations. It includes the first look at samples, for which the reals are measured as well.
 """
 
 import argparse
@@ -29,34 +29,34 @@ def main() -> None:
     parser.add_argument("experiments", nargs="*", default=EXPERIMENTS)
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    told = parser.parse_args()
-    for experiment in told.experiments:
-        spent, whole = measured(experiment, told.steps, told.set)
-        print(f"{experiment}: {spent:.2f} s of {whole:.1f} s, {spent / whole:.2%}", flush=True)
+    arguments = parser.parse_args()
+    for experiment in arguments.experiments:
+        spent, total = measure(experiment, arguments.steps, arguments.set)
+        print(f"{experiment}: {spent:.2f} s of {total:.1f} s, {spent / total:.2%}", flush=True)
 
 
-def measured(experiment: str, steps: int, options: list[str]) -> tuple[float, float]:
-    """Seconds in the watchdog, and between its first hook and its last."""
-    moments: list[tuple[float, float]] = []
+def measure(experiment: str, steps: int, options: list[str]) -> tuple[float, float]:
+    """Seconds in the watchdog's hooks, and from its first hook to its last."""
+    intervals: list[tuple[float, float]] = []
 
     class Timed(Watchdog):
-        def on_train_batch_end(self, *given: Any) -> None:
-            _settle()
-            began = time.perf_counter()
-            super().on_train_batch_end(*given)
-            _settle()
-            moments.append((began, time.perf_counter()))
+        def on_train_batch_end(self, *arguments: Any) -> None:
+            _wait_for_gpu()
+            start = time.perf_counter()
+            super().on_train_batch_end(*arguments)
+            _wait_for_gpu()
+            intervals.append((start, time.perf_counter()))
 
     with tempfile.TemporaryDirectory() as folder:
-        given = [f"--config={experiment}", f"--runs={folder}", f"--trainer.max_steps={steps}"]
-        given += ["--evaluation.extractor=null", *(f"--{option}" for option in options)]
-        with patch("ganlab.cli.options.Watchdog", Timed):
-            if fit.main(["fit", *given]):
+        arguments = [f"--config={experiment}", f"--runs={folder}", f"--trainer.max_steps={steps}"]
+        arguments += ["--evaluation.extractor=null", *(f"--{option}" for option in options)]
+        with patch("ganlab.cli.experiment.Watchdog", Timed):
+            if fit.main(["fit", *arguments]):
                 raise SystemExit(1)
-    return sum(end - began for began, end in moments), moments[-1][1] - moments[0][0]
+    return sum(end - start for start, end in intervals), intervals[-1][1] - intervals[0][0]
 
 
-def _settle() -> None:
+def _wait_for_gpu() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 

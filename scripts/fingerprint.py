@@ -1,10 +1,10 @@
-"""What short runs of many kinds come to, as SHA-256: a change that shall change nothing leaves them equal.
+"""SHA-256 hashes of what short runs of many kinds produce, to show that a change of the code changes nothing.
 
     python scripts/fingerprint.py --out before.json          # before the change
     python scripts/fingerprint.py --against before.json      # after it; MNIST needs its files in --mnist
 
-Of each run: every tensor of its last checkpoint, its metrics, its scores with their contracts, its pictures.
-Hashes are comparable on one machine with the same versions alone.
+For each run they cover every tensor of its last checkpoint, its metrics, its scores with their contracts and
+its pictures. They are comparable only on one machine, with the same versions of packages.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ TIMES = ("seconds", "time")
 def cases(mnist: Path | None) -> dict[str, list[str]]:
     """The options of `ganlab fit` for each case."""
     digits = {file.stem: file for file in sorted((EXPERIMENTS / "digits").glob("*.yaml"))}
-    chosen = {f"digits/{name}": [f"--config={file}"] for name, file in digits.items()}
+    result = {f"digits/{name}": [f"--config={file}"] for name, file in digits.items()}
     for name in GAUSSIANS:
-        chosen[f"gaussians/{name}"] = [f"--config={EXPERIMENTS / 'gaussians' / name}.yaml"]
+        result[f"gaussians/{name}"] = [f"--config={EXPERIMENTS / 'gaussians' / name}.yaml"]
     if mnist:
-        chosen["mnist/ns"] = [f"--config={EXPERIMENTS / 'mnist' / 'ns.yaml'}", f"--data.root={mnist}"]
-    two = ["--trainer.devices=2", "--data.batch_size=32"]
-    chosen["digits/r3gan on two processes"] = [f"--config={digits['r3gan']}", *two]
-    chosen["digits/r3gan killed and resumed"] = [f"--config={digits['r3gan']}"]
-    return chosen
+        result["mnist/ns"] = [f"--config={EXPERIMENTS / 'mnist' / 'ns.yaml'}", f"--data.root={mnist}"]
+    two_processes = ["--trainer.devices=2", "--data.batch_size=32"]
+    result["digits/r3gan on two processes"] = [f"--config={digits['r3gan']}", *two_processes]
+    result["digits/r3gan killed and resumed"] = [f"--config={digits['r3gan']}"]
+    return result
 
 
 def fit(*options: str) -> subprocess.Popen[bytes]:
@@ -68,8 +68,8 @@ def finish(process: subprocess.Popen[bytes]) -> None:
         raise SystemExit(f"{process.args!r}:\n{errors.decode()[-2000:]}")
 
 
-def play(name: str, options: list[str], home: Path) -> Path:
-    """The folder of a finished run."""
+def train(name: str, options: list[str], home: Path) -> Path:
+    """Train to the end and return the run's folder."""
     settings = [f"--{key}={value}" for key, value in SHORT.items()]
     process = fit(*options, *settings, f"--runs={home}")
     if name.endswith("killed and resumed"):
@@ -95,17 +95,17 @@ def tensors(tree: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
 
 def fingerprint(run: Path) -> dict[str, str]:
     last = max((run / "checkpoints").glob("step-*.ckpt"))
-    held = torch.load(last, map_location="cpu", weights_only=True)
-    state = {part: held[part] for part in ("state_dict", "optimizer_states")}
-    found = {name: value.contiguous().numpy().tobytes() for name, value in tensors(state)}
+    checkpoint = torch.load(last, map_location="cpu", weights_only=True)
+    state = {part: checkpoint[part] for part in ("state_dict", "optimizer_states")}
+    contents = {name: value.contiguous().numpy().tobytes() for name, value in tensors(state)}
     scores = [json.loads(line) for line in (run / "scores.jsonl").read_text().splitlines()]
     for row in scores:
-        for time_name in TIMES:
-            row.pop(time_name, None)
-    found["scores"] = json.dumps(scores, sort_keys=True).encode()
-    found["metrics"] = (run / "metrics.csv").read_bytes()
-    found |= {f"samples/{file.name}": file.read_bytes() for file in sorted(run.glob("samples/*.png"))}
-    return {name: hashlib.sha256(value).hexdigest() for name, value in found.items()}
+        for name in TIMES:
+            row.pop(name, None)
+    contents["scores"] = json.dumps(scores, sort_keys=True).encode()
+    contents["metrics"] = (run / "metrics.csv").read_bytes()
+    contents |= {f"samples/{file.name}": file.read_bytes() for file in sorted(run.glob("samples/*.png"))}
+    return {name: hashlib.sha256(value).hexdigest() for name, value in contents.items()}
 
 
 def main() -> int:
@@ -118,31 +118,31 @@ def main() -> int:
     parser.add_argument("--only", default="", help="cases whose names hold this")
     parser.add_argument("--keep", type=Path, help="keep the runs in this folder")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once")
-    chosen = parser.parse_args()
-    wanted = {name: options for name, options in cases(chosen.mnist).items() if chosen.only in name}
+    arguments = parser.parse_args()
+    selected = {name: options for name, options in cases(arguments.mnist).items() if arguments.only in name}
     with (
         tempfile.TemporaryDirectory(prefix="fingerprint-") as temporary,
-        ThreadPoolExecutor(chosen.jobs) as pool,
+        ThreadPoolExecutor(arguments.jobs) as pool,
     ):
-        home = chosen.keep or Path(temporary)
-        made = pool.map(lambda name: fingerprint(play(name, wanted[name], home / name)), wanted)
-        hashes = dict(zip(wanted, made, strict=True))
-    if chosen.out:
-        chosen.out.write_text(json.dumps(hashes, indent=1) + "\n")
+        home = arguments.keep or Path(temporary)
+        fingerprints = pool.map(lambda name: fingerprint(train(name, selected[name], home / name)), selected)
+        hashes = dict(zip(selected, fingerprints, strict=True))
+    if arguments.out:
+        arguments.out.write_text(json.dumps(hashes, indent=1) + "\n")
     print(f"{len(hashes)} runs, {sum(map(len, hashes.values()))} hashes")
-    if not chosen.against:
+    if not arguments.against:
         return 0
-    before = json.loads(chosen.against.read_text())
-    differing = 0
-    for name, own in hashes.items():
-        other = before[name]
-        unlike = sorted(key for key in {*own, *other} if own.get(key) != other.get(key))
-        differing += bool(unlike)
+    before = json.loads(arguments.against.read_text())
+    differing_runs = 0
+    for name, new in hashes.items():
+        old = before[name]
+        different = sorted(key for key in {*new, *old} if new.get(key) != old.get(key))
+        differing_runs += bool(different)
         print(
             f"{name}: "
-            + (f"{len(unlike)} of {len(own)} differ: {', '.join(unlike[:5])}" if unlike else "equal")
+            + (f"{len(different)} of {len(new)} differ: {', '.join(different[:5])}" if different else "equal")
         )
-    return int(differing > 0)
+    return int(differing_runs > 0)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
 set -euo pipefail
 source "$(dirname "$0")/environment.sh"
 install
-said=$(mktemp)
-trap 'rm -f "$said"' EXIT
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
 for experiment in hinge_sn r3gan; do
   printf '\n== %s ==\n' "$experiment"
-  .venv/bin/ganlab fit --config "experiments/digits/$experiment.yaml" --trainer.max_steps "${STEPS:-2000}" | tee -a "$said"
+  .venv/bin/ganlab fit --config "experiments/digits/$experiment.yaml" --trainer.max_steps "${STEPS:-2000}" | tee -a "$output"
 done
-mapfile -t runs < <(sed -n 's/^run folder: //p' "$said")
+mapfile -t runs < <(sed -n 's/^run folder: //p' "$output")
 printf '\n== which is better? (Fréchet distances of 10,000 samples; lower is better) ==\n'
 .venv/bin/ganlab compare "${runs[@]}" --out report
 printf '\nSamples, from the same latents:\n'

@@ -1,8 +1,8 @@
 #!/bin/bash
-# One experiment on a SLURM cluster, by hand; edit what is below to what your cluster has:
+# One experiment on a SLURM cluster, submitted by hand; edit the options below for your cluster:
 #   sbatch scripts/slurm.sh experiments/digits/r3gan.yaml [any option of ganlab fit]
-# Submitted again, or put back into the queue, it goes on where the run stopped. `ganlab launch` writes such
-# a script for many experiments and seeds, and tells how they stand.
+# Submitted again or requeued, it resumes the run. `ganlab launch` writes such a script for many experiments
+# and seeds, and shows the states of their runs.
 #SBATCH --job-name=ganlab
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1

@@ -9,6 +9,6 @@ if [ $# -eq 0 ]; then
   .venv/bin/mypy
   .venv/bin/lint-imports --no-logo --no-cache
 fi
-# A test process a core, a thread a process: their nets are too small to share.
+# One process for each core with one thread each: the tests' networks are too small for more threads.
 export OMP_NUM_THREADS=1
 exec .venv/bin/python -m pytest --quiet --numprocesses "$(.venv/bin/python -c 'import os; print(len(os.sched_getaffinity(0)))')" "$@"

@@ -1,9 +1,9 @@
 """Train the classifiers that ship with ganlab: python scripts/train_extractors.py --root FOLDER [NAME ...]
 
-Each takes a few minutes on one core, and comes out the same bit for bit on the same hardware and versions.
-Then the known answers are printed: Fréchet distances from the training set to held-out images, to the same
-images spoiled in several ways, and to what are no such images at all. `--check` prints those of the
-classifiers as shipped and trains none.
+Each takes a few minutes on one core, and is the same bit for bit on the same hardware and versions. Then
+reference values are printed: Fréchet distances from the training set to held-out images, to the same images
+spoiled in several ways, and to other images. `--check` prints them for the classifiers as shipped and trains
+none.
 """
 
 import argparse
@@ -57,18 +57,18 @@ def parts(row: Row, root: str | None) -> tuple[Pair, Pair]:
     return pair(train), pair(held_out)
 
 
-def varied(images: Tensor) -> Tensor:
-    """Turned, scaled and moved a little, and with noise of random strength."""
+def augment(images: Tensor) -> Tensor:
+    """Images rotated, scaled and moved a little, with noise of random strength."""
     n = len(images)
     angle, scale = 0.2 * torch.rand(n) - 0.1, 1 + 0.2 * torch.rand(n) - 0.1
-    along, across, shift = angle.cos() * scale, angle.sin() * scale, 0.2 * torch.rand(n, 2) - 0.1
-    rows = torch.stack([along, -across, shift[:, 0], across, along, shift[:, 1]], 1)
+    cosine, sine, shift = angle.cos() * scale, angle.sin() * scale, 0.2 * torch.rand(n, 2) - 0.1
+    rows = torch.stack([cosine, -sine, shift[:, 0], sine, cosine, shift[:, 1]], 1)
     grid = affine_grid(rows.unflatten(1, (2, 3)), list(images.shape), align_corners=False)
     moved = grid_sample(images, grid, align_corners=False)
     return moved + NOISE * torch.rand(n, 1, 1, 1) * torch.randn_like(moved)
 
 
-def trained(images: Tensor, labels: Tensor, row: Row) -> LeNet:
+def train(images: Tensor, labels: Tensor, row: Row) -> LeNet:
     torch.manual_seed(SEED)
     network = LeNet(classes=int(labels.max()) + 1)
     steps = math.ceil(len(images) / BATCH)
@@ -76,7 +76,7 @@ def trained(images: Tensor, labels: Tensor, row: Row) -> LeNet:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=row.epochs * steps)
     for _ in range(row.epochs):
         for chosen in torch.randperm(len(images)).split(BATCH):
-            _, logits = network(varied(framed(images[chosen], row.native)))
+            _, logits = network(augment(framed(images[chosen], row.native)))
             cross_entropy(logits, labels[chosen]).backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -85,7 +85,7 @@ def trained(images: Tensor, labels: Tensor, row: Row) -> LeNet:
 
 
 def standardise(network: LeNet, images: Tensor, row: Row) -> None:
-    """Give each feature mean 0 and deviation 1 over the images, and leave the logits what they are."""
+    """Give each feature mean 0 and standard deviation 1 over the images; the logits stay the same."""
     features = torch.cat([network(framed(block, row.native))[0] for block in images.split(BLOCK)])
     mean, deviation = features.mean(0), features.std(0)
     network.classes.bias.add_(network.classes.weight @ mean)
@@ -94,11 +94,11 @@ def standardise(network: LeNet, images: Tensor, row: Row) -> None:
     network.features.weight.div_(deviation[:, None])
 
 
-def content(tensors: dict[str, Tensor]) -> str:
-    found = hashlib.sha256()
+def digest_of(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
-        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode() + tensor.numpy().tobytes())
-    return found.hexdigest()
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def accuracy(network: LeNet, images: Tensor, labels: Tensor, row: Row) -> float:
@@ -107,9 +107,9 @@ def accuracy(network: LeNet, images: Tensor, labels: Tensor, row: Row) -> float:
 
 
 def ship(name: str, row: Row, root: str | None, folder: Path) -> None:
-    began = time.perf_counter()
+    start = time.perf_counter()
     (images, labels), held_out = parts(row, root)
-    network = trained(images, labels, row)
+    network = train(images, labels, row)
     standardise(network, images, row)
     state = network.state_dict()
     record = {
@@ -120,18 +120,18 @@ def ship(name: str, row: Row, root: str | None, folder: Path) -> None:
         "trained_on": str(len(images)),
         "epochs": str(row.epochs),
         "seed": str(SEED),
-        "sha256": content(state),
+        "sha256": digest_of(state),
         "torch": torch.__version__,
         "command": f"python scripts/train_extractors.py {name}",
     }
     path = folder / f"{name}.safetensors"
     save_file(state, path, metadata=record)
-    path.chmod(0o644)  # safetensors would let only its owner read it
+    path.chmod(0o644)  # safetensors writes files that only their owner can read
     print(f"{name}: accuracy {record['accuracy']} on {record['held_out']} held-out images, ", end="")
-    print(f"sha256 of the tensors {record['sha256']}, {time.perf_counter() - began:.0f} s", flush=True)
+    print(f"sha256 of the tensors {record['sha256']}, {time.perf_counter() - start:.0f} s", flush=True)
 
 
-def spoiled(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+def spoil(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
     noise = 25 * torch.randn(images.shape, generator=torch.Generator().manual_seed(SEED))
     uniform = torch.randint(
         0, 256, images.shape, generator=torch.Generator().manual_seed(SEED), dtype=torch.uint8
@@ -153,12 +153,12 @@ def known_answers(name: str, row: Row, root: str | None) -> None:
     (images, _), held_out = parts(row, root)
 
     def statistics(images: Tensor) -> dict[str, object]:
-        seen = torch.cat([extractor(block).features for block in images.split(BLOCK)])
-        return fid_features_to_statistics(seen.double())
+        features = torch.cat([extractor(block).features for block in images.split(BLOCK)])
+        return fid_features_to_statistics(features.double())
 
     real = statistics(images)
     print(f"{name} (accuracy {extractor.record['accuracy']}, {len(images)} reals): Fréchet distance to")
-    for what, others in spoiled(*held_out).items():
+    for what, others in spoil(*held_out).items():
         distance = fid_statistics_to_metric(real, statistics(others), False)[KEY_METRIC_FID]
         print(f"  {what:32}{distance:10.3f}", flush=True)
 

@@ -1,5 +1,5 @@
-"""A view of a Weights & Biases project that compares variants: scores over images, each group's mean with its
-spread over seeds, samples of the same latents side by side, and the terms.
+"""Create a workspace in a Weights & Biases project that compares variants: scores over images, the mean and
+spread of each group over seeds, samples of the same latents side by side, and the terms.
 
     pip install wandb-workspaces
     python scripts/wandb_workspace.py ENTITY/PROJECT --score fid10k_mnist
@@ -24,15 +24,15 @@ def main() -> None:
     parser.add_argument("project", metavar="ENTITY/PROJECT")
     parser.add_argument("--score", required=True, help="as the runs log it, for instance fid10k_mnist")
     parser.add_argument("--name", default="ganlab")
-    told = parser.parse_args()
-    entity, _, project = told.project.partition("/")
+    arguments = parser.parse_args()
+    entity, _, project = arguments.project.partition("/")
     if not project:
-        parser.error(f"'{told.project}' names no project: ENTITY/PROJECT")
-    found = measured(told.score)
-    if not found or not found.value.better:
-        parser.error(f"'{told.score}' is no score, for instance fid10k_mnist")
-    best = f"{told.score}.{found.value.better}"
-    print(workspace(entity, project, told.score, best, told.name).save().url)
+        parser.error(f"'{arguments.project}' names no project: ENTITY/PROJECT")
+    known = measured(arguments.score)
+    if not known or not known.value.better:
+        parser.error(f"'{arguments.score}' is no score, for instance fid10k_mnist")
+    best = f"{arguments.score}.{known.value.better}"
+    print(workspace(entity, project, arguments.score, best, arguments.name).save().url)
 
 
 def workspace(entity: str, project: str, score: str, best: str, name: str) -> workspaces.Workspace:
@@ -45,7 +45,7 @@ def workspace(entity: str, project: str, score: str, best: str, name: str) -> wo
                 name="Scores", is_open=True, panels=[over_images(score, log=True), bars(best)]
             ),
             workspaces.Section(name="Samples of the same latents", is_open=True, panels=[samples()]),
-            workspaces.Section(name="Terms", panels=[over_images(each) for each in (*TERMS, *NORMS)]),
+            workspaces.Section(name="Terms", panels=[over_images(term) for term in (*TERMS, *NORMS)]),
         ],
         settings=workspaces.WorkspaceSettings(x_axis="images"),
         # A run's group has the name that `ganlab compare` gives it.
@@ -66,7 +66,7 @@ def over_images(metric: str, *, log: bool = False) -> panels.LinePlot:
 
 
 def bars(best: str) -> panels.BarPlot:
-    """A score's best of each run, which its summary holds."""
+    """Each run's best score, which its summary holds."""
     return panels.BarPlot(title=best, metrics=[best], groupby_aggfunc="mean", orientation="h")
 
 

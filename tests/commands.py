@@ -1,5 +1,5 @@
-"""The command in a process of its own, which can be killed: forked from one that has imported ganlab already,
-it starts in a second instead of eight.
+"""The command `ganlab` in a process of its own, which tests can kill. It is forked from a process that has
+imported ganlab already, and so starts in a second instead of eight.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from command_line import COMMAND, Answer, here
 
 from ganlab.checkpoints.checksummed import newest_first
 from ganlab.game.gan import GAN
-from ganlab.runs.folder import _claimed
+from ganlab.runs.folder import _locks
 
 BEGUN: list[Command] = []
 
 
 class Command:
-    """One that runs.
+    """A command that runs in another process.
 
     Args:
-        patch: Python that is executed before the command, to make happen what else is rare.
+        patch: Python code that is executed before the command, for instance to kill it at some step.
     """
 
     def __init__(self, *arguments: Any, folder: Path, patch: str = "", **environment: str) -> None:
-        self.folder, number = folder, len([*folder.glob(".told-*")]) // 2
-        self.files = [folder / f".told-{number}-{name}" for name in ("out", "err")]
+        self.folder, number = folder, len([*folder.glob(".output-*")]) // 2
+        self.files = [folder / f".output-{number}-{name}" for name in ("out", "err")]
         environment = {**bare(folder), **environment}
-        told = ([str(argument) for argument in arguments], str(folder), environment, patch, *self.files)
+        call = ([str(argument) for argument in arguments], str(folder), environment, patch, *self.files)
         with _environment(bare(folder)):
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(
                 ["pytest", "commands", "ganlab.cli.fit", "ganlab.data.sets.digits"]
             )
             forkserver.ensure_running()
-            self.process = context.Process(target=_play, args=told)
+            self.process = context.Process(target=_run_command, args=call)
             self.process.start()
         self.pid = self.process.pid
         BEGUN.append(self)
@@ -68,13 +68,13 @@ class Command:
         return Answer(self.process.exitcode, out, err)
 
     def until(self, happened: Callable[[], Any], timeout: float = 60) -> Any:
-        """What `happened` says once it says something."""
-        ends = time.monotonic() + timeout
-        while not (found := happened()):
+        """Wait until `happened` returns something true; return that."""
+        deadline = time.monotonic() + timeout
+        while not (result := happened()):
             assert self.runs, f"it ended before: {self.err}"
-            assert time.monotonic() < ends, f"that did not happen within {timeout} s: {self.err}"
+            assert time.monotonic() < deadline, f"that did not happen within {timeout} s: {self.err}"
             time.sleep(0.005)
-        return found
+        return result
 
 
 def end_all() -> None:
@@ -86,34 +86,34 @@ def end_all() -> None:
 
 
 def living() -> dict[int, int]:
-    """Each process's parent; those that are dead, but were not yet waited for, are left out."""
-    found = {}
+    """The parent of each process that lives; zombies are left out."""
+    parents = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, parent, *_ = status.read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if state != "Z":
-            found[int(status.parent.name)] = int(parent)
-    return found
+            parents[int(status.parent.name)] = int(parent)
+    return parents
 
 
 def descendants(pid: int) -> list[int]:
-    """Its children, and theirs."""
-    parents, found = living(), [pid]
-    for parent in found:
-        found += [child for child, its in parents.items() if its == parent]
-    return found[1:]
+    """The children of a process, and their children."""
+    parents, result = living(), [pid]
+    for parent in result:
+        result += [child for child, its in parents.items() if its == parent]
+    return result[1:]
 
 
 def bare(folder: Path) -> dict[str, str]:
-    """Without accounts and other runs' settings; this ganlab is the one found."""
+    """An environment without accounts and other runs' settings, with this ganlab on Python's path."""
     import ganlab
 
     foreign = ("GANLAB_", "WANDB_", "PL_", "PYTEST_", "SLURM_", "PYTHONWARNINGS")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     places = Path(__file__).parent, Path(ganlab.__file__).resolve().parents[1]
-    return kept | {
+    return inherited | {
         "HOME": str(folder),
         "GANLAB_CACHE": str(folder / "cache"),
         "OMP_NUM_THREADS": "1",
@@ -122,10 +122,10 @@ def bare(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _environment(wanted: dict[str, str]) -> Iterator[None]:
+def _environment(variables: dict[str, str]) -> Iterator[None]:
     before = dict(os.environ)
     os.environ.clear()
-    os.environ.update(wanted)
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -133,15 +133,15 @@ def _environment(wanted: dict[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _play(
+def _run_command(
     arguments: list[str], folder: str, environment: dict[str, str], patch: str, out: Path, err: Path
 ) -> None:
-    """In the new process."""
+    """Run the command in the new process."""
     import atexit
 
-    # The platform's own, as it would be in a new interpreter.
+    # The platform's default, as it would be in a new interpreter.
     multiprocessing.set_start_method(None, force=True)
-    # What a test signals to its whole group must not meet the tests.
+    # A signal to the command's process group must not reach the tests.
     os.setsid()
     os.chdir(folder)
     for number, path in ((1, out), (2, err)):
@@ -190,17 +190,18 @@ GAN.training_step = training_step
 
 
 def begun(folder: Path) -> Path:
-    """The one run there is."""
+    """The folder of the only run there is."""
     (run,) = (path.parent for path in folder.glob("runs/*/*/*/config.yaml"))
     return run
 
 
 def steps(run: Path) -> list[int]:
-    """Of its checkpoints, newest first."""
+    """The steps of a run's checkpoints, newest first."""
     return [int(path.stem.removeprefix("step-")) for path in newest_first(run / "checkpoints")]
 
 
 def at(run: Path, step: int) -> Path:
+    """A run's checkpoint of a step."""
     return run / "checkpoints" / f"step-{step:09d}.ckpt"
 
 
@@ -212,14 +213,14 @@ def leaves(tree: Any, name: str = "") -> dict[str, Any]:
 
 
 def assert_same_end(one: Path, other: Path, what: str = "") -> None:
-    """Two runs have come to the same, to the last bit, and tell the same of how they got there."""
+    """The last checkpoints of two runs are equal to the last bit, and so are their metrics and scores."""
     assert steps(one)[0] == steps(other)[0], what
-    found, wanted = (leaves(torch.load(at(run, steps(run)[0]), weights_only=True)) for run in (one, other))
-    assert found.keys() == wanted.keys(), what
+    first, second = (leaves(torch.load(at(run, steps(run)[0]), weights_only=True)) for run in (one, other))
+    assert first.keys() == second.keys(), what
     different = [
         name
-        for name, value in wanted.items()
-        if not (torch.equal(found[name], value) if isinstance(value, torch.Tensor) else found[name] == value)
+        for name, value in second.items()
+        if not (torch.equal(first[name], value) if isinstance(value, torch.Tensor) else first[name] == value)
     ]
     assert not different, (what, different)
     for name in ("metrics.csv", "scores.jsonl"):
@@ -227,22 +228,22 @@ def assert_same_end(one: Path, other: Path, what: str = "") -> None:
 
 
 def fit(*arguments: Any, folder: Path, **environment: str) -> Answer:
-    """Within this process."""
+    """The command within this process."""
     with _environment({**bare(folder), **environment}):
         answer = here("fit", *arguments, folder=folder)
-    while _claimed:
-        _claimed.pop().close()
+    while _locks:
+        _locks.pop().close()
     return answer
 
 
 @contextmanager
-def signalled(step: int, number: int = signal.SIGTERM) -> Iterator[None]:
-    """During a step within this process; after it the run is over."""
+def signalled(step: int, signal_number: int = signal.SIGTERM) -> Iterator[None]:
+    """Send this process a signal during a step of the game that is trained in it."""
     original = GAN.training_step
 
     def training_step(game: GAN, *arguments: Any) -> None:
         if game.global_step == step - 1:
-            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), signal_number)
         original(game, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:

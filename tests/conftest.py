@@ -8,13 +8,13 @@ import torch
 
 @pytest.fixture(autouse=True, scope="session")
 def _few_threads() -> None:
-    # Small nets: threads of parallel test processes would only wait for one another.
+    # The networks are small: with more threads parallel test processes would only slow one another.
     torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _lasting() -> Iterator[None]:
-    # What is imported stays: a search for garbage need not go through it each time.
+def _freeze_imports() -> Iterator[None]:
+    # Imported objects live until the end: the garbage collector need not scan them each time.
     gc.collect()
     gc.freeze()
     yield
@@ -22,6 +22,6 @@ def _lasting() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _quiet() -> None:
+def _ignore_warnings() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")

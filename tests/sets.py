@@ -1,4 +1,4 @@
-"""Small sets in the layouts that users have on their disks, with contents that tests can recognise."""
+"""Small data sets in the layouts of the official ones, with contents that tests can recognise."""
 
 import csv
 import gzip
@@ -42,14 +42,14 @@ def digits(root: Path, *, train: int = 20, test: int = 10) -> Path:
 
 
 def cifar10(root: Path, *, each: int = 4, packed: bool = False) -> Path:
-    """Image i of a file is all i in red, 100 in green, 200 in blue, and its label is i."""
+    """Image i of a file has i in red, 100 in green and 200 in blue everywhere, and its label is i."""
     folder = root / "cifar-10-batches-py"
     folder.mkdir(parents=True)
     planes = np.arange(each)[:, None] * [1, 0, 0] + np.array([0, 100, 200])
     pixels = planes[:, :, None].repeat(1024, 2).reshape(each, 3072).astype(np.uint8)
     for name in [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]:
-        found = {b"data": pixels, b"labels": list(range(each)), b"batch_label": name.encode()}
-        (folder / name).write_bytes(pickle.dumps(found, protocol=2))
+        batch = {b"data": pixels, b"labels": list(range(each)), b"batch_label": name.encode()}
+        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
     if packed:
         with tarfile.open(root / "cifar-10-python.tar.gz", "w:gz") as archive:
             archive.add(folder, folder.name)
@@ -58,7 +58,7 @@ def cifar10(root: Path, *, each: int = 4, packed: bool = False) -> Path:
 
 
 def picture(number: int, width: int = 20, height: int = 16) -> Image.Image:
-    """A colour that tells the number, with some texture."""
+    """A picture whose colour depends on the number, with some texture."""
     colour = np.array([number * 37 % 200, number * 91 % 200, number * 53 % 200])
     texture = np.random.default_rng(number).integers(0, 30, (height, width, 1))
     return Image.fromarray((colour + texture).clip(0, 255).astype(np.uint8))
@@ -71,7 +71,7 @@ def encoded(image: Image.Image, kind: str = "JPEG") -> bytes:
 
 
 def pets(layout: str, each: int = 12) -> dict[str, bytes]:
-    """Name and content of cats and dogs; picture i of a kind is the same in all layouts."""
+    """Names and contents of pictures of cats and dogs; picture i of a kind is the same in all layouts."""
     names = {
         "kaggle": "train/{kind}.{number}.jpg",
         "microsoft": "PetImages/{Kind}/{number}.jpg",

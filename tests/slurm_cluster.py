@@ -1,4 +1,4 @@
-"""A real SLURM of two nodes on this machine, made of what `apt-get install slurm-wlm munge` brings."""
+"""A real SLURM cluster of two nodes on this machine; it needs `apt-get install slurm-wlm munge`."""
 
 import os
 import shutil
@@ -11,8 +11,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 NODES = ("n1", "n2")
-# A job that was requeued waits for as long as its credential lives, plus a second.
-# A job's processes meet at a port that follows from its number: those of two clusters here must differ.
+# A requeued job waits until its credential expires, and a second more: cred_expire is short.
+# The port at which a job's processes meet follows from its number: FirstJobId differs between test processes.
 CONF = """\
 ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)
@@ -39,7 +39,7 @@ NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=
 
 
 def missing() -> str | None:
-    """Why there can be no cluster here."""
+    """Why no cluster can be started here; None if one can."""
     programs = [name for name in ("munged", "slurmctld", "slurmd", "srun", "sbatch") if not _path(name)]
     if programs:
         return f"{', '.join(programs)} not installed (apt-get install slurm-wlm munge)"
@@ -48,7 +48,7 @@ def missing() -> str | None:
 
 @contextmanager
 def cluster(folder: Path) -> Iterator[dict[str, str]]:
-    """What the environment needs for its commands, while it runs."""
+    """Run a cluster; yields the environment variables that its commands need."""
     (folder / "state").mkdir(parents=True)
     folder.chmod(0o755)
     host = socket.gethostname().split(".")[0]
@@ -60,7 +60,7 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     key = folder / "munge.key"
     key.write_bytes(os.urandom(1024))
     key.chmod(0o400)
-    told = {**os.environ, "SLURM_CONF": str(conf)}
+    environment = {**os.environ, "SLURM_CONF": str(conf)}
     munge = [f"--{name}={folder}/munge.{name.split('-')[0]}" for name in ("socket", "pid-file", "log-file")]
     commands = [
         ["munged", "--force", f"--key-file={key}", f"--seed-file={folder}/munge.seed", *munge],
@@ -70,21 +70,21 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     with ExitStack() as stack:
         stack.callback(_stop, folder)
         for command in commands:
-            subprocess.run([_path(command[0]), *command[1:]], env=told, check=True, timeout=60)
-        if not _idle(told):
+            subprocess.run([_path(command[0]), *command[1:]], env=environment, check=True, timeout=60)
+        if not _wait_until_idle(environment):
             raise RuntimeError(f"the nodes did not come up: {(folder / 'slurmctld.log').read_text()[-2000:]}")
         yield {"SLURM_CONF": str(conf)}
-        subprocess.run(["scancel", "--user=root"], env=told, timeout=60)
-        # A node's daemon that is stopped while a job still ends would wait for it for ever.
-        _idle(told)
+        subprocess.run(["scancel", "--user=root"], env=environment, timeout=60)
+        # A node's daemon that is stopped while a job is still ending would wait for ever.
+        _wait_until_idle(environment)
 
 
-def _idle(told: dict[str, str]) -> bool:
-    """Whether all nodes are, within half a minute."""
+def _wait_until_idle(environment: dict[str, str]) -> bool:
+    """Wait for at most half a minute until all nodes are idle; return whether they are."""
     for _ in range(60):
-        # Asked for the idle ones, it would count those on which a job still ends.
+        # `sinfo --states=idle` would also count nodes on which a job is still ending.
         states = subprocess.run(
-            ["sinfo", "-h", "-o", "%T %D"], env=told, capture_output=True, text=True, timeout=60
+            ["sinfo", "-h", "-o", "%T %D"], env=environment, capture_output=True, text=True, timeout=60
         )
         if states.stdout.strip() == f"idle {len(NODES)}":
             return True
@@ -93,13 +93,13 @@ def _idle(told: dict[str, str]) -> bool:
 
 
 def _stop(folder: Path) -> None:
-    pids = [int(told) for path in folder.glob("*.pid") if (told := path.read_text().strip())]
+    pids = [int(pid_text) for path in folder.glob("*.pid") if (pid_text := path.read_text().strip())]
     for number, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 0)):
         for pid in pids:
             with suppress(OSError):
                 os.kill(pid, number)
-        ends = time.monotonic() + seconds
-        while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < ends:
+        deadline = time.monotonic() + seconds
+        while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
             time.sleep(0.05)
 
 
@@ -110,6 +110,6 @@ def _path(program: str) -> str | None:
 def _free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for socket_ in sockets:
+            socket_.bind(("127.0.0.1", 0))
+        return [socket_.getsockname()[1] for socket_ in sockets]

@@ -1,4 +1,4 @@
-"""As much of a Weights & Biases server as `wandb sync` needs to bring a run there, and what came of it."""
+"""As much of a Weights & Biases server as `wandb sync` needs, which keeps what it receives."""
 
 import gzip
 import json
@@ -14,12 +14,11 @@ ACCOUNT = {"WANDB_API_KEY": "0123456789" * 4}
 
 @dataclass
 class Received:
-    """What a run's page would show.
+    """What the server has received of one run.
 
     Attributes:
         about: Its name, group, tags and the like.
-        metrics: How its metrics are drawn and summed up, by their names.
-        files: By their paths, pictures among them.
+        files: Contents by path, pictures among them.
         views: Workspaces that were saved.
     """
 
@@ -41,10 +40,10 @@ class Received:
 
     @property
     def metrics(self) -> dict[str, dict[str, Any]]:
-        """W&B numbers their fields: 1 is a name, 2 a pattern, 5 the place of the x axis in the list."""
-        told = self.config["_wandb"]["m"]
-        names = [each.get("1") or each["2"] for each in told]
-        axes = [names[each["5"] - 1] if "5" in each else None for each in told]
+        """The x axis of each metric. W&B numbers its fields: 1 name, 2 pattern, 5 the x axis by its index."""
+        definitions = self.config["_wandb"]["m"]
+        names = [definition.get("1") or definition["2"] for definition in definitions]
+        axes = [names[definition["5"] - 1] if "5" in definition else None for definition in definitions]
         return {name: {"axis": axis} for name, axis in zip(names, axes, strict=True)}
 
 
@@ -53,7 +52,7 @@ def serving() -> Iterator[Received]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def log_message(self, *told: Any) -> None:
+        def log_message(self, *arguments: Any) -> None:
             pass
 
         def handle(self) -> None:
@@ -65,10 +64,10 @@ def serving() -> Iterator[Received]:
             answer: dict[str, Any] = {}
             with received.lock:
                 if self.path == "/graphql":
-                    answer = {"data": answered(received, json.loads(content))}
+                    answer = {"data": answer_query(received, json.loads(content))}
                 elif self.path.endswith("/file_stream"):
-                    told = json.loads(content).get("files", {}).get("wandb-history.jsonl", {})
-                    received.history += map(json.loads, told.get("content", []))
+                    history = json.loads(content).get("files", {}).get("wandb-history.jsonl", {})
+                    received.history += map(json.loads, history.get("content", []))
             self.answer(answer)
 
         def do_PUT(self) -> None:
@@ -79,8 +78,8 @@ def serving() -> Iterator[Received]:
             content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             return gzip.decompress(content) if self.headers.get("Content-Encoding") == "gzip" else content
 
-        def answer(self, told: dict[str, Any]) -> None:
-            content = json.dumps(told).encode()
+        def answer(self, data: dict[str, Any]) -> None:
+            content = json.dumps(data).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
@@ -98,20 +97,21 @@ def serving() -> Iterator[Received]:
         server.server_close()
 
 
-def answered(received: Received, asked: dict[str, Any]) -> dict[str, Any]:
-    told = asked.get("variables") or {}
-    if "upsertBucket" in asked["query"]:
-        received.about |= {name: value for name, value in told.items() if value and name != "config"}
-        config = json.loads(told.get("config") or "{}")
-        received.config |= {name: each["value"] for name, each in config.items()}
-        project = {"id": "p", "name": told["project"], "entity": {"id": "e", "name": "me"}}
-        bucket = {"id": "b", "name": told["name"], "displayName": told["displayName"], "project": project}
+def answer_query(received: Received, request: dict[str, Any]) -> dict[str, Any]:
+    values = request.get("variables") or {}
+    if "upsertBucket" in request["query"]:
+        received.about |= {name: text for name, text in values.items() if text and name != "config"}
+        config = json.loads(values.get("config") or "{}")
+        received.config |= {name: item["value"] for name, item in config.items()}
+        project = {"id": "p", "name": values["project"], "entity": {"id": "e", "name": "me"}}
+        names = {"name": values["name"], "displayName": values["displayName"]}
+        bucket = {"id": "b", **names, "project": project}
         return {"upsertBucket": {"bucket": {**bucket, "historyLineCount": 0}, "inserted": True}}
-    if "createRunFiles" in asked["query"]:
-        files = [{"name": name, "uploadUrl": f"{received.address}/upload/{name}"} for name in told["files"]]
+    if "createRunFiles" in request["query"]:
+        files = [{"name": name, "uploadUrl": f"{received.address}/upload/{name}"} for name in values["files"]]
         return {"createRunFiles": {"runID": "b", "uploadHeaders": [], "files": files}}
-    if "upsertView" in asked["query"]:
-        received.views.append(json.loads(told["spec"]))
-        return {"upsertView": {"view": {"id": "v", "name": told["name"]}, "inserted": True}}
+    if "upsertView" in request["query"]:
+        received.views.append(json.loads(values["spec"]))
+        return {"upsertView": {"view": {"id": "v", "name": values["name"]}, "inserted": True}}
     viewer = {"id": "u", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}}
     return {"serverInfo": {"features": []}, "viewer": viewer}

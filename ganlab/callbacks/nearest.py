@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, pad
 
-from ganlab.data.grid import GAP, READABLE, quantise
+from ganlab.data.grid import GAP, MIN_SIDE, quantise
 from ganlab.data.stream import StreamData
 from ganlab.metrics.scores import nearest
 
@@ -103,7 +103,7 @@ def _compared(images: Tensor) -> Tensor:
 
 def sheet(rows: Sequence[Tensor]) -> Image.Image:
     """Samples in a row, and their neighbours a little apart below."""
-    enlarged = max(1, READABLE // max(rows[0].shape[-2:]))
+    enlarged = max(1, MIN_SIDE // max(rows[0].shape[-2:]))
     drawn: list[Tensor] = []
     for images in rows:
         images = images.repeat_interleave(enlarged, 2).repeat_interleave(enlarged, 3)

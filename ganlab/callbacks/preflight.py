@@ -13,6 +13,7 @@ from ganlab.callbacks.evaluation import Evaluation
 from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
 from ganlab.training.trainer import callbacks_of, data_of, is_trial_run
+from ganlab.version import VERSION
 
 EXACT = ("ganlab", "torch", "lightning", "numpy")  # other versions may compute other last bits
 
@@ -80,7 +81,7 @@ def _wandb(trainer: Trainer) -> Iterator[str]:
 
 
 def _versions(trainer: Trainer) -> Iterator[str]:
-    now = {package: metadata.version(package) for package in EXACT}
+    now = {package: metadata.version(package) for package in EXACT} | {"ganlab": VERSION}
     processes = f"{trainer.world_size} process{'es' if trainer.world_size > 1 else ''}"
     yield f"torch {now['torch']}, {trainer.precision}, {processes} on {trainer.strategy.root_device.type}"
     path = Path(trainer.default_root_dir) / "environment.json"

@@ -57,4 +57,4 @@ class Samples(Callback):
         folder = Path(trainer.default_root_dir) / "samples"
         folder.mkdir(parents=True, exist_ok=True)
         picture.save(folder / f"step-{trainer.global_step:09d}.png")
-        dispatch.show(trainer, "samples", picture, images=model.images_seen)
+        dispatch.log_picture(trainer, "samples", picture, images=model.images_seen)

@@ -60,7 +60,7 @@ class Status(Callback):
         if trainer.is_global_zero and (rows := read_clock(Path(trainer.default_root_dir))):
             facts = {"seconds": rows[-1]["seconds"], "images_per_second": images_per_second(rows)}
             memory = max(row.get("memory") or 0 for row in rows)
-            dispatch.conclude(trainer, **facts, peak_memory=memory or None)
+            dispatch.log_summary(trainer, **facts, peak_memory=memory or None)
 
     def on_exception(self, trainer: Trainer, model: LightningModule, exception: BaseException) -> None:
         if isinstance(exception, Preempted):

@@ -95,7 +95,7 @@ class Watchdog(Callback):
         if trainer.is_global_zero and not is_trial_run(trainer):
             folder = Path(trainer.default_root_dir)
             self._write(folder / FILE)
-            dispatch.conclude(trainer, verdict=self.verdict())
+            dispatch.log_summary(trainer, verdict=self.verdict())
             if self.symptoms() and (folder / "checkpoints" / "best.ckpt").exists():
                 print(f"watchdog: {self.verdict()}\n{AGAIN.format(folder)}", file=sys.stderr, flush=True)
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from ganlab.class_paths import public_path
 from ganlab.errors import Refused
 from ganlab.game.ema import Average
 from ganlab.game.gan import GAN
+from ganlab.version import VERSION
 
 FORMAT = 2
 CONFIG, WEIGHTS = "config.json", "generator.safetensors"
@@ -68,7 +68,7 @@ def describe(game: GAN, told: dict[str, Any], *, raw: bool, step: int) -> dict[s
         players = ["generator", "discriminator"]
     return {
         "format": FORMAT,
-        "ganlab": metadata.version("ganlab"),
+        "ganlab": VERSION,
         "variant": told["_class_path"],
         "game": {"class_path": path, "init_args": {name: told[name] for name in told if name in names}},
         **{player: _part(told[player]) for player in players},

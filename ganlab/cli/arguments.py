@@ -1,4 +1,4 @@
-"""What the words of a command say before any parser has read them."""
+"""What must be known of a command's arguments before they are parsed."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 from pathlib import Path
 
 AUTO = "auto"
-BRINGS = re.compile("--(resume|rollback)(=|$)")
+NAMES_A_RUN = re.compile("--(resume|rollback)(=|$)")
 
 
 def with_its_config(arguments: list[str]) -> list[str]:
-    """A run that is resumed or rolled back brings its own configuration, where no other is given."""
-    given = zip(arguments, [*arguments[1:], ""], strict=True)
-    names = [name.partition("=")[2] or value for name, value in given if BRINGS.match(name)]
-    if not names or names[-1] == AUTO or config_files(arguments):
+    """The arguments, and --config of the run that is resumed or rolled back if no --config is among them."""
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    runs = [name.partition("=")[2] or value for name, value in pairs if NAMES_A_RUN.match(name)]
+    if not runs or runs[-1] == AUTO or config_files(arguments):
         return arguments
-    path = Path(names[-1])
+    path = Path(runs[-1])
     folder = path.parent.parent if path.suffix == ".ckpt" else path
     if not (folder / "config.yaml").is_file():
         return arguments
@@ -23,10 +23,10 @@ def with_its_config(arguments: list[str]) -> list[str]:
 
 
 def config_files(arguments: list[str]) -> list[str]:
-    given = zip(arguments, [*arguments[1:], ""], strict=True)
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
     return [
         value if name in ("-c", "--config") else name.partition("=")[2]
-        for name, value in given
+        for name, value in pairs
         if _is_config(name)
     ]
 

@@ -9,13 +9,12 @@ from typing import Any
 from rich.console import Console
 
 from ganlab.cli.parser import Parser, run_command, silence_warnings
-from ganlab.comparison import read, read_wandb, report, tables
-from ganlab.comparison import text as printed
+from ganlab.comparison import read, read_wandb, report, tables, text
 from ganlab.comparison.read import Run
 from ganlab.errors import Refused
 from ganlab.system.atomic_file import atomic_write
 
-WIDE = 160  # columns, where there is no terminal
+WIDTH = 160  # characters in a line, where there is no terminal
 
 
 def main(arguments: list[str]) -> int:
@@ -38,31 +37,32 @@ def _parse(arguments: list[str]) -> Any:
 
 
 def _compare(chosen: Any) -> None:
-    found = tables.compare(gathered(chosen), chosen.by, chosen.pool, chosen.score, chosen.target)
+    comparison = tables.compare(read_runs(chosen), chosen.by, chosen.pool, chosen.score, chosen.target)
     out = Path(chosen.out).expanduser()
-    as_json = json.dumps(printed.plain(found), indent=2, allow_nan=False)
+    as_json = json.dumps(text.plain(comparison), indent=2, allow_nan=False)
     if chosen.json:
         print(as_json)
     else:
-        _show(found)
-    written = {
-        "table.md": printed.markdown(found),
-        "table.csv": printed.table_csv(found),
+        _show(comparison)
+    files = {
+        "table.md": text.markdown(comparison),
+        "table.csv": text.table_csv(comparison),
         "scores.json": as_json + "\n",
     }
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, text in written.items():
-            with atomic_write(out / name) as made:
-                made.write_text(text, encoding="utf-8")
-        page = report.write(out, found)
+        for name, content in files.items():
+            with atomic_write(out / name) as temporary:
+                temporary.write_text(content, encoding="utf-8")
+        page = report.write(out, comparison)
     except OSError as error:
         raise Refused(f"Nothing can be written to {out}: {error.strerror} (--out).") from error
     if not chosen.json:
         print(f"report: {page}")
 
 
-def gathered(chosen: Any) -> list[Run]:
+def read_runs(chosen: Any) -> list[Run]:
+    """All runs that the arguments name, from folders and from Weights & Biases."""
     source = vars(chosen).get("from")
     if not chosen.runs and not source:
         raise Refused("Name runs: ganlab compare runs/mnist/*/*, or --from wandb:entity/project")
@@ -70,8 +70,8 @@ def gathered(chosen: Any) -> list[Run]:
     return runs + (read_wandb.of_project(source) if source else [])
 
 
-def _show(found: Any) -> None:
+def _show(comparison: Any) -> None:
     console = Console()
-    console = console if console.is_terminal else Console(width=WIDE)
-    for part in printed.terminal(found):
+    console = console if console.is_terminal else Console(width=WIDTH)
+    for part in text.terminal(comparison):
         console.print(part)

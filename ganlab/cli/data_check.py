@@ -1,4 +1,4 @@
-"""`ganlab data check`: what a data set is found to hold, before a run depends on it."""
+"""`ganlab data check`: what a data set holds and how fast it is read, before a run depends on it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from ganlab.data.stream import Split, StreamData
 from ganlab.runs import user_code
 from ganlab.system.hardware import keep_freed_memory
 
-SHOWN = 64
-LOOKED_AT = 1000
-SECONDS = 2.0
+SHOWN = 64  # images in the picture
+MEASURED = 1000  # files whose size is read
+SECONDS = 2.0  # of measuring the throughput
 NOT_DATA = (
     "model",
     "trainer",
@@ -48,14 +48,14 @@ def main(arguments: list[str]) -> int:
         return 2
     keep_freed_memory()
     silence_warnings()
-    user_code.find(Path(path) for path in config_files(rest))
+    user_code.add_to_path(Path(path) for path in config_files(rest))
     return run_command(lambda: check(_parse(rest)))
 
 
 def _parse(arguments: list[str]) -> Any:
-    """`CLASS --size 64` is `--data CLASS --data.size 64`."""
-    told = "Other options are those of the class: --root, --size, ..."
-    parser = Parser(prog="ganlab data check CLASS", description=told)
+    """`CLASS --size 64` is read as `--data CLASS --data.size 64`."""
+    description = "Other options are those of the class: --root, --size, ..."
+    parser = Parser(prog="ganlab data check CLASS", description=description)
     parser.add_argument("-c", "--config", action=ActionConfigFile, help="An experiment file, for its data.")
     parser.add_argument("--out", type=str, default=None, help="Where to write the picture; else ./CLASS.png.")
     parser.add_subclass_arguments(LightningDataModule, "data", required=True)
@@ -63,48 +63,49 @@ def _parse(arguments: list[str]) -> Any:
         parser.add_argument(f"--{section}", type=Any, help="Of an experiment file; not looked at.")
     if arguments and not arguments[0].startswith("-"):
         arguments = ["--data", *arguments]
-    own = ("--config", "-c", "--out", "--data", "--help", "-h")
-    spelt = [
+    options = ("--config", "-c", "--out", "--data", "--help", "-h")
+    expanded = [
         f"--data.{word.removeprefix('--')}"
-        if word.startswith("--") and word.partition("=")[0].partition(".")[0] not in own
+        if word.startswith("--") and word.partition("=")[0].partition(".")[0] not in options
         else word
         for word in arguments
     ]
-    return parser.instantiate_classes(parser.parse_args(spelt))
+    return parser.instantiate_classes(parser.parse_args(expanded))
 
 
 def check(chosen: Any) -> None:
-    found: StreamData = chosen.data
-    name = type(found).__name__
+    source: StreamData = chosen.data
+    name = type(source).__name__
     began = time.perf_counter()
-    found.prepare_data()
-    found.setup("fit")
+    source.prepare_data()
+    source.setup("fit")
     took = time.perf_counter() - began
 
     print(name)
-    for label, told in _found(found):
-        print(f"  {label:12}{told}")
+    for label, fact in _facts(source):
+        print(f"  {label:12}{fact}")
     print(f"  loaded in   {took:.1f} s")
-    print(f"  throughput  {_throughput(found):,.0f} images/s, in batches of {found.batch_size}")
+    print(f"  throughput  {_throughput(source):,.0f} images/s, in batches of {source.batch_size}")
     out = Path(chosen.out or f"{name.lower()}.png")
-    batches = islice(found.train_dataloader(), -(-SHOWN // found.batch_size))
+    batches = islice(source.train_dataloader(), -(-SHOWN // source.batch_size))
     images = torch.cat([images for images, *_ in batches])
-    found.picture(found.normalise(images[:SHOWN])).save(out)
+    source.picture(source.normalise(images[:SHOWN])).save(out)
     print(f"  picture     {out}")
 
 
-def _found(found: StreamData) -> Iterator[tuple[str, str]]:
-    if isinstance(found, PictureFiles):
-        yield "read from", str(found.source[0].path.resolve())
-        yield "pictures", _sizes(found)
-    yield "seen as", f"{' x '.join(map(str, found.image_shape))} (channels first)"
+def _facts(source: StreamData) -> Iterator[tuple[str, str]]:
+    """Labels and what stands beside them."""
+    if isinstance(source, PictureFiles):
+        yield "read from", str(source.source[0].path.resolve())
+        yield "pictures", _sizes(source)
+    yield "seen as", f"{' x '.join(map(str, source.image_shape))} (channels first)"
     for split in SPLITS:
-        items: Any = getattr(found.splits, split)
+        items: Any = getattr(source.splits, split)
         if isinstance(items, Rows):
-            yield split.replace("_", " "), f"{len(items):,} images{_classes(items, found.classes)}"
-            yield "", f"fingerprint {found.fingerprint_of(split)}"
-        if isinstance(found, PictureFiles) and split in found.pictures:
-            cache, _ = found.cached(split)
+            yield split.replace("_", " "), f"{len(items):,} images{_classes(items, source.classes)}"
+            yield "", f"fingerprint {source.fingerprint_of(split)}"
+        if isinstance(source, PictureFiles) and split in source.pictures:
+            cache, _ = source.cache_of(split)
             yield "", f"cache {cache.images.parent} ({cache.images.stat().st_size / 1e6:,.0f} MB)"
             yield from (("broken", f"skipped: {reason}") for reason in cache.skipped.values())
 
@@ -116,15 +117,15 @@ def _classes(items: Rows, classes: int | None) -> str:
     return f", {classes} classes of " + ", ".join(f"{count:,}" for count in counts)
 
 
-def _sizes(found: PictureFiles) -> str:
-    """Of as many as can be looked at in a moment."""
-    archive, pictures = found.source
+def _sizes(source: PictureFiles) -> str:
+    """How many pictures there are, and the range of sizes in a sample of them."""
+    archive, pictures = source.source
     sizes = set()
-    for picture in pictures[:: max(1, len(pictures) // LOOKED_AT)]:
+    for picture in pictures[:: max(1, len(pictures) // MEASURED)]:
         try:
             with Image.open(BytesIO(archive.read(picture.name))) as image:
                 sizes.add(image.size)
-        # What is broken is told elsewhere.
+        # Broken pictures are listed elsewhere.
         except Exception:
             continue
     (least, most) = min(sizes, default=(0, 0)), max(sizes, default=(0, 0))
@@ -132,10 +133,10 @@ def _sizes(found: PictureFiles) -> str:
     return f"{len(pictures):,}, {span} pixels"
 
 
-def _throughput(found: StreamData) -> float:
-    batches = iter(found.train_dataloader())
-    found.normalise(next(batches)[0])
-    began, images = time.perf_counter(), 0
-    while (passed := time.perf_counter() - began) < SECONDS:
-        images += len(found.normalise(next(batches)[0]))
-    return images / passed
+def _throughput(source: StreamData) -> float:
+    batches = iter(source.train_dataloader())
+    source.normalise(next(batches)[0])
+    start, images = time.perf_counter(), 0
+    while (elapsed := time.perf_counter() - start) < SECONDS:
+        images += len(source.normalise(next(batches)[0]))
+    return images / elapsed

@@ -28,7 +28,7 @@ from ganlab.metrics.scorer import TABLE, Reals, Scorer
 from ganlab.runs import user_code
 from ganlab.runs.folder import run_of
 from ganlab.runs.load import load, read_checkpoint
-from ganlab.runs.resume import newest
+from ganlab.runs.resume import newest_whole_checkpoint
 from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import fake_batches
 from ganlab.system.hardware import keep_freed_memory
@@ -38,7 +38,7 @@ from ganlab.system.records import Records
 def main(arguments: list[str]) -> int:
     keep_freed_memory()
     silence_warnings()
-    user_code.find([])
+    user_code.add_to_path([])
     return run_command(lambda: _evaluate(_parse(arguments[1:])))
 
 
@@ -105,7 +105,7 @@ def _checkpoint(what: Path) -> Path | None:
         return what
     if not (what / "config.yaml").is_file():
         return None
-    if not (found := newest(what)):
+    if not (found := newest_whole_checkpoint(what)):
         raise Refused(f"The run {what} has no whole checkpoint yet.")
     return found
 
@@ -113,7 +113,7 @@ def _checkpoint(what: Path) -> Path | None:
 def _loaded(checkpoint: Path, *, trusted: bool) -> GAN:
     """A run is trusted as `fit --resume` trusts it: its configuration names the data, which are code, too."""
     run = run_of(checkpoint)
-    user_code.find([run / "config.yaml"] if run else [])
+    user_code.add_to_path([run / "config.yaml"] if run else [])
     game = load(checkpoint, trust_code=trusted or run is not None)
     return game.to("cuda") if torch.cuda.is_available() else game
 

@@ -1,4 +1,4 @@
-"""A configuration becomes a game, data and a Trainer, in a run's folder."""
+"""From a configuration to a game, data and a Trainer, in a run's folder."""
 
 from functools import cached_property
 from pathlib import Path
@@ -37,14 +37,14 @@ from ganlab.system.processes import is_first_process
 from ganlab.training.trainer import Trainer
 
 PLAYERS = ("generator", "discriminator")
-TOLD_BY_DATA = ("image_shape", "classes")
+FACTS_OF_DATA = ("image_shape", "classes")  # filled in for networks that take arguments of these names
 RESUME = "Go on with this run's folder or checkpoint; auto: with the newest run of the same settings."
 INIT_FROM = "Begin a new run with the weights of this run or checkpoint."
 ROLLBACK = "Begin a new run where this run was best, or with its checkpoint, and with what is changed here."
 
 
 class GanCLI(LightningCLI):
-    """Joins the four choices: nobody types twice what one of them knows."""
+    """Joins variant, networks, data and optimizers; what one of them knows is filled in for the others."""
 
     def __init__(self, *arguments: Any, run_folder: RunFolder, **options: Any) -> None:
         self.run_folder = run_folder
@@ -59,7 +59,7 @@ class GanCLI(LightningCLI):
 
     @classmethod
     def read(cls, arguments: list[str], run_folder: RunFolder) -> "GanCLI":
-        """Do what the arguments of a command say, in a run's folder."""
+        """Parse a command's arguments and run its subcommand, in a run's folder."""
         return cls(
             GAN,
             LightningDataModule,
@@ -94,10 +94,10 @@ class GanCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         settings = self.settings
-        self.settle()
+        self.normalise_settings()
         self._parser(self.subcommand).add_instantiator(self._build, GAN, prepend=True)
         if self.subcommand == "fit":
-            self._choose_beginning()
+            self._choose_start()
         if settings.trainer.precision == "auto":
             settings.trainer.precision = best_precision(settings.trainer.accelerator)
         if self.subcommand == "fit" and not settings.trainer.fast_dev_run:
@@ -105,10 +105,10 @@ class GanCLI(LightningCLI):
         if self.run_folder.checkpoint:
             settings.ckpt_path = str(self.run_folder.checkpoint)
 
-    def settle(self) -> None:
-        """What a user may write in more than one way."""
+    def normalise_settings(self) -> None:
+        """Replace short forms of settings by the full ones, and refuse a checkpoint that is not there."""
         settings = self.settings
-        # Lightning knows other words (last, best) and addresses elsewhere.
+        # Lightning also takes words (last, best) and URLs.
         if (
             (path := settings.ckpt_path)
             and path.endswith(".ckpt")
@@ -123,13 +123,13 @@ class GanCLI(LightningCLI):
     def settings(self) -> Namespace:
         return self.config[self.subcommand]
 
-    def _choose_beginning(self) -> None:
-        """New weights, or a checkpoint: of the run that goes on, or of one that is rolled back to."""
+    def _choose_start(self) -> None:
+        """Choose between new weights and a checkpoint: of the run to resume, or of one to roll back to."""
         settings = self.settings
         if settings.resume:
             if settings.ckpt_path:
                 raise Refused("--resume names the checkpoint itself: leave out --ckpt_path.")
-            now = yaml.safe_load(self.dumped())
+            now = yaml.safe_load(self.dump_settings())
             if began_with := self.run_folder.resume(settings.resume, self.planned_path, now):
                 settings.rollback = began_with.get("rollback")
                 if settings.trainer.precision == "auto":
@@ -139,48 +139,49 @@ class GanCLI(LightningCLI):
 
     def _open_folder(self) -> None:
         settings = self.settings
-        folder = self.run_folder.open(self.planned_path, settings.resume, self.dumped())
+        folder = self.run_folder.open(self.planned_path, settings.resume, self.dump_settings())
         settings.trainer.default_root_dir = str(folder)
-        dispatch.prepare(
+        dispatch.fill_in_settings(
             settings.trainer.logger,
             folder,
-            began=self.run_folder.first_step,
+            first_step=self.run_folder.first_step,
             group=self.group,
             seed=settings.seed_everything,
-            tags=[snake_case(self._played["data"]), self._played["model"]],
+            tags=[snake_case(self._class_names["data"]), self._class_names["model"]],
         )
 
     def group(self) -> str:
-        """What `ganlab compare` calls it beside a run of its experiment as it stands in its file."""
+        """The name that `ganlab compare` gives this run's group beside runs of the unchanged experiment."""
         files = [Path(str(path)) for path in self.settings.get("config") or []]
-        experiment, own = self.planned_path.parent.name, _told(self.dumped())
-        repeated = next((file.parent for file in files if file.name == "config.yaml"), None)
-        known = wandb.remembered(repeated).get("group") if repeated else experiment
+        experiment, settings = self.planned_path.parent.name, _load_settings(self.dump_settings())
+        repeated_run = next((file.parent for file in files if file.name == "config.yaml"), None)
+        known = wandb.remembered(repeated_run).get("group") if repeated_run else experiment
         if not files or not known:
-            return groups.unlike_others(own, experiment)
+            return groups.unique_name(settings, experiment)
         parser = self._parser(self.subcommand)
         usual = parser.parse_args([f"--config={file}" for file in files])
-        return groups.beside(_told(parser.dump(usual, skip_none=False)), own, known)
+        return groups.name_among_usual(_load_settings(parser.dump(usual, skip_none=False)), settings, known)
 
     @cached_property
     def planned_path(self) -> Path:
-        """Where a new run has its folder."""
+        """The folder that a new run would have."""
         settings = self.settings
         files = [Path(str(path)) for path in settings.get("config") or []]
-        experiment = experiment_name(files[-1] if files else None, self._played["model"])
+        experiment = experiment_name(files[-1] if files else None, self._class_names["model"])
         seed = settings.seed_everything
-        return new_run_path(Path(settings.runs), data=self._played["data"], experiment=experiment, seed=seed)
+        data_name = self._class_names["data"]
+        return new_run_path(Path(settings.runs), data=data_name, experiment=experiment, seed=seed)
 
     @property
-    def _played(self) -> dict[str, str]:
-        """The names of the classes that play, and are played on."""
+    def _class_names(self) -> dict[str, str]:
+        """The bare names of the classes of the data and of the model."""
         return {part: self.settings[part].class_path.rsplit(".", 1)[-1] for part in ("data", "model")}
 
-    def dumped(self) -> str:
-        """What repeats the run from its beginning."""
-        anew = self.settings.clone()
-        anew.resume = anew.ckpt_path = None
-        return self._parser(self.subcommand).dump(anew, skip_none=False)
+    def dump_settings(self) -> str:
+        """The YAML text that repeats the run from its beginning."""
+        settings = self.settings.clone()
+        settings.resume = settings.ckpt_path = None
+        return self._parser(self.subcommand).dump(settings, skip_none=False)
 
     def _build(
         self, game: type[GAN], *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any
@@ -214,7 +215,7 @@ class GanCLI(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         if self.run_folder.rollback_checkpoint:
             cast(Any, trainer).callbacks.append(Rollback())
-        # What is about to be killed saves itself before anything else; the watchdog's state is part of it.
+        # A run that is about to be killed must be saved first, with what the watchdog has just seen.
         order = {Watchdog: 0, Preemption: 1}
         cast(Any, trainer).callbacks.sort(key=lambda callback: order.get(type(callback), 2))
         return trainer
@@ -234,8 +235,8 @@ class GanCLI(LightningCLI):
             print(f"run folder: {self.run_folder.path}")
 
 
-def _told(text: str) -> dict[str, Any]:
-    """Settings with a precision that is still to be chosen as it would be here."""
+def _load_settings(text: str) -> dict[str, Any]:
+    """Settings from YAML text, with precision auto replaced by what it means on this machine."""
     settings = yaml.safe_load(text)
     if settings["trainer"]["precision"] == "auto":
         settings["trainer"]["precision"] = best_precision(settings["trainer"]["accelerator"])
@@ -262,7 +263,7 @@ def add_options(parser: LightningArgumentParser) -> None:
         help="Short for checkpoints.every_n_steps, which it replaces.",
     )
     for player in PLAYERS:
-        for fact in TOLD_BY_DATA:
+        for fact in FACTS_OF_DATA:
             target = f"model.init_args.{player}.init_args.{fact}"
             parser.link_arguments(f"data.{fact}", target, apply_on="instantiate")
     latent = "init_args.latent_size"

@@ -15,7 +15,7 @@ import yaml
 from ganlab.checkpoints import onnx as onnx_file
 from ganlab.checkpoints.export import describe, foreign_classes, load_export, save_export
 from ganlab.checkpoints.onnx import write_onnx
-from ganlab.cli.parser import COUNT, TRUST, Parser, chosen_source, run_command, silence_warnings
+from ganlab.cli.parser import COUNT, TRUST_HELP, Parser, chosen_source, run_command, silence_warnings
 from ganlab.errors import Refused, refuse_missing
 from ganlab.runs.folder import run_of
 from ganlab.runs.load import load, read_checkpoint
@@ -74,7 +74,7 @@ def _export(arguments: list[str]) -> None:
     parser.add_argument("--out", type=str, required=True, help="a new folder")
     parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
     parser.add_argument("--onnx", action="store_true", help=f"{onnx_file.FILE} as well, for ONNX Runtime")
-    parser.add_argument("--trust_code", action="store_true", help=TRUST)
+    parser.add_argument("--trust_code", action="store_true", help=TRUST_HELP)
     chosen = parser.parse_args(arguments)
     out = Path(chosen.out).expanduser()
     if chosen.onnx:

@@ -16,47 +16,47 @@ from ganlab.runs import user_code
 from ganlab.system.hardware import keep_freed_memory
 from ganlab.system.processes import is_first_process
 
-# What the backends of torch.distributed say when a peer is gone.
-LOST = re.compile(r"Connection (closed|reset) by peer|Broken pipe|Timed out waiting|NCCL|ProcessGroup")
+# Errors of torch.distributed when another process is gone.
+PEER_LOST = re.compile(r"Connection (closed|reset) by peer|Broken pipe|Timed out waiting|NCCL|ProcessGroup")
 
 
 def main(arguments: list[str]) -> int:
     keep_freed_memory()
     silence_warnings()
-    gc.collect()  # What was trained here before is held by circles only: it makes room for the next.
+    gc.collect()  # A model trained before in this process is held by reference cycles alone.
     arguments = with_its_config(arguments)
-    run = RunFolder(user_code.find(Path(path) for path in config_files(arguments)))
+    run = RunFolder(user_code.add_to_path(Path(path) for path in config_files(arguments)))
     try:
         with before_training():
-            return run_command(lambda: _play(arguments, run))
+            return run_command(lambda: _train_or_validate(arguments, run))
     except KeyboardInterrupt:
         return 130
     except Preempted as stopped:
-        # A code from any other process would have what started them kill the first one, which may be
-        # putting its job back into the queue.
+        # A nonzero code of another process would make the launcher kill the first one, which may be
+        # requeueing its job.
         return stopped.code if is_first_process() else 0
     except (OSError, RuntimeError) as error:
-        if not (sentence := _failure(error, run)):
+        if not (sentence := _explain_failure(error, run)):
             raise
         print(f"ganlab: {sentence}", file=sys.stderr)
         return 1
 
 
-def _failure(error: OSError | RuntimeError, run: RunFolder) -> str:
-    """What ends a run under way and is no defect, in a sentence."""
+def _explain_failure(error: OSError | RuntimeError, run: RunFolder) -> str:
+    """What to do about a failure that is no defect of the code: disk full, process lost; "" for any other."""
     resume = f"ganlab fit --resume {run.path or 'RUN'}"
     if isinstance(error, Failed):
         return str(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         what = error.filename or "What the run records"
         return f"{what} could not be written: {error.strerror}.\nMake room and resume the run: {resume}"
-    if isinstance(error, RuntimeError) and LOST.search(str(error)):
+    if isinstance(error, RuntimeError) and PEER_LOST.search(str(error)):
         died = "Another process of this run died, or cannot be reached any more."
         return f"{died}\nNothing that was saved is lost: {resume}"
     return ""
 
 
-def _play(arguments: list[str], run: RunFolder) -> None:
+def _train_or_validate(arguments: list[str], run: RunFolder) -> None:
     try:
         GanCLI.read(arguments, run)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""A misspelt key or class is answered with the nearest known names, in three lines."""
+"""Short error messages for misspelt keys and classes, with the nearest known names."""
 
 import difflib
 import re
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from ganlab.class_paths import accepted
 
-# The parser's words around a cause that a user can mend.
+# Lines of the parser's message that do not say what a user should change.
 NOISE = re.compile(
     r"Does not validate|Subtypes:|Errors:|Expected a <class 'NoneType'>|Given value|Expected a path but"
     r"|^\s*(- )?Problem with"
@@ -15,7 +15,7 @@ NOISE = re.compile(
 
 
 def explain(message: str, keys: Iterable[str]) -> str:
-    """`keys` are the names that the parser itself accepts."""
+    """The parser's error message in at most three lines; `keys` are the options that the parser accepts."""
     where = ".".join(re.findall(r'Parser key "([^"]+)"', message))
     owners = re.findall(r"class_path[ =]'([^']+)'", message)
     if option := re.search(r"Option '([^']+)' is not accepted", message):
@@ -44,7 +44,7 @@ def explain(message: str, keys: Iterable[str]) -> str:
 
 
 def _option(name: str, keys: Iterable[str]) -> str:
-    """A key whose first part is unknown is misspelt there."""
+    """If the first part of a key is unknown, the part is what is misspelt."""
     known, first = set(keys), name.partition(".")[0]
     roots = {key.partition(".")[0] for key in known}
     return _answer(
@@ -57,16 +57,16 @@ def _answer(problem: str, name: str, known: Iterable[str], where: str) -> str:
     lower = {candidate.lower(): candidate for candidate in known}
     near = [lower[match] for match in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
     first = f"ganlab: {problem} '{name}'" + (f" ({where})." if where else ".")
-    told = (
+    second = (
         f"Nearest: {', '.join(near)}."
         if near
         else f"Known: {', '.join(known[:12])}{', …' if len(known) > 12 else '.'}"
     )
-    return f"{first}\n{told}\nAll of them: ganlab list, ganlab fit --help, ganlab fit --model.help NAME."
+    return f"{first}\n{second}\nAll of them: ganlab list, ganlab fit --help, ganlab fit --model.help NAME."
 
 
 def _classes(where: str) -> list[str]:
-    """The classes that are known by their bare name at this key."""
+    """The classes that may be given at this key by their bare names."""
     from lightning.pytorch import callbacks, loggers
     from torch import optim
 
@@ -74,7 +74,7 @@ def _classes(where: str) -> list[str]:
     from ganlab.game.gan import GAN
 
     known = {
-        "model": [*variants.__all__, *(found.__name__ for found in GAN.__subclasses__())],
+        "model": [*variants.__all__, *(variant.__name__ for variant in GAN.__subclasses__())],
         "generator": networks.__all__,
         "discriminator": networks.__all__,
         "generator_optimizer": dir(optim),

@@ -26,27 +26,27 @@ from ganlab.loggers import dispatch
 from ganlab.runs import user_code
 from ganlab.runs.folder import create_folder, write_config
 from ganlab.runs.state import JOB, LIST, state_of, state_table, states_in
-from ganlab.runs.status import write_status as tell_status
+from ganlab.runs.status import write_status
 from ganlab.system import slurm
 
-LAUNCHES = "launches"  # within the folder of all runs
+LAUNCHES = "launches"  # a folder in that of all runs
 
 
-class Brief(argparse.ArgumentParser):
+class ShortErrorParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         print(f"ganlab: {message}.\nAll options: {self.prog} --help", file=sys.stderr)
         raise SystemExit(2)
 
 
 def main(arguments: list[str]) -> int:
-    chosen = parser().parse_args(joined(arguments[1:]))
+    chosen = parser().parse_args(join_values(arguments[1:]))
     silence_warnings()
-    code: list[int] = []
-    return run_command(lambda: code.append(launch(chosen, arguments))) or sum(code)
+    codes: list[int] = []
+    return run_command(lambda: codes.append(launch(chosen, arguments))) or sum(codes)
 
 
-def joined(arguments: list[str]) -> list[str]:
-    """--sbatch --mem=8G: one word, because what it passes on begins like an option of this command."""
+def join_values(arguments: list[str]) -> list[str]:
+    """From `--sbatch --mem=8G` to `--sbatch=--mem=8G`: argparse takes no value that begins like an option."""
     words = iter(arguments)
     return [
         f"{word}={next(words, '')}" if word in ("--sbatch", "--setup", "--set") else word for word in words
@@ -54,7 +54,7 @@ def joined(arguments: list[str]) -> list[str]:
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = Brief(
+    parser = ShortErrorParser(
         prog="ganlab launch", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add = parser.add_argument
@@ -76,56 +76,56 @@ def parser() -> argparse.ArgumentParser:
     add("--dry-run", action="store_true", help="print the script and do nothing")
     add("--local", action="store_true", help="run the list on this machine, without SLURM")
     add("--jobs", type=int, default=1, metavar="K", help="with --local: so many at once")
-    add("--status", metavar="FOLDER", help="where the runs of a launch, or in any folder, stand")
+    add("--status", metavar="FOLDER", help="the states of the runs of a launch, or in any folder")
     add("--json", action="store_true", help="with --status: for programs")
     return parser
 
 
 def launch(chosen: argparse.Namespace, arguments: list[str]) -> int:
     if chosen.status:
-        return tell(Path(chosen.status), as_json=chosen.json)
+        return show_states(Path(chosen.status), as_json=chosen.json)
     if not chosen.experiments:
         raise Refused("Name an experiment's file: ganlab launch experiments/digits/r3gan.yaml --seeds 0-4")
     if missing := [name for name in chosen.experiments if not Path(name).is_file()]:
         raise Refused(f"There is no file {missing[0]}.\nThose there are: ganlab list.")
     if not chosen.local and not chosen.dry_run and not slurm.here():
         raise Refused("There is no sbatch here. Look at the script by --dry-run, or run the list by --local.")
-    plans = [plan(chosen, Path(name), seed) for name in chosen.experiments for seed in seeds(chosen.seeds)]
+    seeds = parse_seeds(chosen.seeds)
+    planned = [plan_run(chosen, Path(name), seed) for name in chosen.experiments for seed in seeds]
     folder = Path(chosen.runs) / LAUNCHES / time.strftime("%Y%m%d-%H%M%S")
     if chosen.dry_run:
-        print(script(chosen, arguments, folder, [each.planned_path for each in plans]), end="")
+        print(job_script(chosen, arguments, folder, [run.planned_path for run in planned]), end="")
         return 0
     folder = create_folder(folder)
-    found = [each.write() for each in plans]
-    (folder / LIST).write_text("".join(f"{run}\n" for run in found))
+    runs = [run.write() for run in planned]
+    (folder / LIST).write_text("".join(f"{run}\n" for run in runs))
     if chosen.local:
-        print(f"{len(found)} runs; how they stand: ganlab launch --status {folder}")
-        return here(found, chosen.jobs)
-    (path := folder / "job.sh").write_text(script(chosen, arguments, folder, found))
+        print(f"{len(runs)} runs; their states: ganlab launch --status {folder}")
+        return run_locally(runs, chosen.jobs)
+    (path := folder / "job.sh").write_text(job_script(chosen, arguments, folder, runs))
     (folder / JOB).write_text(job := slurm.submit(path))
-    print(
-        f"job {job}: {len(found)} runs, submitted as {path}\nhow they stand: ganlab launch --status {folder}"
-    )
+    print(f"job {job}: {len(runs)} runs, submitted as {path}\ntheir states: ganlab launch --status {folder}")
     return 0
 
 
-def seeds(text: str) -> list[int]:
-    """0-2,7: [0, 1, 2, 7]."""
-    found: list[int] = []
+def parse_seeds(text: str) -> list[int]:
+    """From "0-2,7" to [0, 1, 2, 7]."""
+    seeds: list[int] = []
     for part in text.split(","):
         if not (ends := re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)):
             raise Refused(f"'{text}' are no seeds. For instance: --seeds 0-4, or --seeds 0,3,7-9.")
-        found.extend(range(int(ends[1]), int(ends[2] or ends[1]) + 1))
-    return found
+        seeds.extend(range(int(ends[1]), int(ends[2] or ends[1]) + 1))
+    return seeds
 
 
-class Planned(GanCLI):
-    """Reads a configuration as `fit` would and checks its keys, but makes nothing of it yet: a login node
-    has neither the GPUs nor, perhaps, the data.
+class PlannedRun(GanCLI):
+    """Reads a configuration and checks its keys as `fit` does, but builds neither networks nor data.
+
+    A login node has no GPUs and perhaps not the data.
     """
 
     def before_instantiate_classes(self) -> None:
-        self.settle()
+        self.normalise_settings()
 
     def instantiate_classes(self) -> None:
         pass
@@ -134,15 +134,16 @@ class Planned(GanCLI):
         pass
 
     def write(self) -> Path:
+        """Create the run's folder with all that `fit --resume` needs; return its path."""
         folder = create_folder(self.planned_path)
-        write_config(folder, self.dumped())
-        user_code.keep(self.run_folder.code_folders, folder)
-        dispatch.plan(self.settings.trainer.logger, folder, self.group)
+        write_config(folder, self.dump_settings())
+        user_code.copy_modules(self.run_folder.code_folders, folder)
+        dispatch.remember_group(self.settings.trainer.logger, folder, self.group)
         return folder
 
 
-def plan(chosen: argparse.Namespace, experiment: Path, seed: int) -> Planned:
-    processes = tasks(chosen)
+def plan_run(chosen: argparse.Namespace, experiment: Path, seed: int) -> PlannedRun:
+    processes = processes_per_node(chosen)
     size = {"num_nodes": chosen.nodes, "devices": processes} if not chosen.local or processes > 1 else {}
     options = [
         f"--runs={chosen.runs}",
@@ -150,45 +151,45 @@ def plan(chosen: argparse.Namespace, experiment: Path, seed: int) -> Planned:
         *(f"--trainer.{name}={value}" for name, value in size.items()),
         *(f"--{assigned}" for assigned in chosen.set),
     ]
-    run = RunFolder(user_code.find([experiment]))
-    return cast(Planned, Planned.read(["fit", "--config", str(experiment), *options], run))
+    run = RunFolder(user_code.add_to_path([experiment]))
+    return cast(PlannedRun, PlannedRun.read(["fit", "--config", str(experiment), *options], run))
 
 
-def tasks(chosen: argparse.Namespace) -> int:
+def processes_per_node(chosen: argparse.Namespace) -> int:
     return chosen.tasks_per_node or max(1, chosen.gpus_per_node)
 
 
-def script(chosen: argparse.Namespace, arguments: list[str], folder: Path, found: list[Path]) -> str:
-    """Plain enough to be edited and submitted by hand."""
+def job_script(chosen: argparse.Namespace, arguments: list[str], folder: Path, runs: list[Path]) -> str:
+    """A script for sbatch, which may also be edited and submitted by hand."""
     names = dict.fromkeys(Path(name).stem for name in chosen.experiments)
     options = {
         "job-name": f"ganlab-{'-'.join(names)}"[:60],
-        "array": f"0-{len(found) - 1}",
+        "array": f"0-{len(runs) - 1}",
         "nodes": chosen.nodes,
-        "ntasks-per-node": tasks(chosen),
+        "ntasks-per-node": processes_per_node(chosen),
         "gpus-per-node": chosen.gpus_per_node or None,
         "cpus-per-task": chosen.cpus_per_task,
         "time": chosen.time,
         "partition": chosen.partition,
-        # A run saves itself, and its job goes back into the queue.
+        # At this signal a run saves a checkpoint and requeues its job.
         "signal": f"USR1@{chosen.grace}",
         "requeue": "",
         "open-mode": "append",
         "output": f"{folder.resolve()}/slurm-%a.log",
     }
-    told = [f"--{name}={value}".rstrip("=") for name, value in options.items() if value is not None]
+    chosen_options = [f"--{name}={value}".rstrip("=") for name, value in options.items() if value is not None]
     words = [word for option in chosen.sbatch for word in shlex.split(option)]
-    given = [word if word.startswith("-") else f"--{word}" for word in words]
+    passed_on = [word if word.startswith("-") else f"--{word}" for word in words]
     lines = [
         "#!/bin/bash",
         f"# ganlab {shlex.join(word for word in arguments if word != '--dry-run')}",
         f"# Edit it as you like and submit it again: sbatch {folder / 'job.sh'}",
-        *(f"#SBATCH {option}" for option in [*told, *given]),
+        *(f"#SBATCH {option}" for option in [*chosen_options, *passed_on]),
         "",
         f"cd {shlex.quote(os.getcwd())}",
         *chosen.setup,
         "runs=(",
-        *(f"  {shlex.quote(str(run.resolve()))}" for run in found),
+        *(f"  {shlex.quote(str(run.resolve()))}" for run in runs),
         ")",
         "run=${runs[$SLURM_ARRAY_TASK_ID]}",
         "srun --kill-on-bad-exit=1 --open-mode=append \\",
@@ -198,20 +199,20 @@ def script(chosen: argparse.Namespace, arguments: list[str], folder: Path, found
     return "\n".join(lines) + "\n"
 
 
-def tell(folder: Path, *, as_json: bool) -> int:
-    found = states_in(folder)
-    if not found:
+def show_states(folder: Path, *, as_json: bool) -> int:
+    states = states_in(folder)
+    if not states:
         raise Refused(f"There are no runs in {folder}.")
     if as_json:
-        print(json.dumps([each.plain() for each in found], indent=2))
+        print(json.dumps([state.plain() for state in states], indent=2))
     else:
-        Console().print(state_table(found))
+        Console().print(state_table(states))
     return 0
 
 
-def here(found: list[Path], jobs: int) -> int:
-    """Run them all, `jobs` at once; on an accelerated machine each takes the next device in turn."""
-    waiting, running = list(found), dict[Path, Any]()
+def run_locally(runs: list[Path], jobs: int) -> int:
+    """Run them all, `jobs` at once, and return the exit code; several at once share the GPUs in turn."""
+    waiting, running = list(runs), dict[Path, Any]()
     failed, stopped, shown = 0, False, dict[Path, str]()
     console = Console()
     with ExitStack() as stack:
@@ -220,10 +221,10 @@ def here(found: list[Path], jobs: int) -> int:
             try:
                 while waiting and len(running) < jobs and not stopped:
                     run = waiting.pop(0)
-                    running[run] = start(run, len(found) - len(waiting) - 1, jobs)
+                    running[run] = start(run, len(runs) - len(waiting) - 1, jobs)
                 for run in [run for run, process in running.items() if process.poll() is not None]:
                     failed += running.pop(run).returncode != 0
-                rows = [state_of(run) for run in found]
+                rows = [state_of(run) for run in runs]
                 if live:
                     live.update(state_table(rows))
                 for row in rows:
@@ -235,21 +236,21 @@ def here(found: list[Path], jobs: int) -> int:
                 stopped = True
                 for process in running.values():
                     process.send_signal(signal.SIGINT)
-    console.print(state_table([state_of(run) for run in found]))
+    console.print(state_table([state_of(run) for run in runs]))
     return 130 if stopped else min(failed, 1)
 
 
 def start(run: Path, turn: int, jobs: int) -> subprocess.Popen[bytes]:
     import torch
 
-    told = dict(os.environ)
+    environment = dict(os.environ)
     if jobs > 1 and (devices := torch.cuda.device_count()):
-        told.setdefault("CUDA_VISIBLE_DEVICES", str(turn % devices))
+        environment.setdefault("CUDA_VISIBLE_DEVICES", str(turn % devices))
     elif jobs > 1:
-        told.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // jobs)))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // jobs)))
     command = [sys.executable, "-m", "ganlab", "fit", "--resume", str(run)]
     with (run / "stdout.log").open("ab") as out, (run / "stderr.log").open("ab") as err:
-        # In a session of its own, so that Ctrl-C meets it once, through this process.
-        process = subprocess.Popen(command, stdout=out, stderr=err, env=told, start_new_session=True)
-    tell_status(run, "starting", pid=process.pid)
+        # In a new session, so that Ctrl-C reaches it once: through this process, not the terminal as well.
+        process = subprocess.Popen(command, stdout=out, stderr=err, env=environment, start_new_session=True)
+    write_status(run, "starting", pid=process.pid)
     return process

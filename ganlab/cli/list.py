@@ -17,12 +17,12 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     as_json = parser.parse_args(arguments[1:]).json
-    found = everything()
+    kinds = everything()
     if as_json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(kinds, indent=2))
         return 0
     console = Console()
-    for kind, entries in found.items():
+    for kind, entries in kinds.items():
         table = Table(
             title=kind, title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 2)
         )
@@ -33,6 +33,7 @@ def main(arguments: list[str]) -> int:
 
 
 def everything() -> dict[str, dict[str, str]]:
+    """For each kind of thing the names there are, each with a line about it."""
     return {
         "variants": classes("variants", "GAN"),
         "networks": classes("networks", "Module"),
@@ -42,18 +43,18 @@ def everything() -> dict[str, dict[str, str]]:
 
 
 def classes(package: str, root: str) -> dict[str, str]:
-    """The package's classes that descend from `root`, read as text: importing torch takes seconds."""
+    """The package's public subclasses of `root`, from the source text: importing torch would take seconds."""
     files = sorted((PACKAGE / package).rglob("*.py"))
-    found = [
+    nodes = [
         node for file in files for node in ast.parse(file.read_text()).body if isinstance(node, ast.ClassDef)
     ]
-    parents = {node.name: [ast.unparse(base).rsplit(".", 1)[-1] for base in node.bases] for node in found}
+    parents = {node.name: [ast.unparse(base).rsplit(".", 1)[-1] for base in node.bases] for node in nodes}
 
     def descends(name: str) -> bool:
         return name == root or any(descends(parent) for parent in parents.get(name, ()))
 
     public = (PACKAGE / package / "__init__.py").read_text().partition("__all__")[2]
-    listed = [node for node in found if descends(node.name) and f'"{node.name}"' in public]
+    listed = [node for node in nodes if descends(node.name) and f'"{node.name}"' in public]
     listed = [node for node in listed if node.name != root]
     return {node.name: _first_line(node) for node in sorted(listed, key=lambda node: node.name)}
 
@@ -63,10 +64,10 @@ def _first_line(node: ast.ClassDef) -> str:
 
 
 def experiments() -> dict[str, str]:
-    """The files in ./experiments, else in that of the checkout which ganlab is installed from."""
-    beside = (Path.cwd() / "experiments", PACKAGE.parent / "experiments")
-    home = next((folder for folder in beside if folder.is_dir()), None)
-    files = sorted(home.glob("*/*.yaml")) if home else []
+    """The files in ./experiments, else in `experiments` of the checkout from which ganlab is installed."""
+    candidates = (Path.cwd() / "experiments", PACKAGE.parent / "experiments")
+    folder = next((candidate for candidate in candidates if candidate.is_dir()), None)
+    files = sorted(folder.glob("*/*.yaml")) if folder else []
     return {f"{file.parent.name}/{file.stem}": _header(file) for file in files}
 
 

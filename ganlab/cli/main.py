@@ -2,7 +2,9 @@
 
 import difflib
 import sys
-from importlib import import_module, metadata
+from importlib import import_module
+
+from ganlab.version import VERSION
 
 COMMANDS = {
     "fit": ("ganlab.cli.fit", "train a variant: ganlab fit --config experiments/digits/r3gan.yaml"),
@@ -21,7 +23,7 @@ COMMANDS = {
     "export": ("ganlab.cli.export", "a run's generator as safetensors and JSON for others: --out FOLDER"),
     "data": (
         "ganlab.cli.data_check",
-        "look at a data set: ganlab data check CatsVsDogs --root FOLDER",
+        "check a data set before a run: ganlab data check CatsVsDogs --root FOLDER",
     ),
     "compare": ("ganlab.cli.compare", "runs against runs, with error bars: a table and report.html [--json]"),
     "launch": (
@@ -39,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     if command in ("-h", "--help"):
         print(_help())
     elif command in ("-V", "--version"):
-        print(f"ganlab {metadata.version('ganlab')}")
+        print(f"ganlab {VERSION}")
     elif command in COMMANDS:
         return import_module(COMMANDS[command][0]).main(arguments)
     else:

@@ -1,4 +1,4 @@
-"""What all commands share: how they read their arguments, and how they end."""
+"""What all commands share: the argument parser, and the exit code when something is refused."""
 
 import logging
 import sys
@@ -17,34 +17,35 @@ from ganlab.errors import Refused
 from ganlab.runs import user_code
 from ganlab.runs.load import checkpoint_or_export
 
-WHAT = "a run's folder, a checkpoint or an exported folder"
-TRUST = "import and run the code that the file names and the run has kept; as if you ran it as a program"
-COUNT, WALKS = 64, 16
+SOURCE_HELP = "a run's folder, a checkpoint or an exported folder"
+TRUST_HELP = "import and run the code that the file names and the run holds; as if you ran it as a program"
+COUNT, WALKS = 64, 16  # samples, and walks between samples, where no number is given
 
-DECLINING = ("lightning.pytorch.trainer.connectors", "torch.optim")
+# Their ValueErrors are about arguments that a user chose.
+ARGUMENT_CHECKS = ("lightning.pytorch.trainer.connectors", "torch.optim")
 
 
 class Parser(LightningArgumentParser):
-    made: ClassVar[WeakSet["Parser"]] = WeakSet()
+    instances: ClassVar[WeakSet["Parser"]] = WeakSet()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
         if self.exit_on_error:
-            self.made.add(self)
+            self.instances.add(self)
 
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
-        """Three lines with the nearest known names, exit code 2."""
+        """Print three lines with the nearest known names, and exit with code 2."""
         if not self.exit_on_error:
             super().error(message, ex)
-        keys = {action.dest for parser in self.made for action in parser._actions}
+        keys = {action.dest for parser in self.instances for action in parser._actions}
         print(explain(message, keys), file=sys.stderr)
         raise SystemExit(2)
 
 
 def run_command(work: Callable[[], None]) -> int:
-    """Do a command's work; what cannot work is told in a sentence, with the exit code 2."""
+    """Do a command's work and return its exit code: 2 after a refusal, which is printed, else 0."""
     try:
-        # jsonargparse leaves parsers in the context: a process that trains twice would keep all they built.
+        # jsonargparse leaves parsers in the context: a process that trains twice would keep the first model.
         copy_context().run(work)
     except Exception as error:
         if not (refused := refusal(error)):
@@ -55,36 +56,37 @@ def run_command(work: Callable[[], None]) -> int:
 
 
 def refusal(error: BaseException | None) -> BaseException | None:
-    """The parser wraps what a constructor raises."""
-    while error and not isinstance(error, Refused) and not _declined(error):
+    """The refusal among an error's causes, or None; the parser wraps what a constructor raises."""
+    while error and not isinstance(error, Refused) and not _rejects_argument(error):
         error = error.__cause__ or error.__context__
     return error
 
 
-def _declined(error: BaseException) -> bool:
-    """Whether Lightning's Trainer or an optimizer of torch did not take an argument's value."""
+def _rejects_argument(error: BaseException) -> bool:
+    """Whether Lightning's Trainer or an optimizer of torch rejected an argument's value."""
     last = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)][-1:]
-    return isinstance(error, ValueError) and last[0].startswith(DECLINING)
+    return isinstance(error, ValueError) and last[0].startswith(ARGUMENT_CHECKS)
 
 
 def silence_warnings() -> None:
-    """Lightning's advertisements, and warnings of what is meant here."""
+    """Silence Lightning's advertisements, and warnings about what is done here on purpose."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for meant in (
+    for intended in (
         "Experiment logs directory .* exists and is not empty",  # the run's own folder
-        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # within Lightning
-        r"Found \d+ module\(s\) in eval mode",  # the generator's average
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own code
+        r"Found \d+ module\(s\) in eval mode",  # the generator's average is meant to be
         "The '.*_dataloader' does not have many workers",  # batches are slices of one tensor
         "You called .* but have no logger configured",  # `ganlab validate` prints its table
         "Checkpoint directory .* exists and is not empty",
-        "The `srun` command is available on your system but is not used",  # a login node, or one of one's own
+        "The `srun` command is available on your system but is not used",  # on a login node, or without a job
         "LightningCLI's args parameter",  # a resumed run's configuration is added to them
     ):
-        warnings.filterwarnings("ignore", message=f".*{meant}")
+        warnings.filterwarnings("ignore", message=f".*{intended}")
 
 
 def chosen_source(chosen: Any) -> Path:
+    """The checkpoint or export that a command's arguments name; user code is found only if it is trusted."""
     if chosen.trust_code:
-        user_code.find([])
+        user_code.add_to_path([])
     return checkpoint_or_export(Path(chosen.what))

@@ -7,7 +7,16 @@ from typing import Any
 
 import torch
 
-from ganlab.cli.parser import COUNT, TRUST, WALKS, WHAT, Parser, chosen_source, run_command, silence_warnings
+from ganlab.cli.parser import (
+    COUNT,
+    SOURCE_HELP,
+    TRUST_HELP,
+    WALKS,
+    Parser,
+    chosen_source,
+    run_command,
+    silence_warnings,
+)
 from ganlab.errors import Refused, refuse_missing
 from ganlab.runs.folder import run_of
 from ganlab.runs.load import load
@@ -31,7 +40,7 @@ def _sample(arguments: list[str]) -> None:
     parser = Parser(
         prog="ganlab sample", description="Draw samples: as a picture, a folder, a file or a walk."
     )
-    parser.add_argument("what", type=str, help=WHAT)
+    parser.add_argument("what", type=str, help=SOURCE_HELP)
     parser.add_argument(
         "--out", type=str, required=True, help="grid.png, samples.npz, walk.gif, walk.mp4 or a folder/"
     )
@@ -45,7 +54,7 @@ def _sample(arguments: list[str]) -> None:
     parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
     parser.add_argument("--interpolate", type=int | None, metavar="K", help=f"latents on a walk ({STOPS})")
     parser.add_argument("--frames", type=int | None, help=f"pictures of the whole walk ({FRAMES})")
-    parser.add_argument("--trust_code", action="store_true", help=TRUST)
+    parser.add_argument("--trust_code", action="store_true", help=TRUST_HELP)
     chosen = parser.parse_args(arguments)
     out = Path(chosen.out).expanduser()
     _refuse_numbers(chosen)

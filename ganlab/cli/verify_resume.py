@@ -1,5 +1,5 @@
-"""`ganlab verify-resume`: trains a configuration twice, then half, kills it, resumes it, and compares the
-whole state.
+"""`ganlab verify-resume`: trains a configuration twice without interruption and once with a kill half-way
+and a resume, and compares the whole states at the end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ganlab.cli.parser import run_command
 from ganlab.errors import Refused
 from ganlab.runs.load import read_checkpoint, step_of
 
-PATIENCE = 1800  # seconds for one run
+TIMEOUT = 1800  # seconds for one run
 TRIES = 3
 
 
@@ -36,30 +36,31 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--steps", type=int, default=40, help="of each run; it is killed after half of them")
     chosen, options = parser.parse_known_args(arguments[1:])
-    same: list[bool] = []
-    return run_command(lambda: same.append(verify(options, chosen.steps))) or int(not all(same))
+    results: list[bool] = []
+    return run_command(lambda: results.append(verify(options, chosen.steps))) or int(not all(results))
 
 
 def verify(options: list[str], steps: int) -> bool:
+    """Whether a killed and resumed run ends in the same state as an uninterrupted one; prints the result."""
     if steps < 4:
         raise Refused(f"steps is {steps}; half of them before the kill need at least 4.")
     with tempfile.TemporaryDirectory(prefix="verify-resume-") as name:
         home = Path(name)
-        one, other = (straight(options, steps, home / word) for word in ("once", "again"))
-        if different := first_difference(one, other):
+        first, second = (train_straight(options, steps, home / word) for word in ("once", "again"))
+        if different := first_difference(first, second):
             print(f"Two straight runs differ, so a resumed one must: {different}")
-            print(blame([*options, "--trainer.deterministic", "true"], steps, home))
+            print(explain_difference([*options, "--trainer.deterministic", "true"], steps, home))
             return False
-        print(f"straight, twice: {len(dict(leaves(read_checkpoint(one)))):,} values, all the same")
-        resumed, killed_after = interrupted(options, steps, home / "killed")
-        if different := first_difference(one, resumed):
+        print(f"straight, twice: {len(dict(leaves(read_checkpoint(first)))):,} values, all the same")
+        resumed, killed_after = train_interrupted(options, steps, home / "killed")
+        if different := first_difference(first, resumed):
             print(f"killed after step {killed_after} and resumed, the run differs: {different}")
             return False
         print(f"killed after step {killed_after} and resumed: all the same, to the last bit")
         return True
 
 
-def fit(options: list[str], steps: int, folder: Path) -> list[str]:
+def fit_command(options: list[str], steps: int, folder: Path) -> list[str]:
     settings = {
         "runs": folder,
         "trainer.max_steps": steps,
@@ -79,61 +80,64 @@ def fit(options: list[str], steps: int, folder: Path) -> list[str]:
     ]
 
 
-def straight(options: list[str], steps: int, folder: Path) -> Path:
-    run = subprocess.run(fit(options, steps, folder), capture_output=True, text=True, timeout=PATIENCE)
+def train_straight(options: list[str], steps: int, folder: Path) -> Path:
+    """The last checkpoint of a run that nothing interrupts."""
+    run = subprocess.run(fit_command(options, steps, folder), capture_output=True, text=True, timeout=TIMEOUT)
     if run.returncode:
         raise Refused(f"The configuration does not train:\n{last_lines(run.stderr)}")
-    return last(folder)
+    return last_checkpoint(folder)
 
 
-def interrupted(options: list[str], steps: int, folder: Path) -> tuple[Path, int]:
-    """The last checkpoint of a run that was killed once it had saved half, and was resumed."""
+def train_interrupted(options: list[str], steps: int, folder: Path) -> tuple[Path, int]:
+    """The last checkpoint of a run that was killed and resumed, and the step at which it was killed."""
     for attempt in range(TRIES):
         home = folder / str(attempt)
-        # The process group, or else the run's other processes would live on.
+        # A process group, so that all of the run's processes can be killed.
         run = subprocess.Popen(
-            fit(options, steps, home),
+            fit_command(options, steps, home),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        until = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while (
             run.poll() is None
-            and time.monotonic() < until
+            and time.monotonic() < deadline
             and not list(home.glob("*/*/*/checkpoints/step-*"))
         ):
             time.sleep(0.001)
-        with_luck = run.poll() is None
-        if with_luck:
+        still_running = run.poll() is None
+        if still_running:
             os.killpg(run.pid, signal.SIGKILL)
         run.wait()
-        saved = last(home)
-        if with_luck and (reached := step_of(saved)) < steps:
+        saved = last_checkpoint(home)
+        if still_running and (reached := step_of(saved)) < steps:
             command = [sys.executable, "-m", "ganlab", "fit", "--resume", str(saved.parent.parent)]
-            again = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-            if again.returncode:
-                raise Refused(f"The killed run could not be resumed:\n{last_lines(again.stderr)}")
-            return last(home), reached
+            resumed = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+            if resumed.returncode:
+                raise Refused(f"The killed run could not be resumed:\n{last_lines(resumed.stderr)}")
+            return last_checkpoint(home), reached
     raise Refused(f"The run was over before it could be killed, {TRIES} times: give it more --steps.")
 
 
-def last(folder: Path) -> Path:
+def last_checkpoint(folder: Path) -> Path:
     return sorted(folder.glob("*/*/*/checkpoints/step-*.ckpt"))[-1]
 
 
 def first_difference(one: Path, other: Path) -> str | None:
-    mine, theirs = (dict(leaves(read_checkpoint(path))) for path in (one, other))
-    for name, value in mine.items():
-        if name not in theirs:
+    """The first value in which two checkpoints differ, in words; None if all are equal."""
+    first, second = (dict(leaves(read_checkpoint(path))) for path in (one, other))
+    for name, value in first.items():
+        if name not in second:
             return f"{name} is missing"
-        if not equal(value, theirs[name]):
-            many = sum(n not in theirs or not equal(v, theirs[n]) for n, v in mine.items())
-            return f"{name} differs first, of {many:,} values"
+        if not equal(value, second[name]):
+            count = sum(n not in second or not equal(v, second[n]) for n, v in first.items())
+            return f"{name} differs first, of {count:,} values"
     return None
 
 
 def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The values in nested mappings and sequences, with their dotted names."""
     branches = (
         tree.items()
         if isinstance(tree, dict)
@@ -154,17 +158,17 @@ def equal(one: Any, other: Any) -> bool:
     return one == other
 
 
-def blame(options: list[str], steps: int, home: Path) -> str:
-    """What torch can say of an operation that does not repeat itself."""
+def explain_difference(options: list[str], steps: int, home: Path) -> str:
+    """Which operation of torch is not deterministic, or what else to look for; costs two more runs."""
     run = subprocess.run(
-        fit(options, steps, home / "deterministic"), capture_output=True, text=True, timeout=PATIENCE
+        fit_command(options, steps, home / "deterministic"), capture_output=True, text=True, timeout=TIMEOUT
     )
-    if named := re.search(r"RuntimeError: (\S+) does not have a deterministic implementation", run.stderr):
-        return f"The operation {named[1]} has no deterministic form: leave it out, or accept that."
+    if match := re.search(r"RuntimeError: (\S+) does not have a deterministic implementation", run.stderr):
+        return f"The operation {match[1]} has no deterministic form: leave it out, or accept that."
     if run.returncode:
         return f"With --trainer.deterministic true it stops: {last_lines(run.stderr)}"
-    again = straight(options, steps, home / "deterministic again")
-    if not first_difference(last(home / "deterministic"), again):
+    again = train_straight(options, steps, home / "deterministic again")
+    if not first_difference(last_checkpoint(home / "deterministic"), again):
         return "With --trainer.deterministic true they are the same."
     return (
         "Not even --trainer.deterministic true helps: look for numbers that your own code draws or the time."

@@ -1,4 +1,4 @@
-"""Runs that differ in nothing but their seeds, under the shortest name that tells them from the others."""
+"""Groups of runs that differ in nothing but their seeds, and the shortest names that keep them apart."""
 
 from __future__ import annotations
 
@@ -9,147 +9,158 @@ from collections.abc import Iterable
 from typing import Any
 
 from ganlab.comparison.read import UNKNOWN, Group, Run
-from ganlab.comparison.settings import identity, plain, settings_of, short_names, shown
+from ganlab.comparison.settings import canonical, format_value, settings_of, short_names, without_module
 from ganlab.errors import Refused
 
 Settings = dict[str, Any]
 
 
 def groups(runs: Iterable[Run], by: str | None = None, pool: bool = False) -> list[Group]:
-    """In the order of their first runs; of runs whose settings are not known none.
+    """Groups in the order of their first runs; runs whose settings are not known are left out.
 
     Args:
-        by: A setting, in full or in short, that the groups are called by.
-        pool: Put together what has the same name, though its settings differ: that of the experiment, or
-            the one that `by` gives it.
+        by: A setting, by its full or short name; the groups are named for its values.
+        pool: Merge groups of one name, though their settings differ: the experiment's name, or the one that
+            `by` gives them.
     """
-    alike: dict[str, list[Run]] = {}
+    by_settings: dict[str, list[Run]] = {}
     for run in runs:
         if run.settings:
-            alike.setdefault(identity(run.settings), []).append(run)
-    members = list(alike.values())
+            by_settings.setdefault(canonical(run.settings), []).append(run)
+    members = list(by_settings.values())
     if not members:
         return []
-    of = short_names(key for each in members for key in each[0].settings)
-    keys = differing(members)
-    found = []
-    for name, each in zip(_names(members, of), members, strict=True):
-        own = each[0].settings
-        differs = {of[key]: plain(key, own[key]) for key in keys if key in own}
-        once, repeated = _once(each)
-        found.append(Group(name, once, differs, repeated))
-    key = _key(by, of) if by else None
+    short = short_names(key for alike in members for key in alike[0].settings)
+    keys = differing_settings(members)
+    result = []
+    for name, alike in zip(_names(members, short), members, strict=True):
+        settings = alike[0].settings
+        differs = {short[key]: without_module(key, settings[key]) for key in keys if key in settings}
+        chosen, repeated = _one_run_a_seed(alike)
+        result.append(Group(name, chosen, differs, repeated))
+    key = _resolve_setting(by, short) if by else None
     if key:
-        for group in found:
+        for group in result:
             value = group.runs[0].settings.get(key)
-            group.name = f"{of[key]}={shown(key, value)}"
-    return _pooled(found, by_experiment=not key) if pool else _told_apart(found, _names(members, of))
+            group.name = f"{short[key]}={format_value(key, value)}"
+    return _pool(result, by_experiment=not key) if pool else _make_unique(result, _names(members, short))
 
 
-def beside(usual: Settings, own: Settings, experiment: str) -> str:
+def name_among_usual(usual: Settings, settings: Settings, experiment: str) -> str:
     """The name of a run's group among runs of its experiment, of which most have the usual settings."""
-    alike = [Run("", None, "", experiment, UNKNOWN, settings_of(each), "") for each in (usual, own)]
-    return groups(alike)[-1].name
+    runs = [Run("", None, "", experiment, UNKNOWN, settings_of(config), "") for config in (usual, settings)]
+    return groups(runs)[-1].name
 
 
-def unlike_others(own: Settings, experiment: str) -> str:
-    """A name that tells a group from all others, where it is not known what is usual."""
-    return f"{experiment} {hashlib.sha256(identity(settings_of(own)).encode()).hexdigest()[:6]}"
+def unique_name(settings: Settings, experiment: str) -> str:
+    """A name that no other group has: the experiment's and a hash of all settings."""
+    return f"{experiment} {hashlib.sha256(canonical(settings_of(settings)).encode()).hexdigest()[:6]}"
 
 
-def _once(alike: list[Run]) -> tuple[list[Run], list[Run]]:
-    """Of each seed the run that came to its end, and of several the latest; and those left over."""
-    kept: dict[Any, Run] = {}
+def _one_run_a_seed(alike: list[Run]) -> tuple[list[Run], list[Run]]:
+    """For each seed the latest run that ended, or else the latest one; and all other runs."""
+    chosen: dict[Any, Run] = {}
     for run in alike:
         seed = run.source if run.seed == UNKNOWN else run.seed
-        if seed not in kept or (run.ended, _began(run)) >= (kept[seed].ended, _began(kept[seed])):
-            kept[seed] = run
-    runs = sorted(kept.values(), key=lambda run: run.seed)
-    return runs, [run for run in alike if not any(run is each for each in runs)]
+        if seed not in chosen or _rank(run) >= _rank(chosen[seed]):
+            chosen[seed] = run
+    runs = sorted(chosen.values(), key=lambda run: run.seed)
+    return runs, [run for run in alike if not any(run is other for other in runs)]
 
 
-def _began(run: Run) -> str:
-    return run.folder.name if run.folder else ""
+def _rank(run: Run) -> tuple[bool, str]:
+    # A folder's name begins with the time at which its run began.
+    return run.ended, run.folder.name if run.folder else ""
 
 
-def _key(by: str, of: dict[str, str]) -> str:
-    matching = [key for key, short in of.items() if by in (key, short) or f".{key}".endswith(f".{by}")]
-    if len(matching) == 1 or by in of:
-        return by if by in of else matching[0]
-    near = matching or [key for key in of if of[key] in difflib.get_close_matches(by, of.values(), n=3)]
-    said = f"'{by}' is more than one setting" if matching else f"These runs have no setting '{by}'"
-    raise Refused(f"{said} (--by). Nearest: {', '.join(of[key] for key in near[:4]) or 'none'}.")
+def _resolve_setting(by: str, short: dict[str, str]) -> str:
+    """The full name of the setting that `by` means."""
+    matching = [key for key, name in short.items() if by in (key, name) or f".{key}".endswith(f".{by}")]
+    if len(matching) == 1 or by in short:
+        return by if by in short else matching[0]
+    near = matching or [
+        key for key in short if short[key] in difflib.get_close_matches(by, short.values(), n=3)
+    ]
+    problem = f"'{by}' is more than one setting" if matching else f"These runs have no setting '{by}'"
+    raise Refused(f"{problem} (--by). Nearest: {', '.join(short[key] for key in near[:4]) or 'none'}.")
 
 
-def differing(members: list[list[Run]]) -> list[str]:
-    keys = dict.fromkeys(key for each in members for key in each[0].settings)
-    return [key for key in keys if len({_value(each, key) for each in members}) > 1]
+def differing_settings(members: list[list[Run]]) -> list[str]:
+    """The settings that are not the same in all groups."""
+    keys = dict.fromkeys(key for alike in members for key in alike[0].settings)
+    return [key for key in keys if len({_value(alike, key) for alike in members}) > 1]
 
 
 def _value(group: list[Run], key: str) -> str:
     settings = group[0].settings
-    return identity(settings[key]) if key in settings else "absent"
+    return canonical(settings[key]) if key in settings else "absent"
 
 
-def _names(members: list[list[Run]], of: dict[str, str]) -> list[str]:
-    """The experiment's, and what is not as in most groups of it; of as many, as in the first."""
-    experiments = [" + ".join(dict.fromkeys(run.experiment for run in each)) for each in members]
+def _names(members: list[list[Run]], short: dict[str, str]) -> list[str]:
+    """For each group its experiment's name, and the settings that most groups of the experiment do not have.
+
+    Where two values are equally frequent, the one that comes first counts as the usual one.
+    """
+    experiments = [" + ".join(dict.fromkeys(run.experiment for run in alike)) for alike in members]
     names = [""] * len(members)
     for experiment in dict.fromkeys(experiments):
-        own = [index for index, name in enumerate(experiments) if name == experiment]
-        said = _said([members[index] for index in own], of)
-        for index, words in zip(own, said, strict=True):
+        indices = [index for index, name in enumerate(experiments) if name == experiment]
+        unusual = _unusual_settings([members[index] for index in indices], short)
+        for index, words in zip(indices, unusual, strict=True):
             names[index] = " ".join([experiment, *words])
     return names
 
 
-def _said(members: list[list[Run]], of: dict[str, str]) -> list[list[str]]:
-    keys = differing(members)
-    usual = {key: Counter(_value(each, key) for each in members).most_common(1)[0][0] for key in keys}
-    unusual = [[key for key in keys if _value(each, key) != usual[key]] for each in members]
-    # What a group's own class is made with goes without saying, unless it sets two groups apart.
-    brief = [[key for key in each if not key.startswith(_swapped(each))] for each in unusual]
-    told = [list(map(_value, [each] * len(keys), keys)) for keys, each in zip(brief, members, strict=True)]
-    said = list(zip(map(tuple, brief), map(tuple, told), strict=True))
+def _unusual_settings(members: list[list[Run]], short: dict[str, str]) -> list[list[str]]:
+    """For each group its settings that are not those of most groups, as name=value."""
+    keys = differing_settings(members)
+    usual = {key: Counter(_value(alike, key) for alike in members).most_common(1)[0][0] for key in keys}
+    unusual = [[key for key in keys if _value(alike, key) != usual[key]] for alike in members]
+    # The arguments of a class that itself is unusual are left out, unless two groups would then look alike.
+    brief = [[key for key in keys if not key.startswith(_arguments_of_classes(keys))] for keys in unusual]
+    values = [[_value(alike, key) for key in keys] for keys, alike in zip(brief, members, strict=True)]
+    labels = list(zip(map(tuple, brief), map(tuple, values), strict=True))
     chosen = [
-        short if said.count(one) == 1 else long for short, long, one in zip(brief, unusual, said, strict=True)
+        few if labels.count(label) == 1 else all_
+        for few, all_, label in zip(brief, unusual, labels, strict=True)
     ]
     return [
-        [f"{of[key]}={shown(key, each[0].settings.get(key, 'none'))}" for key in keys]
-        for keys, each in zip(chosen, members, strict=True)
+        [f"{short[key]}={format_value(key, alike[0].settings.get(key, 'none'))}" for key in keys]
+        for keys, alike in zip(chosen, members, strict=True)
     ]
 
 
-def _swapped(keys: list[str]) -> tuple[str, ...]:
+def _arguments_of_classes(keys: list[str]) -> tuple[str, ...]:
+    """Prefixes of the arguments of all classes among these settings."""
     classes = [key for key in keys if key.endswith(".class_path")]
     return tuple(key.removesuffix("class_path") + "init_args." for key in classes)
 
 
-def _told_apart(found: list[Group], full: list[str]) -> list[Group]:
-    """Groups of one label keep their own names behind it, and at last a number."""
-    count = Counter(group.name for group in found)
-    for group, name in zip(found, full, strict=True):
+def _make_unique(groups: list[Group], full_names: list[str]) -> list[Group]:
+    """Add their full names to groups of one name, and then a number."""
+    count = Counter(group.name for group in groups)
+    for group, name in zip(groups, full_names, strict=True):
         if count[group.name] > 1 and group.name != name:
             group.name = f"{group.name} ({name})"
     seen: Counter[str] = Counter()
-    for group in found:
+    for group in groups:
         seen[group.name] += 1
         if seen[group.name] > 1:
             group.name = f"{group.name} #{seen[group.name]}"
-    return found
+    return groups
 
 
-def _pooled(found: list[Group], *, by_experiment: bool) -> list[Group]:
-    kept: dict[str, list[Group]] = {}
-    for group in found:
-        kept.setdefault(group.runs[0].experiment if by_experiment else group.name, []).append(group)
-    return [_one(name, parts) for name, parts in kept.items()]
+def _pool(groups: list[Group], *, by_experiment: bool) -> list[Group]:
+    by_name: dict[str, list[Group]] = {}
+    for group in groups:
+        by_name.setdefault(group.runs[0].experiment if by_experiment else group.name, []).append(group)
+    return [_merge(name, parts) for name, parts in by_name.items()]
 
 
-def _one(name: str, parts: list[Group]) -> Group:
+def _merge(name: str, parts: list[Group]) -> Group:
     differs: dict[str, Any] = {}
     for key in dict.fromkeys(key for part in parts for key in part.differs):
-        values = [*{identity(each): each for each in (part.differs.get(key) for part in parts)}.values()]
-        differs[key] = values[0] if len(values) == 1 else " | ".join(shown(key, each) for each in values)
+        values = [*{canonical(value): value for value in (part.differs.get(key) for part in parts)}.values()]
+        differs[key] = values[0] if len(values) == 1 else " | ".join(format_value(key, v) for v in values)
     runs = [run for part in parts for run in part.runs]
     return Group(name, runs, differs, [run for part in parts for run in part.repeated])

@@ -1,4 +1,4 @@
-"""How the groups of a table stand by their last scores, and how sure that is."""
+"""Which groups of a table are better than which by their last scores, with intervals and tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIGNIFICANT = 1 - significance.CONFIDENCE
 
 
 def rank(rows: list[Row], better: Better, scale: Scale) -> list[str]:
-    """Fills in means, intervals and tests, and says what these could not tell."""
+    """Fill in the rows' means, intervals and tests; return notes on what could not be tested."""
     most = max((row.seeds for row in rows), default=0)
     if not most:
         return ["No run that ended has this score."]
@@ -23,25 +23,27 @@ def rank(rows: list[Row], better: Better, scale: Scale) -> list[str]:
     for index, row in enumerate(rows):
         known = [value for value in row.last if value is not None]
         values[index, : len(known)] = known
-    found = significance.infer(values, scale)
-    best = (np.nanargmin if better == "min" else np.nanargmax)(found.means)
+    stats = significance.infer(values, scale)
+    best = (np.nanargmin if better == "min" else np.nanargmax)(stats.means)
     for index, row in enumerate(rows):
-        row.mean, row.low, row.high = (_known(each[index]) for each in (found.means, found.low, found.high))
+        row.mean, row.low, row.high = (
+            _finite_or_none(each[index]) for each in (stats.means, stats.low, stats.high)
+        )
         if row.mean is not None and row.low is None:
-            one = "one seed: no interval" if row.seeds == 1 else "the seeds do not differ, or hardly"
-            row.missing |= {"low": one, "high": one}
-        row.p = _by_name(rows, found.p[index])
-        row.welch = _by_name(rows, found.welch[index]) if found.uneven else {}
-        row.tied = _tied(found.p, index, int(best))
+            reason = "one seed: no interval" if row.seeds == 1 else "the seeds do not differ, or hardly"
+            row.missing |= {"low": reason, "high": reason}
+        row.p = _by_name(rows, stats.p[index])
+        row.welch = _by_name(rows, stats.welch[index]) if stats.uneven else {}
+        row.tied = _tied(stats.p, index, int(best))
         if row.mean is not None and row.tied is None:
             row.missing["tied"] = "not tested"
-        ahead = found.means[index] < found.means if better == "min" else found.means[index] > found.means
-        sure = (found.p[index] <= SIGNIFICANT) & ahead
-        row.wins_over = [other.group.name for other, won in zip(rows, sure, strict=True) if won]
-    return _said(rows, bool(found.uneven))
+        ahead = stats.means[index] < stats.means if better == "min" else stats.means[index] > stats.means
+        significant = (stats.p[index] <= SIGNIFICANT) & ahead
+        row.wins_over = [other.group.name for other, won in zip(rows, significant, strict=True) if won]
+    return _notes(rows, bool(stats.uneven))
 
 
-def _known(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return float(value) if isfinite(value) else None
 
 
@@ -50,12 +52,13 @@ def _by_name(rows: list[Row], p: Any) -> dict[str, float]:
 
 
 def _tied(p: Any, index: int, best: int) -> bool | None:
+    """Whether a group is the best, or not significantly different from it; None: it could not be tested."""
     if index == best:
         return True if np.isfinite(p[best]).any() else None
     return bool(p[best, index] > SIGNIFICANT) if isfinite(p[best, index]) else None
 
 
-def _said(rows: list[Row], uneven: bool) -> list[str]:
+def _notes(rows: list[Row], uneven: bool) -> list[str]:
     counted, notes = [row for row in rows if row.seeds], []
     if single := [row.group.name for row in counted if row.seeds == 1]:
         alone = len(single) == len(counted)

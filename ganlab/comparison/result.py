@@ -1,4 +1,4 @@
-"""What `ganlab compare` found, as its table and its report tell it."""
+"""The result of `ganlab compare`, from which its tables and its report are written."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from ganlab.comparison.read import Group
 
 @dataclass
 class Row:
-    """A group's place in a table. What is not known is None, and `missing` says why.
+    """A group in a table. What is not known is None, and `missing` says why.
 
     Attributes:
         seeds: How many runs are in the mean: those that came to their end and have a last score.
         mean: Of the last scores; on the log scale their geometric mean.
-        low: Of the 95 % interval of the mean over training seeds; None with one seed.
+        low: The lower end of the 95 % interval of the mean over training seeds; None with one seed.
+        high: The upper end.
         best: Of each run in `group.runs` the best of its evaluations; None for one that is not in the mean.
         last: Of each run in `group.runs` the last of its evaluations; None for one that is not in the mean.
         best_mean: As `mean`, of `best`.
-        tied: It is the best, or its test does not tell it from the best; None: it could not be tested.
+        tied: It is the best, or not significantly different from the best; None: it could not be tested.
         wins_over: Names of the groups that it is significantly better than.
         p: By the other group's name the p-value after Holm's correction over all pairs of the table.
-        welch: The same without one spread for all groups, where spreads differ more than fourfold.
-        images_to_target: The median over all seeds, those that did not reach it being later than all others.
+        welch: The same by Welch's test, where spreads differ more than fourfold.
+        images_to_target: The median over all seeds; one that did not reach the target counts as latest.
         reached: How many of the seeds reached the target.
-        trouble: Each failed, collapsed or unfinished run, and each that is not in the mean, in words.
-        missing: By the name of an attribute that is None the reason.
+        trouble: A sentence on each failed, collapsed or unfinished run, and each that is not in the mean.
+        missing: Why an attribute is None, by its name.
     """
 
     group: Group
@@ -59,10 +60,10 @@ class Table:
     """One score under one contract, the best group first.
 
     Attributes:
-        scale: On which means and tests are taken.
-        floor: What reals that were never trained on score.
-        target: That was asked for, of this score.
-        notes: Sentences on its statistics.
+        scale: Whether means and tests are of logarithms or of the values.
+        floor: The score of real samples that were never trained on.
+        target: A value of this score that the user asked about.
+        notes: Sentences on the statistics.
     """
 
     contract: dict[str, Any]
@@ -77,10 +78,10 @@ class Table:
 
 @dataclass
 class Comparison:
-    """All that was compared.
+    """All groups and tables.
 
     Attributes:
-        notes: What could not be read or is in no table, in words.
+        notes: Sentences on what could not be read or is in no table.
     """
 
     groups: list[Group]

@@ -1,4 +1,4 @@
-"""Which settings make two runs different experiments, and what these are called in short."""
+"""Which settings make two runs different experiments, and short names for settings."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ganlab.runs import resume
 from ganlab.system.untrusted import below, readable, whole_number
 
 BATCH = "data.init_args.batch_size"
-# Beside what a resumed run may change: the seed, and how a run is looked at, told by its contract.
-# How long it trains makes another experiment, and so does what it begins with or is called back by.
-BEGINNINGS = ("init_from", "rollback")
-COUNTS = {"trainer.max_steps", "trainer.min_*", "trainer.callbacks*", *BEGINNINGS, BATCH}
-FREE = (
-    *sorted({*resume.FREE} - COUNTS),
+START_POINTS = ("init_from", "rollback")
+# A resumed run may change these, yet they make another experiment.
+RESULTS_DEPEND_ON = {"trainer.max_steps", "trainer.min_*", "trainer.callbacks*", *START_POINTS, BATCH}
+# Runs that differ in these alone are of one experiment; an evaluation's settings are in its contract.
+IGNORED = (
+    *sorted({*resume.CHANGEABLE} - RESULTS_DEPEND_ON),
     "seed_everything",
     "model.init_args.seed",
     "data.init_args.seed",
@@ -25,62 +25,63 @@ FREE = (
     "samples.*",
     "evaluation.*",
 )
-RUN = re.compile(r"/\d{8}-\d{6}-seed.*")  # of another experiment, this very one
-SILENT = ("init_args", "class_path")  # parts of a key that tell nobody anything
-LONGEST = 40  # characters of a value
+RUN = re.compile(r"/\d{8}-\d{6}-seed.*")  # the part of a path that names a single run
+OMITTED = ("init_args", "class_path")  # parts of a key that short names leave out
+MAX_LENGTH = 40  # characters of a value
 
 
 def settings_of(config: dict[str, Any], batch: int | None = None) -> dict[str, Any]:
-    """A configuration flat, without what is none and what may differ between two seeds of one experiment.
+    """A configuration as a flat mapping, without nulls and what may differ between seeds of one experiment.
 
     Args:
-        batch: Real images a turn over all processes, if records tell it; else the configuration does.
+        batch: Real images a turn over all processes, as recorded; None: as the configuration says.
     """
-    named = ((readable(key), value) for key, value in resume.flat(config))
-    found = {key: value for key, value in named if value is not None and not _free(key)}
-    size = whole_number(found.get(BATCH))
-    for name in BEGINNINGS:
-        if found.get(name):
-            found[name] = RUN.sub("", readable(found[name]))
+    items = ((readable(key), value) for key, value in resume.flatten(config))
+    settings = {key: value for key, value in items if value is not None and not _is_ignored(key)}
+    size = whole_number(settings.get(BATCH))
+    for name in START_POINTS:
+        if settings.get(name):
+            settings[name] = RUN.sub("", readable(settings[name]))
     if batch or size:
-        found[BATCH] = batch or (size or 0) * processes(config)
-    return found
+        settings[BATCH] = batch or (size or 0) * processes(config)
+    return settings
 
 
 def processes(config: dict[str, Any]) -> int:
-    """As far as the configuration says."""
+    """The number of processes, as far as the configuration says."""
     devices = below(config, "trainer", "devices")
     if isinstance(devices, str):
-        devices = int(devices) if devices.isdigit() else [each for each in devices.split(",") if each]
+        devices = int(devices) if devices.isdigit() else [name for name in devices.split(",") if name]
     count = len(devices) if isinstance(devices, list) else whole_number(devices) or 1
     return max(1, count) * (whole_number(below(config, "trainer", "num_nodes")) or 1)
 
 
-def _free(key: str) -> bool:
-    return any(fnmatch.fnmatchcase(key, pattern) for pattern in FREE)
+def _is_ignored(key: str) -> bool:
+    return any(fnmatch.fnmatchcase(key, pattern) for pattern in IGNORED)
 
 
-def identity(value: Any) -> str:
-    """The same for 2 and 2.0."""
-    return json.dumps(_even(value), sort_keys=True, default=str)
+def canonical(value: Any) -> str:
+    """A text that is equal for equal values; 2 and 2.0 are equal."""
+    return json.dumps(_with_integers(value), sort_keys=True, default=str)
 
 
-def _even(value: Any) -> Any:
+def _with_integers(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _even(each) for name, each in value.items()}
+        return {name: _with_integers(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_even(each) for each in value]
+        return [_with_integers(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def plain(key: str, value: Any) -> Any:
-    """Of a class its own name."""
+def without_module(key: str, value: Any) -> Any:
+    """The bare name of a class, if the value is a class path; else the value."""
     is_path = key.endswith("class_path") and isinstance(value, str)
     return readable(value.rsplit(".", 1)[-1]) if is_path else value
 
 
-def shown(key: str, value: Any) -> str:
-    value = plain(key, value)
+def format_value(key: str, value: Any) -> str:
+    """A setting's value in a few characters."""
+    value = without_module(key, value)
     if isinstance(value, float):
         text = f"{value:g}"
     elif isinstance(value, str):
@@ -88,21 +89,21 @@ def shown(key: str, value: Any) -> str:
     else:
         text = json.dumps(value, default=str).replace('"', "")
     text = readable(text)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"
 
 
 def short_names(keys: Iterable[str]) -> dict[str, str]:
-    """Of each key the fewest last parts that mean it alone: gamma, generator.width."""
+    """For each key its shortest ending that no other key has: gamma, generator.width."""
     keys = list(dict.fromkeys(keys))
-    ends: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for key in keys:
-        for end in _ends(key):
-            ends[end] = ends.get(end, 0) + 1
-    return {key: next((end for end in _ends(key) if ends[end] == 1), key) for key in keys}
+        for ending in _endings(key):
+            counts[ending] = counts.get(ending, 0) + 1
+    return {key: next((ending for ending in _endings(key) if counts[ending] == 1), key) for key in keys}
 
 
-def _ends(key: str) -> list[str]:
-    parts = [part for part in key.split(".") if part not in SILENT] or [key]
-    # A place in a list tells nothing without the list.
-    starts = [place for place in reversed(range(len(parts))) if not parts[place].isdigit()]
-    return [".".join(parts[place:]) for place in starts]
+def _endings(key: str) -> list[str]:
+    parts = [part for part in key.split(".") if part not in OMITTED] or [key]
+    # An index says nothing without the name of its list.
+    starts = [index for index in reversed(range(len(parts))) if not parts[index].isdigit()]
+    return [".".join(parts[index:]) for index in starts]

@@ -15,17 +15,19 @@ from ganlab.metrics.registry import Scale
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 CONFIDENCE = 0.95
-UNEVEN = 4.0  # times the smallest spread, from which on one spread for all groups is in doubt
-EQUAL = 1e-9  # of the values: seeds that differ by less have no spread to test with
+UNEVEN = 4.0  # ratio of the largest to the smallest spread beyond which one spread for all groups is doubtful
+EQUAL = 1e-9  # relative to the values: seeds that differ by less have no spread to test with
 
 
 class Inferred(NamedTuple):
-    """What the seeds say, on the values' own scale; nan where they cannot say it.
+    """Statistics of groups of seeds, in the units of the values; nan where there are too few seeds.
 
     Attributes:
-        means: Geometric ones on the log scale.
-        p: Of each pair of groups (..., groups, groups), after Holm's correction over all pairs.
-        welch: The same without one spread for all groups.
+        means: Of each group; geometric means on the log scale.
+        low: The lower end of the mean's 95 % interval.
+        high: The upper end.
+        p: P-values of each pair of groups (..., groups, groups), after Holm's correction over all pairs.
+        welch: The same by Welch's test, which does not pool the groups' spreads.
         uneven: The groups' spreads differ more than fourfold.
     """
 
@@ -38,7 +40,7 @@ class Inferred(NamedTuple):
 
 
 class _Moments(NamedTuple):
-    """Of each group; `freedom` and `spread` are those of all together."""
+    """Of each group; `freedom` (degrees of freedom) and `spread` are pooled over all groups."""
 
     counts: Array
     means: Array
@@ -48,20 +50,20 @@ class _Moments(NamedTuple):
 
 
 def infer(values: Array, scale: Scale) -> Inferred:
-    """All values are positive on the log scale."""
+    """Means, intervals and tests; with scale "log" of the logarithms, so that all values must be positive."""
     with np.errstate(all="ignore"):
-        found = _moments(np.log(values) if scale == "log" else values, scale)
-        reach = stdtrit(found.freedom, (1 + CONFIDENCE) / 2) * found.spread
-        half = np.where(found.counts > 1, reach[..., None] / np.sqrt(found.counts), np.nan)
-        spreads = np.where(found.counts > 1, np.sqrt(found.variances), np.nan)
+        moments = _moments(np.log(values) if scale == "log" else values, scale)
+        margin = stdtrit(moments.freedom, (1 + CONFIDENCE) / 2) * moments.spread
+        half = np.where(moments.counts > 1, margin[..., None] / np.sqrt(moments.counts), np.nan)
+        spreads = np.where(moments.counts > 1, np.sqrt(moments.variances), np.nan)
         least, most = np.fmin.reduce(spreads, -1), np.fmax.reduce(spreads, -1)
-    back = np.exp if scale == "log" else np.asarray
+    inverse = np.exp if scale == "log" else np.asarray
     return Inferred(
-        back(found.means),
-        back(found.means - half),
-        back(found.means + half),
-        _over_pairs(_pooled, found),
-        _over_pairs(_welch, found),
+        inverse(moments.means),
+        inverse(moments.means - half),
+        inverse(moments.means + half),
+        _test_all_pairs(_pooled, moments),
+        _test_all_pairs(_welch, moments),
         most > UNEVEN * least,
     )
 
@@ -78,16 +80,16 @@ def _moments(values: Array, scale: Scale) -> _Moments:
     return _Moments(counts, means, squares / np.where(counts > 1, counts - 1, np.nan), freedom, spread)
 
 
-def _pooled(found: _Moments, one: Array, other: Array) -> Array:
-    counts, means = found.counts, found.means
-    error = found.spread[..., None] * np.sqrt(1 / counts[..., one] + 1 / counts[..., other])
+def _pooled(moments: _Moments, one: Array, other: Array) -> Array:
+    counts, means = moments.counts, moments.means
+    error = moments.spread[..., None] * np.sqrt(1 / counts[..., one] + 1 / counts[..., other])
     t = (means[..., one] - means[..., other]) / error
-    return 2 * stdtr(found.freedom[..., None], -np.abs(t))
+    return 2 * stdtr(moments.freedom[..., None], -np.abs(t))
 
 
-def _welch(found: _Moments, one: Array, other: Array) -> Array:
-    counts, means = found.counts, found.means
-    shares = found.variances / counts
+def _welch(moments: _Moments, one: Array, other: Array) -> Array:
+    counts, means = moments.counts, moments.means
+    shares = moments.variances / counts
     error = shares[..., one] + shares[..., other]
     error = np.where(error > 0, error, np.nan)
     parts = shares**2 / (counts - 1)
@@ -95,17 +97,17 @@ def _welch(found: _Moments, one: Array, other: Array) -> Array:
     return 2 * stdtr(freedom, -np.abs(means[..., one] - means[..., other]) / np.sqrt(error))
 
 
-def _over_pairs(test: Any, found: _Moments) -> Array:
-    groups = found.means.shape[-1]
+def _test_all_pairs(test: Any, moments: _Moments) -> Array:
+    groups = moments.means.shape[-1]
     one, other = np.triu_indices(groups, 1)
-    matrix = np.full((*found.means.shape, groups), np.nan)
+    matrix = np.full((*moments.means.shape, groups), np.nan)
     with np.errstate(all="ignore"):
-        matrix[..., one, other] = matrix[..., other, one] = holm(test(found, one, other))
+        matrix[..., one, other] = matrix[..., other, one] = holm(test(moments, one, other))
     return matrix
 
 
 def holm(p: Array) -> Array:
-    """Holm 1979: the smallest of m times m, the next times m - 1, none below the one before."""
+    """Holm 1979: the smallest of m p-values times m, the next times m - 1, none below the one before."""
     order = np.argsort(p, -1)  # nan, which is no test, comes last
     ordered = np.take_along_axis(p, order, -1)
     valid = np.isfinite(p).sum(-1)[..., None]

@@ -1,4 +1,4 @@
-"""A comparison as text: for a terminal, as Markdown, as CSV, and whole, as plain data for JSON."""
+"""A comparison as text: for a terminal, as Markdown, as CSV, and as plain data for JSON."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from rich.console import Group as Lines
+from rich.console import Group as RichGroup
 from rich.console import RenderableType
-from rich.table import Table as Shown
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from ganlab.comparison.report.axis import NONE, decimals, memory, number, short, time_unit
 from ganlab.comparison.report.words import contract_line, direction, of_table, standing
 from ganlab.comparison.result import Comparison, Row, Table
-from ganlab.comparison.settings import shown
+from ganlab.comparison.settings import format_value
 
 Column = tuple[str, Callable[[Row], str]]
 
 
 def columns(table: Table) -> list[Column]:
-    """What both a terminal and Markdown show, written out."""
+    """The columns of a table on a terminal and in Markdown: a name, and a function from a row to a text."""
     rows = table.rows
     places = decimals(value for row in rows for value in (row.mean, row.best_mean))
     unit, seconds = time_unit(max((row.hours or 0.0 for row in rows), default=0.0) * 3600)
@@ -35,9 +35,9 @@ def columns(table: Table) -> list[Column]:
         return number(row.mean, places) + interval
 
     def time(hours: float | None) -> str:
-        return NONE if hours is None else number(told := hours * 3600 / seconds, 0 if told >= 100 else 1)
+        return NONE if hours is None else number(value := hours * 3600 / seconds, 0 if value >= 100 else 1)
 
-    found: list[Column] = [
+    result: list[Column] = [
         ("group", lambda row: row.group.name),
         ("seeds", lambda row: str(row.seeds)),
         ("last [95 %]", mean),
@@ -50,13 +50,13 @@ def columns(table: Table) -> list[Column]:
     ]
     if table.target is not None:
         goal = short(table.target)
-        found += [
-            (f"images to {goal}", lambda row: _or_none(row.images_to_target)),
+        result += [
+            (f"images to {goal}", lambda row: _short_or_none(row.images_to_target)),
             (f"{unit} to {goal}", lambda row: time(row.hours_to_target)),
             ("reached", lambda row: f"{row.reached} of {len(row.group.runs)}"),
         ]
     return [
-        *found,
+        *result,
         ("images/s", lambda row: number(row.images_per_second)),
         ("memory", lambda row: memory(row.peak_memory)),
         ("hardware", lambda row: row.hardware or NONE),
@@ -64,7 +64,7 @@ def columns(table: Table) -> list[Column]:
     ]
 
 
-def _or_none(value: float | None) -> str:
+def _short_or_none(value: float | None) -> str:
     return NONE if value is None else short(value)
 
 
@@ -77,8 +77,8 @@ def terminal(comparison: Comparison) -> Iterator[RenderableType]:
 
 
 def _on_terminal(table: Table) -> RenderableType:
-    """What is the same in all rows stands below, once, and so do the reasons of troubles."""
-    lines = Shown(box=None, pad_edge=False, header_style="bold")
+    """Below the table stand, once, the columns that are the same in all rows, and the reasons of troubles."""
+    grid = RichTable(box=None, pad_edge=False, header_style="bold")
     below, cells = [], []
     for name, cell in columns(table):
         values = [cell(row) for row in table.rows]
@@ -88,16 +88,16 @@ def _on_terminal(table: Table) -> RenderableType:
         ):
             below += [f"{name} {values[0]}"] if values[0] != NONE else []
         elif any(values):
-            lines.add_column(name, justify="left" if name in LEFT else "right", overflow="fold")
+            grid.add_column(name, justify="left" if name in LEFT else "right", overflow="fold")
             cells.append([value.partition(":")[0] for value in values] if name == "trouble" else values)
-    for row, written in zip(table.rows, zip(*cells, strict=True), strict=True):
+    for row, row_cells in zip(table.rows, zip(*cells, strict=True), strict=True):
         style = "bold" if row.tied else "" if row.mean is not None else "dim"
-        lines.add_row(*map(Text, written), style=style)
-    said = [f"{row.group.name}: {trouble}" for row in table.rows for trouble in row.trouble]
+        grid.add_row(*map(Text, row_cells), style=style)
+    troubles = [f"{row.group.name}: {trouble}" for row in table.rows for trouble in row.trouble]
     title = Text(f"{table.score}, {direction(table)}", style="bold")
-    quiet = [contract_line(table.contract), " · ".join(below), *table.notes]
-    told = [Text(line, style="dim") for line in quiet if line]
-    return Lines(title, lines, *told, *map(Text, said), Text(of_table(table)), Text(""))
+    details = [contract_line(table.contract), " · ".join(below), *table.notes]
+    dim = [Text(line, style="dim") for line in details if line]
+    return RichGroup(title, grid, *dim, *map(Text, troubles), Text(of_table(table)), Text(""))
 
 
 LEFT = ("group", "against the best", "hardware")
@@ -106,18 +106,18 @@ LEFT = ("group", "against the best", "hardware")
 def markdown(comparison: Comparison) -> str:
     parts = []
     for table in comparison.tables:
-        of = columns(table)
-        rows = [[name for name, _ in of], [":--" if name in LEFT else "--:" for name, _ in of]]
-        rows += [[_escaped(cell(row)) for _, cell in of] for row in table.rows]
+        cells = columns(table)
+        rows = [[name for name, _ in cells], [":--" if name in LEFT else "--:" for name, _ in cells]]
+        rows += [[_escaped(cell(row)) for _, cell in cells] for row in table.rows]
         lines = [f"| {' | '.join(row)} |" for row in rows]
         mean = "geometric mean" if table.scale == "log" else "mean"
-        said = [
+        below = [
             f"{of_table(table)} Last scores: {mean} and 95 % interval over training seeds.",
             *table.notes,
             contract_line(table.contract),
         ]
         title = f"## {_escaped(table.score)}, {direction(table)}"
-        parts.append("\n".join([title, "", *lines, "", *(f"{_escaped(line)}  " for line in said)]))
+        parts.append("\n".join([title, "", *lines, "", *(f"{_escaped(line)}  " for line in below)]))
     if any(group.differs for group in comparison.groups):
         parts.append("\n".join(["## Settings that differ", "", *_settings(comparison)]))
     if comparison.notes:
@@ -130,12 +130,12 @@ def _settings(comparison: Comparison) -> Iterator[str]:
     yield f"| setting | {' | '.join(_escaped(group.name) for group in comparison.groups)} |"
     yield f"|:--|{'--:|' * len(comparison.groups)}"
     for key in keys:
-        values = [shown(key, each.differs[key]) if key in each.differs else "" for each in comparison.groups]
+        values = [format_value(key, g.differs[key]) if key in g.differs else "" for g in comparison.groups]
         yield f"| {_escaped(key)} | {' | '.join(map(_escaped, values))} |"
 
 
 def _escaped(text: str) -> str:
-    """As it stands, whatever Markdown or HTML it would be."""
+    """Text that Markdown and HTML show as it is."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*\[\]|])", r"\\\1", text)
 
@@ -157,10 +157,10 @@ def _flat_row(table: Table, row: dict[str, Any]) -> dict[str, Any]:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, dict):
-        value = "; ".join(f"{name}: {each}" for name, each in value.items())
+        value = "; ".join(f"{name}: {item}" for name, item in value.items())
     elif isinstance(value, list):
-        value = "; ".join("" if each is None else str(each) for each in value)
-    # A spreadsheet takes what begins so for a formula.
+        value = "; ".join("" if item is None else str(item) for item in value)
+    # A spreadsheet would take a text that begins with these for a formula.
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
 
 
@@ -172,7 +172,7 @@ def plain_rows(table: Table) -> list[dict[str, Any]]:
 
 
 def plain(comparison: Comparison) -> dict[str, Any]:
-    """Numbers that are not finite are None, with a reason beside them."""
+    """The whole comparison as plain data for JSON; numbers that are not finite become None."""
     groups = [
         {
             "name": group.name,
@@ -190,12 +190,12 @@ def plain(comparison: Comparison) -> dict[str, Any]:
 
 
 def _plain_run(run: Any) -> dict[str, Any]:
-    """Without what would repeat its records."""
-    told = {k: v for k, v in vars(run).items() if k not in ("folder", "settings", "terms", "evaluations")}
-    rows = [asdict(each) for each in run.evaluations]
+    """A run without what its records hold already: settings, terms and the contracts of its evaluations."""
+    facts = {k: v for k, v in vars(run).items() if k not in ("folder", "settings", "terms", "evaluations")}
+    rows = [asdict(evaluation) for evaluation in run.evaluations]
     for row in rows:
         row["contract"] = row["contract"].get("hash")
-    return {**told, "evaluations": rows}
+    return {**facts, "evaluations": rows}
 
 
 def _finite(tree: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the discriminator is shown as real."""
+"""The real samples: data sets, and the endless stream that training reads them from."""
 
 from ganlab.data.rows import Rows
 from ganlab.data.sets.cats_vs_dogs import CatsVsDogs

@@ -1,4 +1,4 @@
-"""Samples as one picture."""
+"""Many samples drawn as one picture: a sheet of images, or a scatter plot of points."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from PIL import Image
 from torch import Tensor
 
 GAP = 2
-READABLE = 64  # pixels; smaller images are enlarged up to here
+MIN_SIDE = 64  # pixels; smaller images are enlarged up to this
 
 
 def quantise(images: Tensor) -> Tensor:
-    """From numbers in [-1, 1] to bytes; gives back each byte that was normalised."""
+    """From numbers in [-1, 1] to bytes; the inverse of normalising bytes, to the last bit."""
     return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def grid(images: Tensor) -> Image.Image:
-    """Lay out images, grey or with three colours, row by row in a sheet that is nearly square."""
+    """A nearly square sheet of images, grey or coloured, row by row, with white gaps between them."""
     bytes_ = quantise(images.detach().cpu()).movedim(1, -1)
-    enlarged = max(1, READABLE // max(bytes_.shape[1:3]))
+    enlarged = max(1, MIN_SIDE // max(bytes_.shape[1:3]))
     bytes_ = bytes_.repeat_interleave(enlarged, 1).repeat_interleave(enlarged, 2)
     count, height, width, channels = bytes_.shape
     columns = ceil(sqrt(count))
@@ -35,18 +35,21 @@ def grid(images: Tensor) -> Image.Image:
 
 
 def scatter(points: Tensor, reals: Tensor) -> Image.Image:
-    """Points of the plane over real ones, which alone set the frame: so a run's pictures can be compared."""
+    """A scatter plot of points over real ones.
+
+    The real points alone set the limits of the axes, so that all pictures of a run have the same ones.
+    """
     fake, real = (tensor.detach().cpu().double().numpy() for tensor in (points, reals))
     x, y = (real.min(0) + real.max(0)) / 2
-    reach = 1.35 * abs(real - (x, y)).max()
-    outside = (~(abs(fake - (x, y)) <= reach).all(1)).sum()  # counts those that are no numbers, too
+    half_width = 1.35 * abs(real - (x, y)).max()
+    outside = (~(abs(fake - (x, y)) <= half_width).all(1)).sum()  # NaN counts as outside
 
     figure = Figure(figsize=(6, 6), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot(aspect="equal")
     axes.scatter(real[:, 0], real[:, 1], s=14, color="#b9c2cc", linewidths=0, label="real")
     axes.scatter(fake[:, 0], fake[:, 1], s=9, color="#d1495b", alpha=0.6, linewidths=0, label="sample")
-    axes.set(xlim=(x - reach, x + reach), ylim=(y - reach, y + reach))
+    axes.set(xlim=(x - half_width, x + half_width), ylim=(y - half_width, y + half_width))
     axes.grid(color="#eeeeee")
     axes.set_axisbelow(True)
     axes.spines[:].set_color("#cccccc")

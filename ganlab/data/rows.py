@@ -1,4 +1,4 @@
-"""A finite set of pictures, of which any can be had at once."""
+"""A finite set of pictures in one array: in memory, on a device, or mapped from a file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor
 
 
 class Rows:
-    """(images, labels), or (images,), at any positions.
+    """Indexed by a tensor of positions, in any order: (images, labels), or (images,) without labels.
 
     Args:
-        images: Bytes, n x height x width x channels, as they lie in memory, on a device, or mapped from disk.
-        labels: What is known of each.
+        images: Bytes, n x height x width x channels, in memory, on a device, or mapped from disk.
+        labels: Of each image, a number or a row of numbers.
         path: The file that the images are mapped from.
     """
 
@@ -31,32 +31,36 @@ class Rows:
         return (images,) if self.labels is None else (images, self.labels[positions])
 
     def pixels(self, positions: Tensor) -> Tensor:
+        """The bytes of these images, channels last."""
         return self.images.index_select(0, positions)
 
-    def moved(self, device: torch.device) -> Rows:
-        """In that device's memory; of pictures mapped from disk, a copy."""
+    def in_memory(self, device: torch.device) -> Rows:
+        """The same rows with their images in this device's memory; images mapped from disk are copied."""
         images = self.images.clone() if self.path and device.type == "cpu" else self.images.to(device)
         return self._with(images, None)
 
-    def mapped(self, path: Path) -> Rows:
-        """On disk, in a file of the same bytes; the system keeps in memory what is read often, for all."""
-        return self._with(mapped(path, self.images.shape), path)
+    def mapped_from(self, path: Path) -> Rows:
+        """The same rows with their images mapped from a file that holds the same bytes.
+
+        The system keeps in memory what is read often, once for all processes.
+        """
+        return self._with(map_file(path, self.images.shape), path)
 
     def _with(self, images: Tensor, path: Path | None) -> Rows:
-        other = copy(self)
-        other.images, other.path = images, path
-        return other
+        rows = copy(self)
+        rows.images, rows.path = images, path
+        return rows
 
     def __getstate__(self) -> dict[str, Any]:
-        """A worker maps the file again, instead of receiving all of it."""
+        """Images mapped from a file are not pickled: a worker process maps the file again."""
         return vars(self) | ({"images": self.images.shape} if self.path else {})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if self.path:
-            self.images = mapped(self.path, state["images"])
+            self.images = map_file(self.path, state["images"])
 
 
-def mapped(path: Path, shape: tuple[int, ...]) -> Tensor:
-    # Private, so that nothing written here would reach the file.
+def map_file(path: Path, shape: tuple[int, ...]) -> Tensor:
+    # Copy on write ("c"): nothing that is written to the tensor reaches the file.
     return torch.from_numpy(np.memmap(path, np.uint8, "c", shape=tuple(shape)))

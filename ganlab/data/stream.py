@@ -21,12 +21,12 @@ from ganlab.errors import Refused
 from ganlab.seeds import seed_for
 
 Batch = tuple[Tensor, ...]
-DIGESTED = 4096  # items at once
-LAST = 30  # seconds that a worker outlives a signal to end
+DIGEST_CHUNK = 4096  # items that are hashed at once
+WORKER_GRACE = 30  # seconds that a worker lives on after SIGTERM
 
 
 class Items(Protocol):
-    """Anything that hands out many items at once: (images, labels), or (images,)."""
+    """Indexed by a tensor of positions: (images, labels), or (images,)."""
 
     def __getitem__(self, positions: Tensor, /) -> Batch: ...
 
@@ -36,13 +36,16 @@ class FiniteItems(Items, Protocol):
 
 
 class Stream(Sampler[Tensor]):
-    """The positions of one process, a generator step at a time, turn after turn.
+    """The positions in the stream that one process reads: one tensor for each generator step, without end.
 
-    A turn's global batch is `world * batch_size` consecutive positions, of which each rank takes its own run;
-    a step's is `turns` of them. Without a length, Lightning's distributed sampler refuses to replace it.
+    A turn's global batch is `world * batch_size` consecutive positions; rank r takes the r-th slice of
+    `batch_size`. A step holds `turns` such batches. It has no length on purpose: Lightning then refuses to
+    replace it by its distributed sampler.
 
     Args:
-        start: Asked for the first step whenever a loader is restarted, as Lightning does after
+        turns: Turns of the discriminator in a step.
+        world: The number of processes.
+        start: Returns the first step; called whenever a loader is restarted, as Lightning does after
             `limit_train_batches`.
     """
 
@@ -67,41 +70,46 @@ class Stream(Sampler[Tensor]):
 
 
 class Blocks:
-    """An endless run of items, made a block at a time; the blocks made last are kept.
+    """An endless sequence of items that are computed, a block at a time; the latest blocks are cached.
 
     Args:
-        make: From a block's number to its items; pure, so that a worker or a resumed run makes the same.
+        size: Items in a block.
+        make: From a block's number to its items; pure, so that a worker or a resumed run computes the same.
+        keep: How many blocks are cached.
     """
 
     def __init__(self, size: int, make: Callable[[int], Batch], *, keep: int = 2) -> None:
         self.size, self.make, self.keep = size, make, keep
-        self._kept: dict[int, Batch] = {}
+        self._cached: dict[int, Batch] = {}
 
     def __getitem__(self, positions: Tensor, /) -> Batch:
         numbers = positions // self.size
         first, last = (int(number) for number in numbers.aminmax()) if len(numbers) else (0, 0)
         if first == last:
-            within = positions - first * self.size
-            return tuple(column[within] for column in self._block(first))
+            offsets = positions - first * self.size
+            return tuple(column[offsets] for column in self._block(first))
         places, pieces = [], []
         for number in numbers.unique().tolist():
             place = (numbers == number).nonzero().squeeze(1)
-            within = positions[place] - number * self.size
+            offsets = positions[place] - number * self.size
             places.append(place)
-            pieces.append([column[within] for column in self._block(number)])
-        back = torch.cat(places).argsort()
-        return tuple(torch.cat(column)[back] for column in zip(*pieces, strict=True))
+            pieces.append([column[offsets] for column in self._block(number)])
+        order = torch.cat(places).argsort()
+        return tuple(torch.cat(column)[order] for column in zip(*pieces, strict=True))
 
     def _block(self, number: int) -> Batch:
-        if number not in self._kept:
-            if len(self._kept) >= self.keep:
-                del self._kept[next(iter(self._kept))]
-            self._kept[number] = self.make(number)
-        return self._kept[number]
+        if number not in self._cached:
+            if len(self._cached) >= self.keep:
+                del self._cached[next(iter(self._cached))]
+            self._cached[number] = self.make(number)
+        return self._cached[number]
 
 
 class Shuffled:
-    """A finite set without end: position p is item p mod n of permutation f(seed, p div n)."""
+    """A finite set, repeated without end in new orders.
+
+    Position p is item p mod n of permutation f(seed, p div n), where n is the number of items.
+    """
 
     def __init__(self, items: FiniteItems, seed: int) -> None:
         self.items, self.seed = items, seed
@@ -133,8 +141,8 @@ class ModeIndices(NamedTuple):
     Attributes:
         nearest: Of each sample the number of its nearest mode; -1 where it has none.
         total: How many modes there are.
-        near: Whether a sample is so near to its mode that it counts; none: that is not asked.
-        enough: Samples that cover a mode well.
+        near: Of each sample whether it is near enough to its mode to count; None: all count.
+        enough: From so many samples on a mode is covered well.
     """
 
     nearest: Tensor
@@ -144,15 +152,15 @@ class ModeIndices(NamedTuple):
 
 
 class StreamData(LightningDataModule, ABC):
-    """What all data share.
+    """The base class of all data.
 
-    A kind of data says in `load` what its items are. It sets `image_shape` (and `classes`) in `__init__`,
-    without touching files, because the networks are built from them.
+    A subclass returns its items from `load`. It sets `image_shape` (and `classes`) in `__init__`, without
+    touching files, because the networks are built from them.
 
     Args:
         batch_size: Images for each turn of the discriminator, on each process.
-        seed: The order of the training data follows from it.
-        workers: Processes that fetch batches ahead; 0 is best for data in memory.
+        seed: Determines the order of the training data.
+        workers: Processes that prepare batches ahead; 0 is best for data in memory.
     """
 
     image_shape: tuple[int, ...]
@@ -169,7 +177,7 @@ class StreamData(LightningDataModule, ABC):
     def load(self) -> tuple[Items, FiniteItems | None]:
         """The items to train on, and the held-out ones if there are any; called once.
 
-        A training set with a length is streamed in random order; one without is an endless stream already.
+        A training set with a length is shuffled and repeated; one without is taken as endless already.
         """
 
     @cached_property
@@ -181,7 +189,7 @@ class StreamData(LightningDataModule, ABC):
 
     @property
     def fingerprint(self) -> str:
-        """What the images are that are trained on: the same wherever they lie, another if any differs."""
+        """A hash of the training data, wherever its files lie; it differs if any item does."""
         return self.fingerprint_of("train")
 
     def fingerprint_of(self, split: Split) -> str:
@@ -191,18 +199,18 @@ class StreamData(LightningDataModule, ABC):
         return self._fingerprints[split]
 
     def identity(self, split: Split) -> tuple[Any, ...]:
-        """What besides class and shape tells a split from any other; never a path or a date."""
+        """What goes into a split's fingerprint besides class and shape; never a path or a date."""
         items: Any = getattr(self.splits, split)
         digest = hashlib.sha256()
-        # Of an endless stream the beginning tells enough.
-        total = len(items) if isinstance(items, Sized) else DIGESTED
-        for positions in torch.arange(total).split(DIGESTED):
+        # Of an endless stream its first items are enough.
+        total = len(items) if isinstance(items, Sized) else DIGEST_CHUNK
+        for positions in torch.arange(total).split(DIGEST_CHUNK):
             for column in items[positions]:
                 digest.update(column.cpu().contiguous().numpy().tobytes())
         return total, digest.hexdigest()
 
     def setup(self, stage: str) -> None:
-        """Load now, so that missing files are found before step 0."""
+        """Load the data now, so that missing files are refused before step 0."""
         _ = self.splits
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -223,18 +231,18 @@ class StreamData(LightningDataModule, ABC):
         return self.normalise(images), *others
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Bytes become numbers in [-1, 1]; other numbers stay what they are. Called on the device."""
+        """From bytes to numbers in [-1, 1]; other numbers keep their values. Called on the device."""
         dtype = torch.float32 if self.trainer is None else self.trainer.lightning_module.dtype
         if images.is_floating_point():
             return images.to(dtype)
         return images.to(dtype).div_(127.5).sub_(1)
 
     def picture(self, samples: Tensor) -> Image:
-        """Draw samples the way these data want to be seen."""
+        """Samples as one picture."""
         return grid(samples)
 
     def modes(self, features: Tensor, logits: Tensor | None) -> ModeIndices:
-        """The modes of samples as an extractor sees them, where the modes are known."""
+        """The modes of samples, from an extractor's outputs; refused where the data have no known modes."""
         raise Refused(
             f"Nobody knows the modes of {type(self).__name__}: the score is for Gaussians and StackedMNIST."
         )
@@ -252,8 +260,8 @@ class StreamData(LightningDataModule, ABC):
         )
 
     @property
-    def _pinned(self) -> bool:
-        """Whether batches lie where an accelerator fetches them fastest."""
+    def _pin_memory(self) -> bool:
+        """Whether batches are put into pinned memory, from which a GPU copies fastest."""
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
 
     def _loader(self, items: Items, batches: Iterable[Tensor]) -> DataLoader[Batch]:
@@ -263,17 +271,20 @@ class StreamData(LightningDataModule, ABC):
             batch_size=None,
             num_workers=self.workers,
             collate_fn=tuple,
-            pin_memory=self._pinned,
-            # Each iter() draws a seed for workers; the default generator is the one that training draws from.
+            pin_memory=self._pin_memory,
+            # Each iter() draws a seed for the workers. From the default generator it would change what
+            # training draws.
             generator=torch.Generator(),
             worker_init_fn=_ignore_signals,
         )
 
 
 def _ignore_signals(worker: int) -> None:
-    """What a cluster or a terminal signals is for the process that trains, which ends its workers itself and
-    needs their batch to finish its step. None outlives the signal to end by much.
+    """Ignore the signals of a cluster or a terminal, and end some time after SIGTERM.
+
+    They are meant for the process that trains: it needs its workers' batch to finish the step, and ends them
+    itself.
     """
     for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(LAST))
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(WORKER_GRACE))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from importlib import metadata
 from typing import Any, Literal, cast
 
 import torch
@@ -27,6 +26,7 @@ from ganlab.game.players import Side, evaluating, frozen, fused
 from ganlab.game.terms import TermRecord, Terms, refuse_non_finite
 from ganlab.game.turn import Turn, at_least_float32, split
 from ganlab.seeds import reseed, seed_for
+from ganlab.version import VERSION
 
 
 class GAN(LightningModule):
@@ -337,7 +337,7 @@ class GAN(LightningModule):
         self._check_terms()
         refuse_non_finite(checkpoint["state_dict"])
         checkpoint["played"] = checks.step_layout(self)
-        checkpoint["ganlab"] = metadata.version("ganlab")
+        checkpoint["ganlab"] = VERSION
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._saved_layout = checkpoint.get("played", {})

@@ -1,4 +1,4 @@
-"""A run's loggers by one line each, and what they are told beside numbers, each in its own words."""
+"""Weights & Biases and TensorBoard: their settings, and pictures and summaries in the form each takes."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,48 +13,51 @@ from ganlab.errors import refuse_missing
 from ganlab.loggers import wandb as wandb_logger
 
 
-def prepare(chosen: Any, folder: Path, *, began: int, **about: Any) -> None:
-    """Fill in what a user of `trainer.logger` left out.
+def fill_in_settings(loggers: Any, folder: Path, *, first_step: int, **about: Any) -> None:
+    """Fill in what the user left out of `trainer.logger`.
 
     Args:
-        began: The step that the run goes on from.
-        about: The rest is for Weights & Biases (`ganlab.loggers.wandb.prepare`).
+        first_step: The step at which training starts.
+        about: Passed on to Weights & Biases (`ganlab.loggers.wandb.prepare`).
     """
-    for name, logger in _by_name(chosen):
+    for name, logger in _by_name(loggers):
         if name == "WandbLogger":
             wandb_logger.prepare(logger, folder, **about)
         elif name == "TensorBoard":
             refuse_missing("TensorBoard (trainer.logger)", "tensorboard", "tensorboard")
             logger.init_args.save_dir = logger.init_args.save_dir or str(folder)
-            logger.init_args.purge_step = began + 1 if began else None
+            logger.init_args.purge_step = first_step + 1 if first_step else None
 
 
-def plan(chosen: Any, folder: Path, group: Callable[[], str]) -> None:
-    """Of a run that will only be begun, from its folder alone, what is known now and not then."""
-    if any(name == "WandbLogger" for name, _ in _by_name(chosen)):
+def remember_group(loggers: Any, folder: Path, group: Callable[[], str]) -> None:
+    """Record the name of a planned run's group in its folder, if it will log to Weights & Biases.
+
+    The name needs the experiment's file, which the run, started from its folder, will not read.
+    """
+    if any(name == "WandbLogger" for name, _ in _by_name(loggers)):
         wandb_logger.remember(folder, {"group": group()})
 
 
-def _by_name(chosen: Any) -> Iterator[tuple[str, Any]]:
-    for logger in chosen if isinstance(chosen, list) else [chosen]:
+def _by_name(loggers: Any) -> Iterator[tuple[str, Any]]:
+    for logger in loggers if isinstance(loggers, list) else [loggers]:
         yield str(getattr(logger, "class_path", "")).rsplit(".", 1)[-1], logger
 
 
-def show(trainer: Trainer, name: str, picture: Image, *, images: int) -> None:
-    """A picture of this step, at which so many images were seen."""
+def log_picture(trainer: Trainer, name: str, picture: Image, *, images: int) -> None:
+    """Log a picture at the current step; `images` is how many training images were seen."""
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
             import wandb
 
-            told: Any = {name: wandb.Image(picture), "images": float(images)}
-            logger.log_metrics(told, trainer.global_step)
+            metrics: Any = {name: wandb.Image(picture), "images": float(images)}
+            logger.log_metrics(metrics, trainer.global_step)
         elif isinstance(logger, TensorBoardLogger):
             form = "HWC" if picture.mode == "RGB" else "HW"
             logger.experiment.add_image(name, np.asarray(picture), trainer.global_step, dataformats=form)
 
 
-def conclude(trainer: Trainer, **facts: Any) -> None:
-    """What can be said of the run as a whole."""
+def log_summary(trainer: Trainer, **facts: Any) -> None:
+    """Log facts about the run as a whole."""
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
             logger.experiment.summary.update(facts)

@@ -1,14 +1,14 @@
-"""TensorBoard by one line: in the run's folder, and never going back."""
+"""TensorBoard with one line of configuration: in the run's folder, and without rows of undone steps."""
 
 from lightning.pytorch.loggers import TensorBoardLogger
 
 
 class TensorBoard(TensorBoardLogger):
-    """Its x axis is generator steps; what a resumed run comes by again replaces what was told before.
+    """Its x axis is generator steps; steps that a resumed run repeats replace those logged before.
 
     Args:
-        save_dir: Where its folder lies; none: in the run's.
-        purge_step: What was told from this step on is forgotten.
+        save_dir: The folder in which its own is created; None: the run's.
+        purge_step: What was logged from this step on is hidden.
     """
 
     def __init__(

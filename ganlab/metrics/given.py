@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ganlab.data.pictures.archive import is_picture, open_archive
 from ganlab.data.pictures.cache import Pictures
-from ganlab.data.pictures.decode import converted
+from ganlab.data.pictures.decode import convert
 from ganlab.errors import Refused
 from ganlab.metrics.scorer import Batches
 from ganlab.system.processes import shares
@@ -43,7 +43,7 @@ class GivenImages:
             if not self.names:
                 raise Refused(f"There are no pictures in {path}, and it is no run: a run has a config.yaml.")
             self.pictures = Pictures(archive, self.names, self.names)
-            self.total, contents = len(self.names), self.pictures.contents(path.name)
+            self.total, contents = len(self.names), self.pictures.content_digest(path.name)
         self.identity = {"class": "images", "split": "all", "fingerprint": contents}
 
     def batches(self) -> Batches:
@@ -63,7 +63,7 @@ class GivenImages:
     def _decoded(self, name: str) -> Tensor:
         try:
             with Image.open(BytesIO(self.pictures.read(name))) as image:
-                return torch.from_numpy(np.array(converted(image, 3))).movedim(-1, 0)
+                return torch.from_numpy(np.array(convert(image, 3))).movedim(-1, 0)
         # Any kind of error means a damaged file, as in decoding for the networks; but none is left out here.
         except Exception as error:
             raise Refused(f"{self.path / name} is no whole picture: {error}.") from error

@@ -1,17 +1,17 @@
-"""What a run's folder holds.
+"""A run's folder: its name, its lock, and files that are written once.
 
 runs/<data>/<experiment>/<time>-seed<k>/
-    config.yaml        repeats the run, given the data
-    environment.json   versions, hardware, commit; of a run that was resumed, one for each start
-    status.json        how far it is, and whether it still runs
+    config.yaml        all settings; with the data it repeats the run
+    environment.json   versions, hardware, commit; one more file for each time the run was resumed
+    status.json        state and step
     clock.jsonl        seconds of training and peak memory over time
     metrics.csv        every term over time
     scores.jsonl       every evaluation, with its contract
-    verdict.json       what the watchdog says
-    hparams.yaml       what the checkpoint rebuilds the game from, to read
+    verdict.json       the watchdog's verdict
+    hparams.yaml       the arguments from which the checkpoint rebuilds the game, for people to read
     code/              the user's own modules
     nearest/           samples beside the training images nearest to them, at each evaluation of pictures
-    checkpoints/  samples/  and, where they were asked for, wandb/  tensorboard/
+    checkpoints/  samples/  and, if they are asked for, wandb/  tensorboard/
 """
 
 import fcntl
@@ -31,39 +31,40 @@ from ganlab.runs.status import CLOCK, METRICS, SCORES
 from ganlab.system import hardware
 from ganlab.system.atomic_file import atomic_write, remove_leftovers
 from ganlab.system.records import Records, Table
+from ganlab.version import VERSION
 
-PACKAGES = ("ganlab", "torch", "lightning", "torchvision", "torchmetrics", "numpy", "jsonargparse")
-PATIENCE = 20  # seconds
-_claimed: list[IO[str]] = []
+PACKAGES = ("torch", "lightning", "torchvision", "torchmetrics", "numpy", "jsonargparse")
+LOCK_TIMEOUT = 20  # seconds
+_locks: list[IO[str]] = []  # open files, whose locks last until the process ends
 
 
 def new_run_path(root: Path, *, data: str, experiment: str, seed: int) -> Path:
-    """Where a run that starts now would have its folder."""
+    """The folder of a run that starts now."""
     return root / snake_case(data) / experiment / f"{time.strftime('%Y%m%d-%H%M%S')}-seed{seed}"
 
 
-def create_folder(wanted: Path) -> Path:
-    """Make a new folder, never one that exists: if need be, with a number behind its name."""
+def create_folder(path: Path) -> Path:
+    """Create a folder and return its path; if it exists already, one with a number behind its name."""
     try:
-        wanted.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         for attempt in range(1, 1000):
-            folder = wanted if attempt == 1 else wanted.with_name(f"{wanted.name}-{attempt}")
+            folder = path if attempt == 1 else path.with_name(f"{path.name}-{attempt}")
             with suppress(FileExistsError):
                 folder.mkdir()
                 return folder
     except OSError as error:
-        raise Refused(f"No run folder can be made in {wanted.parent}: {error.strerror} (runs).") from error
-    raise FileExistsError(f"{wanted} and 998 folders beside it exist")
+        raise Refused(f"No run folder can be made in {path.parent}: {error.strerror} (runs).") from error
+    raise FileExistsError(f"{path} and 998 folders beside it exist")
 
 
 def run_of(checkpoint: Path) -> Path | None:
-    """The run whose checkpoint it is."""
+    """The folder of the run that wrote a checkpoint; None if the file lies elsewhere."""
     above = checkpoint.resolve().parent.parent
     return above if checkpoint.suffix == ".ckpt" and (above / "config.yaml").is_file() else None
 
 
 def discard_folder(folder: Path) -> None:
-    """Take back a run folder that was made for nothing, and what was made for it alone."""
+    """Remove a run's folder, and the folders above it if they are then empty."""
     shutil.rmtree(folder, ignore_errors=True)
     for parent in (folder.parent, folder.parent.parent):
         with suppress(OSError):
@@ -76,14 +77,14 @@ def snake_case(name: str) -> str:
 
 
 def experiment_name(config: Path | None, variant: str) -> str:
-    """The file's stem; of a run's own config.yaml, the experiment it was; without a file, the variant."""
+    """The configuration file's stem; for a run's config.yaml its experiment; without a file the variant."""
     if config is None:
         return snake_case(variant)
     return config.resolve().parent.parent.name if config.name == "config.yaml" else config.stem
 
 
 def claim_folder(folder: Path) -> bool:
-    """Keep a run to this process until it ends, and clear away what killed ones left half-written.
+    """Lock a run's folder until this process ends, and remove half-written files of killed ones.
 
     Returns whether it had to wait for another process.
     """
@@ -91,18 +92,18 @@ def claim_folder(folder: Path) -> bool:
         lock = (folder / ".lock").open("w")
     except OSError as error:
         raise Refused(f"Nothing can be written in the run's folder {folder}: {error.strerror}.") from error
-    _claimed.append(lock)
-    for waited in range(PATIENCE + 1):
+    _locks.append(lock)
+    for waited in range(LOCK_TIMEOUT + 1):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for each in (folder, folder / "checkpoints"):
-                remove_leftovers(each)
+            for place in (folder, folder / "checkpoints"):
+                remove_leftovers(place)
             return waited > 0
         except BlockingIOError:
-            # What a killed process left running lets go within seconds.
-            time.sleep(waited < PATIENCE)
+            # Workers of a killed process hold the lock for a few seconds more.
+            time.sleep(waited < LOCK_TIMEOUT)
         except OSError:
-            return False  # Some network folders know no locks.
+            return False  # Some network folders have no locks.
     raise Refused(f"Another process is training {folder} right now.")
 
 
@@ -117,26 +118,27 @@ def rewind_records(folder: Path, step: int) -> None:
 
 
 def write_config(folder: Path, text: str) -> None:
-    with atomic_write(folder / "config.yaml") as made:
-        made.write_text(text)
+    with atomic_write(folder / "config.yaml") as temporary:
+        temporary.write_text(text)
 
 
 def write_environment(folder: Path) -> None:
-    """Of the first start, and of each later one beside it."""
-    found = {
+    """Write versions, hardware, command and commit; each start of a run gets a file of its own."""
+    environment = {
         "command": sys.argv,
         "python": sys.version.split()[0],
+        "ganlab": VERSION,
         **{package: metadata.version(package) for package in PACKAGES},
         **hardware.describe(),
         "commit": _commit(),
     }
     earlier = len([*folder.glob("environment*.json")])
     name = f"environment-{earlier + 1}.json" if earlier else "environment.json"
-    (folder / name).write_text(json.dumps(found, indent=2) + "\n")
+    (folder / name).write_text(json.dumps(environment, indent=2) + "\n")
 
 
 def _commit() -> str | None:
-    """The commit of the folder that the run was started in, marked if files there differ from it."""
+    """The git commit of the current folder, with -dirty if files differ from it; None without git."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()

@@ -104,7 +104,7 @@ def load(path: str | Path, *, classes: Iterable[type] = (), trust_code: bool = F
     if Path(path).is_dir():
         print(f"ganlab: taking {source} (step {step_of(source):,})", file=sys.stderr)
     run = source.resolve().parent.parent
-    kept = run / user_code.KEPT
+    kept = run / user_code.FOLDER
     if trust_code and (run / "config.yaml").is_file() and kept.is_dir() and str(kept) not in sys.path:
         sys.path.insert(0, str(kept))
     held = read_checkpoint(source)

@@ -1,4 +1,4 @@
-"""A user's own variants, networks and data: where they are found, and what is kept of them beside a run."""
+"""A user's own modules: put on Python's path, and copied into a run's folder."""
 
 import shutil
 import sys
@@ -6,37 +6,38 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
-KEPT = "code"
+FOLDER = "code"  # in a run's folder
 INSTALLED = {"site-packages", "dist-packages"}
 
 
-def find(configs: Iterable[Path]) -> list[Path]:
-    """Put on Python's path: what a run kept, the current folder, the folders of the configuration files."""
+def add_to_path(configs: Iterable[Path]) -> list[Path]:
+    """Put folders on Python's path and return them.
+
+    First the code that a run has copied, then the current folder, then those of the configuration files.
+    """
     beside = [config.resolve().parent for config in configs]
-    kept = [folder / KEPT for folder in beside if (folder / KEPT).is_dir()]
-    folders = list(dict.fromkeys([*kept, Path.cwd(), *beside]))
+    copies = [folder / FOLDER for folder in beside if (folder / FOLDER).is_dir()]
+    folders = list(dict.fromkeys([*copies, Path.cwd(), *beside]))
     sys.path[:0] = [str(folder) for folder in folders if str(folder) not in sys.path]
     return folders
 
 
-def keep(folders: Iterable[Path], run: Path) -> None:
-    """Copy every loaded module that lies in one of these folders, and is no installed package, into the
-    run's.
-    """
+def copy_modules(folders: Iterable[Path], run: Path) -> None:
+    """Copy every loaded module in one of these folders that is no installed package to the run's folder."""
     installed = {Path(path).resolve() for path in sysconfig.get_paths().values()} | {
         Path(__file__).resolve().parents[1]
     }
     for module in list(sys.modules.values()):
         file = Path(getattr(module, "__file__", None) or "")
-        # Before the path is resolved: there are thousands, half a second's worth.
+        # Checked before the path is resolved, which would take half a second for thousands of modules.
         if INSTALLED & {*file.parts}:
             continue
         file = file.resolve()
         if file.suffix != ".py" or not file.is_file() or any(path in file.parents for path in installed):
             continue
-        # The nearest folder, because one may lie in another.
+        # The innermost folder, because one may lie in another.
         home = max((f for f in folders if f in file.parents), key=lambda f: len(f.parts), default=None)
         if home is not None and module.__name__ != "__main__":
-            target = run / KEPT / file.relative_to(home)
+            target = run / FOLDER / file.relative_to(home)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)

@@ -19,7 +19,7 @@ from ganlab.sampling.write import Source, _is_picture
 from ganlab.seeds import seed_for
 from ganlab.system.atomic_file import atomic_write
 
-READABLE = 256  # pixels of a side, to which smaller films are enlarged
+MIN_SIDE = 256  # pixels of a side, to which smaller films are enlarged
 COLOURS = 256  # in a GIF
 MILLISECONDS = 70  # a frame
 CRF = "10"  # x264's constant rate factor, from 0, lossless, to 51; its default, 23, blurs noise
@@ -82,7 +82,7 @@ def _images(source: Source, walks: int, stops: int, frames: int) -> Iterator[Ima
                 f"Samples of the shape {tuple(images.shape[1:])} are no pictures: no walk is drawn."
             )
         image = grid(images)
-        scale = max(1, READABLE // max(image.size))
+        scale = max(1, MIN_SIDE // max(image.size))
         yield image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
 
 

@@ -1,4 +1,4 @@
-"""The command: what it says and refuses, what a run leaves behind, and that a user's files are its equals."""
+"""The command `ganlab`: what it prints and refuses, the files that a run writes, and a user's own classes."""
 
 import gc
 import json
@@ -50,14 +50,14 @@ from ganlab.variants import R3GAN
 pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
 
 
-# What it says without torch
+# What it prints without torch
 
 
 LOADED = """\
 import sys
-from ganlab import cli
+from ganlab.cli.main import main
 
-status = cli.main(sys.argv[1:])
+status = main(sys.argv[1:])
 print({"torch", "lightning", "numpy", "jsonargparse"} & set(sys.modules), file=sys.stderr)
 sys.exit(status)
 """
@@ -72,12 +72,12 @@ def test_what_needs_no_torch_does_not_wait_for_it(arguments: str, tmp_path: Path
 
 
 def test_help_tells_every_command_and_version_the_installed_one(tmp_path: Path) -> None:
-    told = here("--help", folder=tmp_path)
-    assert told.code == 0
-    assert told == here("-h", folder=tmp_path) == here(folder=tmp_path)
+    answer = here("--help", folder=tmp_path)
+    assert answer.code == 0
+    assert answer == here("-h", folder=tmp_path) == here(folder=tmp_path)
     for name, (_, line) in main.COMMANDS.items():
-        assert re.search(rf"^ +{name} +\S", told.out, re.MULTILINE), name
-        assert line in told.out
+        assert re.search(rf"^ +{name} +\S", answer.out, re.MULTILINE), name
+        assert line in answer.out
     assert {"fit", "validate", "list"} <= main.COMMANDS.keys()
     version = here("--version", folder=tmp_path)
     assert version == (0, f"ganlab {metadata.version('ganlab')}\n", "")
@@ -95,32 +95,32 @@ def test_the_options_that_an_error_points_to_are_there(tmp_path: Path) -> None:
 
 
 def test_list_names_all_there_is_with_a_line_each(tmp_path: Path) -> None:
-    told = here("list", "--json", folder=tmp_path)
-    found = json.loads(told.out)
+    answer = here("list", "--json", folder=tmp_path)
+    listed = json.loads(answer.out)
     kinds = (getattr(data, name) for name in data.__all__)
     concrete = {k.__name__ for k in kinds if issubclass(k, StreamData) and not k.__abstractmethods__}
     stems = {f"{path.parent.name}/{path.stem}" for path in (REPOSITORY / "experiments").glob("*/*.yaml")}
-    assert list(found) == ["variants", "networks", "data", "experiments"]
-    assert found["variants"].keys() == set(variants.__all__)
-    assert found["networks"].keys() == set(networks.__all__)
-    assert found["data"].keys() == concrete
-    assert found["experiments"].keys() == stems
-    for entries in found.values():
+    assert list(listed) == ["variants", "networks", "data", "experiments"]
+    assert listed["variants"].keys() == set(variants.__all__)
+    assert listed["networks"].keys() == set(networks.__all__)
+    assert listed["data"].keys() == concrete
+    assert listed["experiments"].keys() == stems
+    for entries in listed.values():
         for name, line in entries.items():
             assert len(line) > 10, name
             assert "\n" not in line, name
     for name in variants.__all__:
-        assert " ".join(getattr(variants, name).__doc__.split()).startswith(found["variants"][name])
+        assert " ".join(getattr(variants, name).__doc__.split()).startswith(listed["variants"][name])
     readable = here("list", folder=tmp_path)
     assert readable.code == 0
-    assert all(name in readable.out for entries in found.values() for name in entries)
+    assert all(name in readable.out for entries in listed.values() for name in entries)
 
 
 def test_list_tells_the_experiments_of_the_folder_it_is_asked_in(tmp_path: Path) -> None:
     (tmp_path / "experiments" / "mine").mkdir(parents=True)
     write(tmp_path / "experiments" / "mine", "# My first.\n" + SMALL, "first.yaml")
-    found = json.loads(here("list", "--json", folder=tmp_path).out)
-    assert found["experiments"] == {"mine/first": "My first."}
+    listed = json.loads(here("list", "--json", folder=tmp_path).out)
+    assert listed["experiments"] == {"mine/first": "My first."}
 
 
 # What it refuses
@@ -155,16 +155,16 @@ MISSPELT = {
 
 @pytest.mark.parametrize("case", MISSPELT)
 def test_a_misspelt_name_in_a_file_is_answered_with_the_nearest(case: str, tmp_path: Path) -> None:
-    (right, wrong), told, near = MISSPELT[case]
+    (right, wrong), misspelt, near = MISSPELT[case]
     assert right in SMALL
     write(tmp_path, SMALL.replace(right, wrong))
     message = refused(here("fit", "--config", "small.yaml", folder=tmp_path), tmp_path)
-    assert f"'{told}'" in message
+    assert f"'{misspelt}'" in message
     assert near in nearest(message)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told", "near"),
+    ("arguments", "misspelt", "near"),
     [
         ("--model.latnt_size 3", "latnt_size", "latent_size"),
         ("--model.init_args.latnt_size 3", "latnt_size", "latent_size"),
@@ -186,10 +186,10 @@ def test_a_misspelt_name_in_a_file_is_answered_with_the_nearest(case: str, tmp_p
         ("--modle R3GAN", "modle", "model"),
     ],
 )
-def test_a_misspelt_option_too(arguments: str, told: str, near: str, tmp_path: Path) -> None:
+def test_a_misspelt_option_too(arguments: str, misspelt: str, near: str, tmp_path: Path) -> None:
     answer = here("fit", "--config", write(tmp_path), *arguments.split(), folder=tmp_path)
     message = refused(answer, tmp_path)
-    assert f"'{told}'" in message
+    assert f"'{misspelt}'" in message
     assert near in nearest(message)
 
 
@@ -256,9 +256,9 @@ def run(home: Path) -> Path:
     """Seven steps of a small game on small digits."""
     answer = here("fit", "--config", "small.yaml", folder=home)
     assert answer.code == 0, answer
-    (found,) = run_folders(home)
-    assert f"run folder: {found.relative_to(home)}\n" in answer.out
-    return found
+    (folder,) = run_folders(home)
+    assert f"run folder: {folder.relative_to(home)}\n" in answer.out
+    return folder
 
 
 @pytest.fixture
@@ -281,21 +281,22 @@ def test_a_runs_folder_is_named_for_data_experiment_time_and_seed(run: Path, hom
     assert run.relative_to(home).parts[:3] == ("runs", "digits", "small")
     assert re.fullmatch(r"\d{8}-\d{6}-seed0", run.name)
     assert time.time() - time.mktime(time.strptime(run.name[:15], "%Y%m%d-%H%M%S")) < 600
-    wanted = {"config.yaml", "environment.json", "metrics.csv", "checkpoints", "samples", "status.json"}
-    wanted |= {"clock.jsonl", "verdict.json"}
-    assert wanted <= {path.name for path in run.iterdir()} <= wanted | {"hparams.yaml", "code", ".lock"}
+    expected = {"config.yaml", "environment.json", "metrics.csv", "checkpoints", "samples", "status.json"}
+    expected |= {"clock.jsonl", "verdict.json"}
+    assert expected <= {path.name for path in run.iterdir()} <= expected | {"hparams.yaml", "code", ".lock"}
     assert {path.name for path in home.iterdir()} == {"small.yaml", "runs"}
 
 
 def test_the_environment_is_told(run: Path) -> None:
-    told = json.loads((run / "environment.json").read_text())
+    environment = json.loads((run / "environment.json").read_text())
     for package in ("ganlab", "torch", "lightning", "torchvision", "numpy"):
-        assert told[package] == metadata.version(package)
-    assert told["python"] == sys.version.split()[0]
-    assert told["cores"] >= 1
-    assert told["cpu"]
-    assert told["gpus"] == [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    assert told["commit"] is None
+        assert environment[package] == metadata.version(package)
+    assert environment["python"] == sys.version.split()[0]
+    assert environment["cores"] >= 1
+    assert environment["cpu"]
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    assert environment["gpus"] == gpus
+    assert environment["commit"] is None
 
 
 def test_the_commit_is_told_and_whether_files_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +306,7 @@ def test_the_commit_is_told_and_whether_files_differ(tmp_path: Path, monkeypatch
         assert done.code == 0, done
         return done.out.strip()
 
-    def told() -> str:
+    def written_commit() -> str:
         (tmp_path / "environment.json").unlink(missing_ok=True)
         write_environment(tmp_path)
         return json.loads((tmp_path / "environment.json").read_text())["commit"]
@@ -316,9 +317,9 @@ def test_the_commit_is_told_and_whether_files_differ(tmp_path: Path, monkeypatch
     git("commit", "-qm", "first")
     monkeypatch.chdir(tmp_path)
     commit = git("rev-parse", "HEAD")
-    assert told() == commit
+    assert written_commit() == commit
     (tmp_path / ".gitignore").write_text("environment.json\n\n")
-    assert told() == f"{commit}-dirty"
+    assert written_commit() == f"{commit}-dirty"
 
 
 def test_every_term_is_in_the_metrics_by_generator_step(run: Path) -> None:
@@ -338,15 +339,15 @@ def test_checkpoints_come_at_their_cadence_and_at_the_end(run: Path) -> None:
 
 
 def test_a_checkpoint_tells_all_choices_as_plain_data(run: Path) -> None:
-    told = checkpoint(run)["hyper_parameters"]
-    assert all(is_plain(value) for value in told.values()), told
-    assert told["latent_size"] == told["generator"]["init_args"]["latent_size"] == 4
+    choices = checkpoint(run)["hyper_parameters"]
+    assert all(is_plain(value) for value in choices.values()), choices
+    assert choices["latent_size"] == choices["generator"]["init_args"]["latent_size"] == 4
     for player in ("generator", "discriminator"):
-        assert list(told[player]["init_args"]["image_shape"]) == [1, 8, 8]
-        assert list(told[player]["init_args"]["hidden"]) == [16]
-    assert told["critic_steps"] == 2
-    assert told["seed"] == 0
-    assert told["generator_optimizer"]["class_path"].endswith(".Adam")
+        assert list(choices[player]["init_args"]["image_shape"]) == [1, 8, 8]
+        assert list(choices[player]["init_args"]["hidden"]) == [16]
+    assert choices["critic_steps"] == 2
+    assert choices["seed"] == 0
+    assert choices["generator_optimizer"]["class_path"].endswith(".Adam")
 
 
 def by_hand(run: Path, step: int = 7) -> R3GAN:
@@ -381,57 +382,56 @@ def test_pictures_show_the_same_latents_at_each_cadence(run: Path) -> None:
 
 
 def test_what_was_chosen_by_itself_is_written_resolved(run: Path) -> None:
-    told = yaml.safe_load((run / "config.yaml").read_text())
-    assert told["trainer"]["precision"] == best_precision("cpu")
-    assert told["seed_everything"] == 0
-    assert told["trainer"]["max_steps"] == 7
-    assert told["model"]["class_path"].endswith("variants.R3GAN")
-    assert told["model"]["init_args"]["gamma"] == 1.0
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    assert settings["trainer"]["precision"] == best_precision("cpu")
+    assert settings["seed_everything"] == 0
+    assert settings["trainer"]["max_steps"] == 7
+    assert settings["model"]["class_path"].endswith("variants.R3GAN")
+    assert settings["model"]["init_args"]["gamma"] == 1.0
 
 
 @pytest.mark.usefixtures("untouched")
 def test_the_written_configuration_repeats_the_run(run: Path, home: Path) -> None:
-    again = another(home, file=run / "config.yaml")
-    assert again.parent == run.parent
-    assert_same(weights(run), weights(again), what="the repeated run")
+    repeated = another(home, file=run / "config.yaml")
+    assert repeated.parent == run.parent
+    assert_same(weights(run), weights(repeated), what="the repeated run")
     for name in ("metrics.csv", "samples/step-000000007.png", "config.yaml"):
-        assert (again / name).read_bytes() == (run / name).read_bytes(), name
+        assert (repeated / name).read_bytes() == (run / name).read_bytes(), name
 
 
 def test_no_run_overwrites_one_of_the_same_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "strftime", lambda *_: "20260101-000000")
-    made = [create_folder(new_run_path(tmp_path, data="Digits", experiment="ns", seed=4)) for _ in range(3)]
-    assert len(set(made)) == 3
-    assert all(folder.is_dir() for folder in made)
-    assert made[0] == tmp_path / "digits" / "ns" / "20260101-000000-seed4"
-    assert {folder.parent for folder in made} == {made[0].parent}
+    path = new_run_path(tmp_path, data="Digits", experiment="ns", seed=4)
+    folders = [create_folder(path) for _ in range(3)]
+    assert len(set(folders)) == 3
+    assert all(folder.is_dir() for folder in folders)
+    assert folders[0] == tmp_path / "digits" / "ns" / "20260101-000000-seed4"
+    assert {folder.parent for folder in folders} == {folders[0].parent}
 
 
 @pytest.mark.usefixtures("untouched")
 def test_one_seed_reaches_everything(run: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    monkeypatch.setattr(Digits, "setup", lambda self, stage: seen.append(self.seed))
-    other = another(home, "--seed_everything", "1", "--checkpoints.keep", "1")
-    assert other.name.endswith("-seed1")
-    assert yaml.safe_load((other / "config.yaml").read_text())["seed_everything"] == 1
-    assert seen == [1]
-    assert checkpoint(other)["hyper_parameters"]["seed"] == 1
-    assert [path.name for path in (other / "checkpoints").iterdir()] == ["step-000000007.ckpt"]
-    mine, theirs = weights(run), weights(other)
-    matrices = [name for name in mine if re.match(r"(generator|discriminator)\b.*weight$", name)]
+    data_seeds = []
+    monkeypatch.setattr(Digits, "setup", lambda self, stage: data_seeds.append(self.seed))
+    other_run = another(home, "--seed_everything", "1", "--checkpoints.keep", "1")
+    assert other_run.name.endswith("-seed1")
+    assert yaml.safe_load((other_run / "config.yaml").read_text())["seed_everything"] == 1
+    assert data_seeds == [1]
+    assert checkpoint(other_run)["hyper_parameters"]["seed"] == 1
+    assert [path.name for path in (other_run / "checkpoints").iterdir()] == ["step-000000007.ckpt"]
+    weights_0, weights_1 = weights(run), weights(other_run)
+    matrices = [name for name in weights_0 if re.match(r"(generator|discriminator)\b.*weight$", name)]
     assert len(matrices) == 4
-    assert not any(torch.equal(mine[name], theirs[name]) for name in matrices)
+    assert not any(torch.equal(weights_0[name], weights_1[name]) for name in matrices)
 
 
-@pytest.mark.parametrize(
-    ("chosen", "others"), [("false", 0), ("CSVLogger --trainer.logger.save_dir also", 1)]
-)
+@pytest.mark.parametrize(("chosen", "files"), [("false", 0), ("CSVLogger --trainer.logger.save_dir also", 1)])
 @pytest.mark.usefixtures("untouched")
-def test_whatever_the_logger_the_metrics_stay(chosen: str, others: int, run: Path, home: Path) -> None:
-    other = another(home, "--trainer.max_steps", "2", "--trainer.logger", *chosen.split())
-    (row,) = metrics(other)
+def test_whatever_the_logger_the_metrics_stay(chosen: str, files: int, run: Path, home: Path) -> None:
+    other_run = another(home, "--trainer.max_steps", "2", "--trainer.logger", *chosen.split())
+    (row,) = metrics(other_run)
     assert row == metrics(run)[0]
-    assert len([*home.glob("also/**/metrics.csv")]) == others
+    assert len([*home.glob("also/**/metrics.csv")]) == files
 
 
 @pytest.mark.usefixtures("untouched")
@@ -439,9 +439,9 @@ def test_a_resumed_run_is_the_straight_one(run: Path, home: Path) -> None:
     resumed = another(home, "--ckpt_path", str(run / "checkpoints" / "step-000000003.ckpt"))
     assert_same(weights(run), weights(resumed), what="the resumed run")
     states = [checkpoint(folder)["optimizer_states"] for folder in (run, resumed)]
-    for one, other in zip(*states, strict=True):
-        for index, values in one["state"].items():
-            assert_same(values, other["state"][index], what=f"optimizer state {index}")
+    for state, resumed_state in zip(*states, strict=True):
+        for index, values in state["state"].items():
+            assert_same(values, resumed_state["state"][index], what=f"optimizer state {index}")
     assert [row["step"] for row in metrics(resumed)] == ["4", "6"]
     assert metrics(resumed) == metrics(run)[1:]
 
@@ -449,11 +449,11 @@ def test_a_resumed_run_is_the_straight_one(run: Path, home: Path) -> None:
 def test_a_run_that_is_over_takes_no_memory_from_the_next(tmp_path: Path) -> None:
     """Both in one process, as in a notebook."""
     config = write(tmp_path)
-    before = {id(each) for each in gc.get_objects() if type(each) is R3GAN}
+    before = {id(game) for game in gc.get_objects() if type(game) is R3GAN}
     for seed in ("0", "1"):
         assert here("fit", "--config", config, "--seed_everything", seed, folder=tmp_path).code == 0
         gc.collect()
-        assert {id(each) for each in gc.get_objects() if type(each) is R3GAN} <= before
+        assert {id(game) for game in gc.get_objects() if type(game) is R3GAN} <= before
 
 
 def test_a_trial_run_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -478,7 +478,7 @@ def test_samples_that_no_picture_shows_cost_no_training(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["fit", "validate"])
 def test_a_refused_command_removes_no_folder_but_its_own(command: str, run: Path, tmp_path: Path) -> None:
-    """Its parent process may be a run, whose folder it inherits."""
+    """The command may be started by a run, whose folder's path is in the environment."""
     parent = shutil.copytree(run, tmp_path / "parent")
     wrong = ("--config", parent / "config.yaml", "--trainer.precision", "bf16-true")
     refused(here(command, *wrong, folder=tmp_path, GANLAB_RUN_FOLDER=str(parent)), tmp_path)
@@ -495,12 +495,13 @@ def test_validate_tells_how_held_out_images_are_judged(run: Path, home: Path) ->
     answer = here("validate", "--config", run / "config.yaml", "--ckpt_path", path, folder=home)
     assert answer.code == 0, answer
     assert sorted(home.rglob("*")) == before
-    (told,) = re.findall(r"held_out_logit\W+(-?[\d.]+)", answer.out)
+    (printed,) = re.findall(r"held_out_logit\W+(-?[\d.]+)", answer.out)
     digits = Digits(size=8)
     images = digits.normalise(digits.splits.held_out[torch.arange(300)][0])
     assert len(images) == 300
-    wanted = by_hand(run).discriminator.eval()(images).mean()
-    assert float(told) == pytest.approx(float(wanted), abs=2e-2 if best_precision("cpu") != "32" else 1e-5)
+    expected = by_hand(run).discriminator.eval()(images).mean()
+    tolerance = 2e-2 if best_precision("cpu") != "32" else 1e-5
+    assert float(printed) == pytest.approx(float(expected), abs=tolerance)
 
 
 # A user's own files
@@ -561,7 +562,7 @@ FILES = {"my_gan.py": MY_GAN, "my_network.py": MY_NETWORK, "my_data.py": MY_DATA
 
 
 @pytest.fixture
-def mine(tmp_path: Path) -> Path:
+def user_folder(tmp_path: Path) -> Path:
     """A user's folder outside the repository."""
     folder = tmp_path / "mine"
     folder.mkdir()
@@ -572,62 +573,65 @@ def mine(tmp_path: Path) -> Path:
 
 
 def check_my_run(folder: Path, processes: int) -> Path:
-    """The one run's checkpoint, trained and with the user's files beside it."""
-    (found,) = run_folders(folder)
-    assert found.parent.parent.name == "my_data"
-    assert {path.name: path.read_text() for path in (found / "code").rglob("*.py")} == FILES
-    rows = metrics(found)
+    """Check the only run's metrics, checkpoint and copy of the user's files; return its folder."""
+    (run,) = run_folders(folder)
+    assert run.parent.parent.name == "my_data"
+    assert {path.name: path.read_text() for path in (run / "code").rglob("*.py")} == FILES
+    rows = metrics(run)
     assert [float(row["images"]) for row in rows] == [2 * 8 * processes, 4 * 8 * processes]
     assert all(float(row["mine"]) > 0 for row in rows)
-    kept = checkpoint(found, 4)
-    assert kept["hyper_parameters"]["_class_path"] == "my_gan.MyGAN"
-    assert kept["hyper_parameters"]["discriminator"]["init_args"] == {"image_shape": [1, 4, 4], "width": 12}
-    return found
+    saved = checkpoint(run, 4)
+    assert saved["hyper_parameters"]["_class_path"] == "my_gan.MyGAN"
+    assert saved["hyper_parameters"]["discriminator"]["init_args"] == {"image_shape": [1, 4, 4], "width": 12}
+    return run
 
 
-def check_it_needs_the_original_no_more(found: Path, mine: Path, elsewhere: Path, command: Any) -> None:
-    shutil.rmtree(mine)
+def check_it_needs_the_original_no_more(run: Path, user_folder: Path, elsewhere: Path, command: Any) -> None:
+    shutil.rmtree(user_folder)
     elsewhere.mkdir()
-    path = found / "checkpoints" / "step-000000004.ckpt"
-    wanted = ("--config", found / "config.yaml", "--ckpt_path", path, "--trainer.devices", "1")
-    answer = command("validate", *wanted, folder=elsewhere)
+    path = run / "checkpoints" / "step-000000004.ckpt"
+    options = ("--config", run / "config.yaml", "--ckpt_path", path, "--trainer.devices", "1")
+    answer = command("validate", *options, folder=elsewhere)
     assert answer.code == 0, answer
     assert re.search(r"held_out_logit\W+-?\d", answer.out)
     assert not [*elsewhere.iterdir()]
 
 
-def test_my_files_are_found_in_the_folder_that_i_am_in(mine: Path, tmp_path: Path) -> None:
+def test_my_files_are_found_in_the_folder_that_i_am_in(user_folder: Path, tmp_path: Path) -> None:
     config = write(tmp_path, MINE, "mine.yaml")
-    answer = here("fit", "--config", config, folder=mine)
+    answer = here("fit", "--config", config, folder=user_folder)
     assert answer.code == 0, answer
-    kept = shutil.move(check_my_run(mine, processes=1), tmp_path / "runs" / "my_data" / "mine" / "kept")
-    check_it_needs_the_original_no_more(Path(kept), mine, tmp_path / "third", here)
+    run = check_my_run(user_folder, processes=1)
+    moved = shutil.move(run, tmp_path / "runs" / "my_data" / "mine" / "moved")
+    check_it_needs_the_original_no_more(Path(moved), user_folder, tmp_path / "third", here)
 
 
-def test_a_misspelt_class_of_mine_is_answered_with_the_nearest(mine: Path) -> None:
-    message = refused(here("fit", "--config", write(mine), "--model", "my_gan.MyGam", folder=mine), mine)
+def test_a_misspelt_class_of_mine_is_answered_with_the_nearest(user_folder: Path) -> None:
+    config = write(user_folder)
+    answer = here("fit", "--config", config, "--model", "my_gan.MyGam", folder=user_folder)
+    message = refused(answer, user_folder)
     assert "MyGam" in message
     assert nearest(message)[0] == "MyGAN"
 
 
-def test_what_is_installed_is_not_taken_for_mine(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A home folder holds both."""
-    installed = mine / ".local" / "lib" / "python3" / "site-packages" / "package"
+def test_what_is_installed_is_not_taken_for_mine(user_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Installed packages may lie below the user's folder, for instance in a home folder."""
+    installed = user_folder / ".local" / "lib" / "python3" / "site-packages" / "package"
     installed.mkdir(parents=True)
-    (mine / "part").mkdir()
-    for file in (installed / "__init__.py", mine / "part" / "__init__.py", mine / "part" / "inner.py"):
+    (part := user_folder / "part").mkdir()
+    for file in (installed / "__init__.py", part / "__init__.py", part / "inner.py"):
         file.write_text("")
         module = ModuleType(f"my_{file.parent.name}_{file.stem}")
         module.__file__ = str(file)
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    user_code.keep([mine], mine / "run")
-    assert contents(mine / "run" / "code").keys() == {"part/__init__.py", "part/inner.py"}
+    user_code.copy_modules([user_folder], user_folder / "run")
+    assert contents(user_folder / "run" / "code").keys() == {"part/__init__.py", "part/inner.py"}
 
 
 @pytest.mark.parametrize("started", [pytest.param("beside", marks=pytest.mark.slow), "elsewhere"])
-def test_my_files_train_on_two_processes(started: str, mine: Path, tmp_path: Path) -> None:
-    write(mine, MINE, "mine.yaml")
-    folder = mine if started == "beside" else tmp_path / "elsewhere"
+def test_my_files_train_on_two_processes(started: str, user_folder: Path, tmp_path: Path) -> None:
+    write(user_folder, MINE, "mine.yaml")
+    folder = user_folder if started == "beside" else tmp_path / "elsewhere"
     folder.mkdir(exist_ok=True)
     config = "mine.yaml" if started == "beside" else "../mine/mine.yaml"
     both = ("--trainer.precision", "bf16-mixed", "--trainer.devices", "2", "--trainer.accelerator", "cpu")
@@ -635,22 +639,22 @@ def test_my_files_train_on_two_processes(started: str, mine: Path, tmp_path: Pat
     assert answer.code == 0, answer.err
     assert not re.search("Traceback|Warning", answer.err), answer.err
     assert answer.out.count("run folder") == 1
-    found = check_my_run(tmp_path, processes=2)
-    told = yaml.safe_load((found / "config.yaml").read_text())["trainer"]
-    assert (told["precision"], str(told["devices"])) == ("bf16-mixed", "2")
+    run = check_my_run(tmp_path, processes=2)
+    settings = yaml.safe_load((run / "config.yaml").read_text())["trainer"]
+    assert (settings["precision"], str(settings["devices"])) == ("bf16-mixed", "2")
     command = alone if started == "beside" else here
-    check_it_needs_the_original_no_more(found, mine, tmp_path / "third", command)
+    check_it_needs_the_original_no_more(run, user_folder, tmp_path / "third", command)
 
 
 def test_my_checkpoint_is_loaded_once_my_module_is_imported(
-    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    user_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(mine, MINE, "mine.yaml")
-    assert here("fit", "--config", "mine.yaml", "--trainer.max_steps", "1", folder=mine).code == 0
-    path = run_folders(mine)[0] / "checkpoints" / "step-000000001.ckpt"
+    write(user_folder, MINE, "mine.yaml")
+    assert here("fit", "--config", "mine.yaml", "--trainer.max_steps", "1", folder=user_folder).code == 0
+    path = run_folders(user_folder)[0] / "checkpoints" / "step-000000001.ckpt"
     with pytest.raises(ganlab.errors.Refused, match=r"my_gan\.MyGAN"):
         ganlab.load(path)
-    monkeypatch.syspath_prepend(mine)
+    monkeypatch.syspath_prepend(user_folder)
     for name in ("my_gan", "my_network"):
         monkeypatch.setitem(sys.modules, name, import_module(name))
     game = ganlab.load(path)
@@ -704,17 +708,17 @@ test_counting = conformance(Counting)
 '''
 
 
-def test_one_line_tests_my_variant_and_finds_what_is_wrong(mine: Path) -> None:
-    (mine / "test_mine.py").write_text(MY_TESTS)
+def test_one_line_tests_my_variant_and_finds_what_is_wrong(user_folder: Path) -> None:
+    (user_folder / "test_mine.py").write_text(MY_TESTS)
     chosen = (
         "my_gan or (clocked and follows_its_seed) or (meddling and leaves_the_other_side_alone) or "
         "(counting and resumes_exactly)"
     )
     pytest_ = (sys.executable, "-m", "pytest", "-q", "-rA", "--tb=line", "-p", "no:cacheprovider")
-    done = process(*pytest_, "-k", chosen, "test_mine.py", folder=mine)
+    done = process(*pytest_, "-k", chosen, "test_mine.py", folder=user_folder)
     results = re.findall(r"^(PASSED|FAILED) \S+::(\S+)", done.out, re.MULTILINE)
     passed, failed = (
-        {name for result, name in results if result == wanted} for wanted in ("PASSED", "FAILED")
+        {name for result, name in results if result == outcome} for outcome in ("PASSED", "FAILED")
     )
     assert passed == {f"test_my_gan[{check.__name__}]" for check in CHECKS}, done.out
     assert failed == {

@@ -1,4 +1,4 @@
-"""`ganlab data check`: what it finds, draws and refuses."""
+"""`ganlab data check`: what it prints, draws and refuses."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.setattr("ganlab.cli.data_check.SECONDS", 0.05)
 
 
-def asked(capsys, *arguments: object) -> tuple[int, str, str]:
+def run_command(capsys, *arguments: object) -> tuple[int, str, str]:
     code = main.main(["data", *map(str, arguments)])
     out, err = capsys.readouterr()
     return code, out, err
@@ -26,7 +26,7 @@ def asked(capsys, *arguments: object) -> tuple[int, str, str]:
 def test_counts_sizes_classes_and_broken_files_are_told(tmp_path, capsys):
     files = pets("kaggle", each=120) | {"train/cat.200.jpg": b"broken"}
     root = folder(tmp_path / "pets", files)
-    code, out, _ = asked(capsys, "check", "CatsVsDogs", "--root", root, "--size", 16, "--held_out", 0)
+    code, out, _ = run_command(capsys, "check", "CatsVsDogs", "--root", root, "--size", 16, "--held_out", 0)
     assert code == 0
     assert str(root) in out
     assert "241, 20 x 16 pixels" in out
@@ -35,8 +35,8 @@ def test_counts_sizes_classes_and_broken_files_are_told(tmp_path, capsys):
     assert re.search(r"broken +skipped: cat\.200\.jpg", out)
     assert re.search(r"throughput +[\d,]+ images/s", out)
     assert re.search(r"fingerprint [0-9a-f]{64}", out)
-    (told,) = re.findall(r"cache (\S+) ", out)
-    assert Path(told).is_dir()
+    (cache,) = re.findall(r"cache (\S+) ", out)
+    assert Path(cache).is_dir()
     sheet = Image.open(tmp_path / "catsvsdogs.png")
     assert sheet.width == sheet.height > 8 * 60, "64 pictures, each enlarged to be seen"
 
@@ -47,7 +47,7 @@ def test_an_experiment_tells_its_data(tmp_path, capsys):
         "model: {class_path: HingeGAN}\ndata: {class_path: CelebA, init_args: {root: celeba, size: 8}}\n"
         "trainer: {max_steps: 5}\nevaluation: {extractor: Pixels}\n"
     )
-    code, out, err = asked(capsys, "check", "--config", "mine.yaml", "--out", "faces.png")
+    code, out, err = run_command(capsys, "check", "--config", "mine.yaml", "--out", "faces.png")
     assert code == 0, err
     assert "CelebA" in out
     assert (tmp_path / "faces.png").exists()
@@ -55,7 +55,7 @@ def test_an_experiment_tells_its_data(tmp_path, capsys):
 
 def test_few_pictures_are_shown_more_than_once(tmp_path, capsys):
     root = folder(tmp_path / "few", {f"{number}.png": encoded(picture(number), "PNG") for number in range(3)})
-    code, _, err = asked(capsys, "check", "ImageFolder", "--root", root, "--held_out", 0)
+    code, _, err = run_command(capsys, "check", "ImageFolder", "--root", root, "--held_out", 0)
     assert code == 0, err
 
 
@@ -71,17 +71,17 @@ REFUSALS = {
 @pytest.mark.parametrize("how", REFUSALS)
 def test_what_cannot_be_checked_is_refused(how, capsys):
     arguments, word = REFUSALS[how]
-    code, out, err = asked_or_exit(capsys, arguments)
+    code, out, err = run_command_or_parser(capsys, arguments)
     assert code == 2
     assert out == ""
     assert len(err.splitlines()) <= 3
     assert word in err
 
 
-def asked_or_exit(capsys, arguments: list[str]) -> tuple[int, str, str]:
-    """The parser leaves by itself."""
+def run_command_or_parser(capsys, arguments: list[str]) -> tuple[int, str, str]:
+    """The parser raises SystemExit for wrong arguments."""
     try:
-        return asked(capsys, *arguments)
-    except SystemExit as left:
+        return run_command(capsys, *arguments)
+    except SystemExit as exit_:
         out, err = capsys.readouterr()
-        return int(left.code or 0), out, err
+        return int(exit_.code or 0), out, err

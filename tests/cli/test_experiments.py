@@ -56,9 +56,9 @@ def test_it_is_short_and_holds_only_what_differs(file: Path) -> None:
     content = [line for line in split(file)[1] if line.strip() and not line.strip().startswith("#")]
     assert len(content) <= 25
     assert max(map(len, content)) <= 110
-    found = choices(file)
-    assert {"model", "data"} <= found.keys() <= {"model", "data", *OPTIONAL}
-    assert found["trainer"]["max_steps"] > 0, "a budget"
+    settings = choices(file)
+    assert {"model", "data"} <= settings.keys() <= {"model", "data", *OPTIONAL}
+    assert settings["trainer"]["max_steps"] > 0, "a budget"
 
 
 @each_file
@@ -107,15 +107,15 @@ def size(file: Path) -> int:
 
 
 def quick() -> set[Path]:
-    """One experiment for each variant with each family of networks, and one for each data set."""
-    chosen, known = set(), set()
+    """The cheapest experiment of each variant with each family of networks, and one of each data set."""
+    chosen, covered = set(), set()
     for file in sorted(FILES, key=lambda file: (file.parent.name not in ("digits", "gaussians"), file)):
-        found = choices(file)
-        family = class_of(found["model"]["init_args"]["generator"])
-        facts = {(class_of(found["model"]), family), class_of(found["data"])}
-        if size(file) <= 64 and not facts <= known:
+        settings = choices(file)
+        family = class_of(settings["model"]["init_args"]["generator"])
+        facts = {(class_of(settings["model"]), family), class_of(settings["data"])}
+        if size(file) <= 64 and not facts <= covered:
             chosen.add(file)
-            known |= facts
+            covered |= facts
     return chosen
 
 
@@ -132,9 +132,9 @@ def test_it_trains(file: Path, sets_on_disk: Path, tmp_path: Path, monkeypatch: 
     few = ("--data.batch_size", batch, "--trainer.max_steps", "2", "--samples.count", "4")
     few += ("--evaluation.samples", "12")
     few += ("--data.count", "40") if file.parent.name == "stacked_mnist" else ()
-    here = ("--trainer.accelerator", "cpu", "--trainer.log_every_n_steps", "1", "--runs", str(tmp_path))
+    machine = ("--trainer.accelerator", "cpu", "--trainer.log_every_n_steps", "1", "--runs", str(tmp_path))
     with patch.dict(os.environ, GANLAB_DATA=str(sets_on_disk), GANLAB_CACHE=str(sets_on_disk / "cache")):
-        assert fit.main(["fit", "--config", str(file), *few, *here]) == 0
+        assert fit.main(["fit", "--config", str(file), *few, *machine]) == 0
     (run,) = (tmp_path / file.parent.name / file.stem).iterdir()
     with (run / "metrics.csv").open() as metrics:
         rows = list(csv.DictReader(metrics))
@@ -144,6 +144,6 @@ def test_it_trains(file: Path, sets_on_disk: Path, tmp_path: Path, monkeypatch: 
     assert scored["step"] == 2
     assert {name for name, value in scored["scores"].items() if value is None} == scored["reasons"].keys()
     (saved,) = (run / "checkpoints").glob("step-*.ckpt")
-    kept = torch.load(saved, weights_only=True)
-    assert kept["global_step"] == 2
-    assert kept["hyper_parameters"]["_class_path"].endswith(f".{class_of(choices(file)['model'])}")
+    checkpoint = torch.load(saved, weights_only=True)
+    assert checkpoint["global_step"] == 2
+    assert checkpoint["hyper_parameters"]["_class_path"].endswith(f".{class_of(choices(file)['model'])}")

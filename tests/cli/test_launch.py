@@ -1,4 +1,4 @@
-"""Many runs at once: planned without a GPU, run by SLURM or here, and told truly how they stand."""
+"""`ganlab launch`: many runs, planned without a GPU, run by SLURM or here, and the states that it shows."""
 
 import json
 import os
@@ -17,7 +17,8 @@ import torch
 import yaml
 from command_line import REPOSITORY, SMALL, here, process, write
 
-from ganlab.cli.launch import Planned, seeds
+from ganlab.cli.launch import PlannedRun, parse_seeds
+from ganlab.cli.run_folder import RunFolder
 from ganlab.errors import Refused
 from ganlab.metrics import Classifier
 from ganlab.metrics.scorer import Scorer
@@ -32,7 +33,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def program(folder: Path, name: str, text: str) -> str:
-    """A command that stands for a cluster's; where it lies comes first in the path."""
+    """Write a stand-in for a cluster's command; return a PATH on which it comes first."""
     (folder / "bin").mkdir(exist_ok=True)
     path = folder / "bin" / name
     path.write_text(f"#!/bin/sh\n{text}\n")
@@ -44,16 +45,17 @@ def program(folder: Path, name: str, text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"), [("0", [0]), ("0-3", [0, 1, 2, 3]), ("0,3,7-9", [0, 3, 7, 8, 9]), (" 1 , 2", [1, 2])]
+    ("text", "expected"),
+    [("0", [0]), ("0-3", [0, 1, 2, 3]), ("0,3,7-9", [0, 3, 7, 8, 9]), (" 1 , 2", [1, 2])],
 )
-def test_seeds_are_numbers_and_ranges(text: str, wanted: list[int]) -> None:
-    assert seeds(text) == wanted
+def test_seeds_are_numbers_and_ranges(text: str, expected: list[int]) -> None:
+    assert parse_seeds(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "a", "1-", "-1", "1;2"])
 def test_what_are_no_seeds_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="--seeds 0-4"):
-        seeds(text)
+        parse_seeds(text)
 
 
 SHAPE = {"nodes": "2", "gpus-per-node": "8", "cpus-per-task": "6", "time": "4:00:00", "partition": "gpu"}
@@ -69,11 +71,13 @@ def test_a_dry_run_prints_the_script_and_makes_nothing(home: Path) -> None:
     assert answer.code == 0, answer.err
     lines = answer.out.splitlines()
     assert lines[0] == "#!/bin/bash"
-    told = dict(re.match(r"#SBATCH --([\w-]+)=?(.*)", line).groups() for line in lines if "#SBATCH" in line)
-    assert told["array"] == "0-3"
-    wanted = {"ntasks-per-node": "8", "account": "me", "mem": "40G", "requeue": "", "signal": "USR1@120"}
-    for key, value in {**SHAPE, **wanted}.items():
-        assert told[key] == value, key
+    options = dict(
+        re.match(r"#SBATCH --([\w-]+)=?(.*)", line).groups() for line in lines if "#SBATCH" in line
+    )
+    assert options["array"] == "0-3"
+    expected = {"ntasks-per-node": "8", "account": "me", "mem": "40G", "requeue": "", "signal": "USR1@120"}
+    for key, value in {**SHAPE, **expected}.items():
+        assert options[key] == value, key
     assert "module load cuda" in lines
     listed = [line.strip() for line in lines[lines.index("runs=(") + 1 : lines.index(")")]]
     names = [tuple(re.fullmatch(r".*/(\w+)/[\d-]+-seed(\d)", line).groups()) for line in listed]
@@ -97,12 +101,12 @@ def test_what_is_submitted_is_kept_beside_the_runs_which_hold_all_they_need(home
     assert (home / "submitted").read_text().split() == ["--parsable", str(script.relative_to(home))]
     assert "77" in answer.out
     assert str(folder.relative_to(home)) in answer.out
-    found = [Path(line) for line in (folder / "runs.txt").read_text().splitlines()]
-    for run, seed in zip(found, (3, 5), strict=True):
-        told = yaml.safe_load((home / run / "config.yaml").read_text())
-        assert told["seed_everything"] == seed
-        assert told["model"]["init_args"]["gamma"] == 2
-        trainer = told["trainer"]
+    runs = [Path(line) for line in (folder / "runs.txt").read_text().splitlines()]
+    for run, seed in zip(runs, (3, 5), strict=True):
+        settings = yaml.safe_load((home / run / "config.yaml").read_text())
+        assert settings["seed_everything"] == seed
+        assert settings["model"]["init_args"]["gamma"] == 2
+        trainer = settings["trainer"]
         assert (trainer["max_steps"], trainer["num_nodes"], str(trainer["devices"])) == (9, 2, "4")
         assert trainer["precision"] == "auto", "the node that trains chooses it"
         assert str(home / run) in script.read_text()
@@ -116,8 +120,8 @@ def test_a_users_own_files_go_along(home: Path) -> None:
     program(home, "sbatch", "echo 1")
     path = program(home, "sbatch", "echo 1")
     assert here("launch", "mine.yaml", folder=home, PATH=path).code == 0
-    (kept,) = home.glob("runs/digits/mine/*/code/my_game.py")
-    assert "Mine" in kept.read_text()
+    (copy,) = home.glob("runs/digits/mine/*/code/my_game.py")
+    assert "Mine" in copy.read_text()
 
 
 @pytest.mark.parametrize(
@@ -197,36 +201,36 @@ def test_one_interrupt_saves_all_that_run(home: Path) -> None:
         out, _ = running.communicate(timeout=60)
     assert running.returncode == 130
     for run in home.glob("runs/digits/long/*"):
-        told = json.loads((run / "status.json").read_text())
-        assert told["state"] == "preempted"
-        assert (run / "checkpoints" / f"step-{told['step']:09d}.ckpt").exists()
+        status = json.loads((run / "status.json").read_text())
+        assert status["state"] == "preempted"
+        assert (run / "checkpoints" / f"step-{status['step']:09d}.ckpt").exists()
     assert out.count("stopped") >= 2
 
 
-# How they stand
+# The states of runs
 
 
-def stands(home: Path, told: dict[str, Any] | None, queued: str | None, err: str = "") -> RunState:
+def state_with(home: Path, status: dict[str, Any] | None, queued: str | None, err: str = "") -> RunState:
     run = home / "run"
     run.mkdir(exist_ok=True)
     for name in ("status.json", "stderr.log"):
         (run / name).unlink(missing_ok=True)
-    if told:
-        known = {
+    if status:
+        defaults = {
             "host": os.uname().nodename,
             "pid": os.getpid(),
             "time": time.time(),
             "step": 5,
             "max_steps": 9,
         }
-        (run / "status.json").write_text(json.dumps(known | told))
+        (run / "status.json").write_text(json.dumps(defaults | status))
     if err:
         (run / "stderr.log").write_text(err)
     return state_of(run, queued)
 
 
 @pytest.mark.parametrize(
-    ("told", "queued", "state"),
+    ("status", "queued", "state"),
     [
         (None, "PENDING", "queued"),
         (None, "RUNNING", "starting"),
@@ -249,21 +253,21 @@ def stands(home: Path, told: dict[str, Any] | None, queued: str | None, err: str
     ],
 )
 def test_a_runs_state_is_its_own_word_and_slurms(
-    told: dict[str, Any] | None, queued: str | None, state: str, tmp_path: Path
+    status: dict[str, Any] | None, queued: str | None, state: str, tmp_path: Path
 ) -> None:
-    assert stands(tmp_path, told, queued).state == state
+    assert state_with(tmp_path, status, queued).state == state
 
 
 def test_a_run_that_ended_without_a_word_is_told_by_its_last_line(tmp_path: Path) -> None:
     log = "step 4/9  generator 1\nslurmstepd: error: Detected 1 oom-kill event(s)\n\n"
     assert (
-        stands(tmp_path, {"state": "running"}, "", log).detail
+        state_with(tmp_path, {"state": "running"}, "", log).detail
         == "slurmstepd: error: Detected 1 oom-kill event(s)"
     )
-    found = stands(tmp_path, None, "", "ganlab: There is no folder data\n")
-    assert (found.state, found.detail) == ("failed", "ganlab: There is no folder data")
-    found = stands(tmp_path, {"state": "failed", "error": "The term 'r1' became nan"}, "", log)
-    assert found.detail == "The term 'r1' became nan"
+    state = state_with(tmp_path, None, "", "ganlab: There is no folder data\n")
+    assert (state.state, state.detail) == ("failed", "ganlab: There is no folder data")
+    state = state_with(tmp_path, {"state": "failed", "error": "The term 'r1' became nan"}, "", log)
+    assert state.detail == "The term 'r1' became nan"
 
 
 # A real SLURM
@@ -288,7 +292,7 @@ class Job:
     def __init__(self, folder: Path, slurm: dict[str, str], *options: str) -> None:
         self.folder, self.slurm = folder, slurm
         write(folder, LONG)
-        # These nodes have names that nothing resolves.
+        # The names of these nodes cannot be resolved.
         setup = "export MASTER_ADDR=127.0.0.1 OMP_NUM_THREADS=1"
         command = (
             "launch",
@@ -312,28 +316,28 @@ class Job:
         return json.loads(answer.out)[0]
 
     def until(self, state: str, *, step: int = 0, seconds: int = 400) -> dict[str, Any]:
-        """How it stands then; the states on the way are kept."""
-        end = time.monotonic() + seconds
-        while (found := self.status())["state"] != state or found["step"] < step:
-            assert time.monotonic() < end, (
-                found,
-                self.asked("scontrol", "show", "job", self.number),
+        """Wait until the run is in a state and has come to a step; return its status."""
+        deadline = time.monotonic() + seconds
+        while (status := self.status())["state"] != state or status["step"] < step:
+            assert time.monotonic() < deadline, (
+                status,
+                self.run_command("scontrol", "show", "job", self.number),
                 self.logs(),
             )
             time.sleep(0.3)
-        return found
+        return status
 
-    def asked(self, *command: str) -> str:
-        told = {**os.environ, **self.slurm}
-        return subprocess.run(command, env=told, capture_output=True, text=True, timeout=60).stdout
+    def run_command(self, *command: str) -> str:
+        environment = {**os.environ, **self.slurm}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60).stdout
 
     def logs(self) -> str:
         files = [*self.launched.glob("slurm-*.log"), self.run / "stdout.log", self.run / "stderr.log"]
         return "\n".join(path.read_text() for path in files if path.exists())
 
     def hurry(self) -> None:
-        """A job that was requeued would wait."""
-        self.asked("scontrol", "update", f"jobid={self.number}_0", "starttime=now")
+        """Start the job now; one that was requeued would wait."""
+        self.run_command("scontrol", "update", f"jobid={self.number}_0", "starttime=now")
 
 
 def last(run: Path) -> dict[str, Any]:
@@ -353,7 +357,7 @@ def test_a_requeued_job_of_two_nodes_ends_where_an_undisturbed_one_does(
 
     job = Job(tmp_path / "disturbed", slurm)
     job.until("running", step=300)
-    job.asked("scontrol", "requeue", f"{job.number}_0")
+    job.run_command("scontrol", "requeue", f"{job.number}_0")
     queued = job.until("queued")
     assert 300 <= queued["step"] < 1500
     assert "saved" in queued["detail"]
@@ -363,10 +367,10 @@ def test_a_requeued_job_of_two_nodes_ends_where_an_undisturbed_one_does(
     assert job.until("done")["step"] == 1500
     assert "not bit-for-bit" not in job.logs()
 
-    wanted, found = (last(each.run) for each in (calm, job))
-    assert wanted["played"]["processes"] == found["played"]["processes"] == 2
-    for name, value in wanted["state_dict"].items():
-        assert torch.equal(value, found["state_dict"][name]), name
+    expected, actual = (last(launched.run) for launched in (calm, job))
+    assert expected["played"]["processes"] == actual["played"]["processes"] == 2
+    for name, value in expected["state_dict"].items():
+        assert torch.equal(value, actual["state_dict"][name]), name
     assert (calm.run / "metrics.csv").read_text() == (job.run / "metrics.csv").read_text()
 
 
@@ -377,19 +381,19 @@ def test_at_the_end_of_its_time_a_job_requeues_itself_once_and_a_cancelled_one_s
 ) -> None:
     job = Job(tmp_path, slurm, "--set", "trainer.max_steps=1000000")
     job.until("running", step=50)
-    job.asked("scancel", "--signal=USR1", f"{job.number}_0")
+    job.run_command("scancel", "--signal=USR1", f"{job.number}_0")
     job.until("queued")
-    shown = job.asked("scontrol", "show", "job", f"{job.number}_0")
-    assert "Restarts=1" in shown
+    job_info = job.run_command("scontrol", "show", "job", f"{job.number}_0")
+    assert "Restarts=1" in job_info
     job.hurry()
     saved = job.until("queued")["step"]
     job.until("running", step=saved + 50)
-    job.asked("scancel", job.number)
-    found = job.until("stopped")
-    assert found["step"] > saved
-    assert (job.run / "checkpoints" / f"step-{found['step']:09d}.ckpt").exists()
+    job.run_command("scancel", job.number)
+    status = job.until("stopped")
+    assert status["step"] > saved
+    assert (job.run / "checkpoints" / f"step-{status['step']:09d}.ckpt").exists()
     time.sleep(3)
-    assert "JobState=CANCELLED" in job.asked("scontrol", "show", "job", f"{job.number}_0")
+    assert "JobState=CANCELLED" in job.run_command("scontrol", "show", "job", f"{job.number}_0")
     assert job.status()["state"] == "stopped"
 
 
@@ -399,7 +403,7 @@ def test_the_script_by_hand_trains_and_goes_on_where_it_stopped(
     tmp_path: Path, slurm: dict[str, str]
 ) -> None:
     write(tmp_path, LONG)
-    told = {
+    environment = {
         **os.environ,
         **slurm,
         "PYTHON": sys.executable,
@@ -407,21 +411,23 @@ def test_the_script_by_hand_trains_and_goes_on_where_it_stopped(
         "OMP_NUM_THREADS": "1",
     }
 
-    def submitted(*options: str) -> str:
+    def submit(*options: str) -> str:
         """The log of a job that is over."""
         shape = ["--wait", "--gpus-per-node=0", "--cpus-per-task=1", "--nodes=2", "--output=log.txt"]
         script = str(REPOSITORY / "scripts" / "slurm.sh")
         command = ["sbatch", *shape, script, "small.yaml", *options]
-        done = subprocess.run(command, cwd=tmp_path, env=told, capture_output=True, text=True, timeout=280)
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280
+        )
         assert done.returncode == 0, (done.stderr, (tmp_path / "log.txt").read_text())
         return (tmp_path / "log.txt").read_text()
 
-    first = submitted("--trainer.max_steps", "400")
+    first = submit("--trainer.max_steps", "400")
     (run,) = (tmp_path / "runs" / "digits" / "small").iterdir()
     assert "2 processes" in first
     assert last(run)["global_step"] == 400
-    again = submitted("--trainer.max_steps", "700")
-    assert "from step-000000400.ckpt" in again
+    second = submit("--trainer.max_steps", "700")
+    assert "from step-000000400.ckpt" in second
     assert [*(tmp_path / "runs" / "digits" / "small").iterdir()] == [run]
     assert last(run)["global_step"] == 700
 
@@ -439,12 +445,14 @@ def wait_for(happened: Any, running: subprocess.Popen[str]) -> None:
 
 def test_the_sweep_runs_what_fit_accepts_and_asks_for_a_score_that_is_taken() -> None:
     sweep = yaml.safe_load((REPOSITORY / "scripts" / "sweep.yaml").read_text())
-    chosen = {name: (told.get("values") or [told["min"]])[0] for name, told in sweep["parameters"].items()}
+    chosen = {
+        name: (values.get("values") or [values["min"]])[0] for name, values in sweep["parameters"].items()
+    }
     command = [word for word in sweep["command"] if not word.startswith("${")]
     assert command[:4] == ["python", "-m", "ganlab", "fit"]
-    given = [f"--{name}={value}" for name, value in chosen.items()]
-    planned = Planned.read([*command[3:], *given])
-    settings = yaml.safe_load(planned.dumped())
+    options = [f"--{name}={value}" for name, value in chosen.items()]
+    planned = PlannedRun.read([*command[3:], *options], RunFolder())
+    settings = yaml.safe_load(planned.dump_settings())
     model = settings["model"]["init_args"]
     assert model["gamma"] == chosen["model.gamma"]
     assert model["generator_optimizer"]["init_args"]["lr"] == chosen["model.generator_optimizer.lr"]

@@ -1,4 +1,4 @@
-"""What README tells a user to copy works as it stands."""
+"""What README tells a user to copy works as it is."""
 
 import os
 import re
@@ -11,8 +11,8 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 
 def block(language: str, containing: str) -> str:
     blocks = re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL)
-    (found,) = [text for text in blocks if containing in text]
-    return found
+    (match,) = [text for text in blocks if containing in text]
+    return match
 
 
 def test_the_readers_own_variant(tmp_path: Path) -> None:
@@ -27,11 +27,11 @@ def test_the_readers_own_variant(tmp_path: Path) -> None:
     assert list(tmp_path.glob("runs/digits/my_gan/*-seed0/samples/*.png"))
     pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_gan.py"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    told = subprocess.run(pytest, cwd=tmp_path, capture_output=True, text=True, timeout=300, env=environment)
-    assert told.returncode == 0, told.stdout[-2000:]
-    assert " passed" in told.stdout
+    done = subprocess.run(pytest, cwd=tmp_path, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert " passed" in done.stdout
 
 
 def test_the_files_that_readme_names_exist() -> None:
-    for named in re.findall(r"(?:experiments|scripts|tests)/[\w/]+\.(?:yaml|sh|py|png)", README.read_text()):
-        assert (README.parent / named).exists(), named
+    for name in re.findall(r"(?:experiments|scripts|tests)/[\w/]+\.(?:yaml|sh|py|png)", README.read_text()):
+        assert (README.parent / name).exists(), name

@@ -13,9 +13,7 @@ import yaml
 from command_line import Answer, here
 from scipy import stats
 
-from ganlab.cli.compare import gathered
-from ganlab.comparison import read_wandb, tables
-from ganlab.comparison import text as printed
+from ganlab.comparison import read_wandb, tables, text
 from ganlab.comparison.read import find, read
 from ganlab.comparison.result import Comparison, Table
 from ganlab.errors import Refused
@@ -586,8 +584,8 @@ def test_a_garbled_file_stops_nothing(name: str, content: str, tmp_path: Path) -
     told += [line for each in only(found).rows for line in each.trouble]
     harmless = name in ("metrics.csv", "environment.json", "verdict.json", "clock.jsonl")
     assert told or harmless or any(each.mean == pytest.approx(30) for each in only(found).rows)
-    json.dumps(printed.plain(found), allow_nan=False)
-    printed.markdown(found)
+    json.dumps(text.plain(found), allow_nan=False)
+    text.markdown(found)
 
 
 @pytest.mark.parametrize("name", FILES[:-1])
@@ -628,10 +626,10 @@ def test_a_hostile_name_is_spelt_out_everywhere(tmp_path: Path) -> None:
     make(tmp_path, "good", last=4.0, **{GAMMA: 2.0})
     answer = compare_here(tmp_path, "runs")
     assert answer.code == 0, answer.err
-    text = "".join(
+    written = "".join(
         (tmp_path / "report" / name).read_text() for name in ("table.md", "table.csv", "scores.json")
     )
-    for shown in (answer.out, answer.err, text):
+    for shown in (answer.out, answer.err, written):
         assert "\x1b" not in shown.replace("\x1b[1m", "")
         assert "\u202e" not in shown
     assert "\\x1b[31m" in answer.out
@@ -645,7 +643,7 @@ def test_a_hostile_name_is_spelt_out_everywhere(tmp_path: Path) -> None:
 
 def test_a_name_is_no_formula(tmp_path: Path) -> None:
     make(tmp_path, "=cmd()", last=4.0)
-    (found,) = csv.DictReader(printed.table_csv(compared(tmp_path)).splitlines())
+    (found,) = csv.DictReader(text.table_csv(compared(tmp_path)).splitlines())
     assert found["group"] == "'=cmd()"
 
 
@@ -798,7 +796,7 @@ def test_what_wandb_keeps_in_a_runs_folder_is_that_run(tmp_path: Path) -> None:
         assert [each.resolve() for each in find([path])] == [run], path
     assert len(find([kept, run, f"{run}/wandb/*"])) == 1
     assert find([tmp_path]) == [run, other]
-    (found,) = gathered(SimpleNamespace(runs=[str(kept)]))
+    (found,) = read_runs(SimpleNamespace(runs=[str(kept)]))
     assert [each.step for each in found.evaluations] == [500, 1000]
     assert not found.problems
 

@@ -1,4 +1,4 @@
-"""The stream's law against lists and loops, and each kind of data against what is known about it."""
+"""The order of the stream against plain loops, and each data set against what is known about it."""
 
 import gzip
 import pickle
@@ -39,7 +39,7 @@ class Numbers(StreamData):
 
 
 class Player(LightningModule):
-    """Notes what it is shown."""
+    """Records the batches that it is trained and validated on."""
 
     critic_steps = 2
 
@@ -83,7 +83,7 @@ def pass_order(n: int, seed: int, number: int) -> list[int]:
     return order.indices(torch.arange(number * n, (number + 1) * n)).tolist()
 
 
-def oracle(n: int, seed: int, length: int) -> list[int]:
+def expected_stream(n: int, seed: int, length: int) -> list[int]:
     stream: list[int] = []
     number = 0
     while len(stream) < length:
@@ -99,7 +99,7 @@ def labels(data: StreamData, batches: int) -> list[list[int]]:
 @pytest.mark.parametrize(("n", "turns", "world", "size"), CASES)
 def test_each_rank_and_turn_gets_its_run_of_the_one_stream(n, turns, world, size):
     steps = 6
-    expected = oracle(n, 5, steps * turns * world * size)
+    expected = expected_stream(n, 5, steps * turns * world * size)
     ranks = [
         labels(attached(Numbers(n=n, batch_size=size, seed=5), world=world, rank=rank, turns=turns), steps)
         for rank in range(world)
@@ -116,12 +116,12 @@ def test_each_rank_and_turn_gets_its_run_of_the_one_stream(n, turns, world, size
 @pytest.mark.parametrize(("n", "turns", "world", "size"), CASES)
 def test_starting_at_a_step_equals_skipping_to_it(n, turns, world, size):
     settings = {"world": world, "rank": world - 1, "turns": turns}
-    whole = labels(attached(Numbers(n=n, batch_size=size), **settings), 9)
-    assert labels(attached(Numbers(n=n, batch_size=size), **settings, step=4), 5) == whole[4:]
+    from_the_start = labels(attached(Numbers(n=n, batch_size=size), **settings), 9)
+    assert labels(attached(Numbers(n=n, batch_size=size), **settings, step=4), 5) == from_the_start[4:]
 
 
 def test_without_a_trainer_there_is_one_process_and_one_turn():
-    assert labels(Numbers(batch_size=4), 5) == torch.tensor(oracle(10, 0, 20)).reshape(5, 4).tolist()
+    assert labels(Numbers(batch_size=4), 5) == torch.tensor(expected_stream(10, 0, 20)).reshape(5, 4).tolist()
 
 
 def test_each_pass_is_a_permutation_of_its_own():
@@ -139,27 +139,27 @@ def test_all_permutations_are_equally_likely():
 
 
 def test_positions_may_come_in_any_order():
-    made = []
+    computed = []
 
     def block(number):
-        made.append(number)
+        computed.append(number)
         return torch.arange(4) + 4 * number, -torch.arange(4) - 4 * number
 
     blocks = Blocks(4, block)
-    wanted = torch.tensor([13, 2, 7, 2, 12, 0, 5])
+    positions = torch.tensor([13, 2, 7, 2, 12, 0, 5])
     for _ in range(2):
-        same, negative = blocks[wanted]
-        assert same.tolist() == wanted.tolist()
-        assert negative.tolist() == (-wanted).tolist()
+        same, negative = blocks[positions]
+        assert same.tolist() == positions.tolist()
+        assert negative.tolist() == (-positions).tolist()
     blocks[torch.tensor([4, 12])]
-    assert made == [
+    assert computed == [
         0,
         1,
         3,
         0,
         1,
         3,
-    ]  # two are kept: within a pass over three none is found, at the end 1 and 3 are
+    ]  # two blocks are cached: none of the three at the start of a pass, blocks 1 and 3 at the end
 
 
 @pytest.mark.parametrize("data", [Numbers, Digits, Gaussians])
@@ -168,10 +168,10 @@ def test_workers_change_nothing(data):
         list(islice(attached(data(batch_size=7, workers=workers), turns=2, step=3).train_dataloader(), 6))
         for workers in (0, 1, 2)
     ]
-    for other in batches[1:]:
+    for with_workers in batches[1:]:
         assert all(
             torch.equal(a, b)
-            for x, y in zip(batches[0], other, strict=True)
+            for x, y in zip(batches[0], with_workers, strict=True)
             for a, b in zip(x, y, strict=True)
         )
 
@@ -209,7 +209,7 @@ def test_impossible_streams_are_refused(size, n, word):
 
 
 def expected_steps(first: int, last: int) -> list[list[int]]:
-    return torch.tensor(oracle(10, 0, 8 * last)).reshape(last, 8)[first:].tolist()
+    return torch.tensor(expected_stream(10, 0, 8 * last)).reshape(last, 8)[first:].tolist()
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -243,11 +243,11 @@ def test_a_trainer_sees_normalised_images_and_validates_without_held_out_data(tm
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_bytes_survive_normalising_and_quantising(dtype):
     data = attached(Digits(), dtype=dtype)
-    every = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
-    images, labels = data.on_after_batch_transfer((every, torch.tensor([7])), 0)
+    all_bytes = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    images, labels = data.on_after_batch_transfer((all_bytes, torch.tensor([7])), 0)
     assert images.dtype == dtype
     assert images.flatten()[[0, 255]].tolist() == [-1, 1]
-    assert torch.equal(quantise(images), every)
+    assert torch.equal(quantise(images), all_bytes)
     assert labels.tolist() == [7]
     points = torch.tensor([[3.0, -7.0]])
     assert data.on_after_batch_transfer((points,), 0)[0].tolist() == [[3, -7]]
@@ -358,21 +358,21 @@ def test_missing_files_say_what_where_and_what_to_do(tmp_path, monkeypatch):
 
 
 def test_download_is_asked_of_torchvision_only_when_wanted_and_needed(idx, tmp_path, monkeypatch):
-    asked = []
+    calls = []
 
     def source(root, download):
-        asked.append((root, download))
+        calls.append((root, download))
         raise RuntimeError("Error downloading:\nno network")
 
     source.__name__ = "MNIST"
     monkeypatch.setattr(MNIST, "source", staticmethod(source))
     MNIST(root=str(idx), download=True).prepare_data()
     MNIST(root=str(tmp_path / "none")).prepare_data()
-    assert asked == []
+    assert calls == []
     with pytest.raises(Refused, match="no network") as error:
         MNIST(root=str(tmp_path / "none"), download=True).prepare_data()
     assert str(tmp_path / "none/MNIST/raw") in sentence(error)
-    assert asked == [(tmp_path / "none", True)]
+    assert calls == [(tmp_path / "none", True)]
 
 
 @pytest.mark.parametrize("size", [8, 32])
@@ -392,25 +392,25 @@ def test_digits(size):
 
 def test_digits_are_the_originals_enlarged():
     originals = load_digits()
-    kept = [index for index in range(1797) if index % 6]
-    pixels = torch.from_numpy(originals.images[kept]) / 16 * 255
+    indices = [index for index in range(1797) if index % 6]
+    pixels = torch.from_numpy(originals.images[indices]) / 16 * 255
     small, large = Digits(size=8).load()[0], Digits(size=32).load()[0]
     assert (small.images[..., 0] - pixels).abs().max() <= 0.5
-    assert small.labels.tolist() == large.labels.tolist() == originals.target[kept].tolist()
+    assert small.labels.tolist() == large.labels.tolist() == originals.target[indices].tolist()
     shrunk = torch.nn.functional.avg_pool2d(large.images.movedim(-1, 1).float(), 4)[:, 0]
     assert (shrunk - pixels).abs().mean() < 20 < (shrunk.mT - pixels).abs().mean()
 
 
 def test_gaussians_are_a_pure_function_of_the_position():
-    wanted = torch.tensor([4095, 0, 4096, 99_999, 4095])
-    fresh = Gaussians(seed=3).load()[0][wanted]
+    positions = torch.tensor([4095, 0, 4096, 99_999, 4095])
+    fresh = Gaussians(seed=3).load()[0][positions]
     used = Gaussians(seed=3).load()[0]
     used[torch.arange(0, 50_000, 7)]
-    assert all(torch.equal(a, b) for a, b in zip(fresh, used[wanted], strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(fresh, used[positions], strict=True))
     assert torch.equal(fresh[0][0], fresh[0][4])
-    assert not torch.isclose(fresh[0], Gaussians(seed=4).load()[0][wanted][0]).all(1).any()
+    assert not torch.isclose(fresh[0], Gaussians(seed=4).load()[0][positions][0]).all(1).any()
     many = used[torch.arange(20_000)][0]
-    assert len(many.unique(dim=0)) > 19_990  # nothing is repeated, from block to block either
+    assert len(many.unique(dim=0)) > 19_990  # no points are repeated, nor are blocks
 
 
 def test_the_ring():
@@ -515,8 +515,8 @@ def test_data_draw_their_own_pictures():
 def test_every_argument_can_be_given_on_the_command_line():
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(StreamData, "data")
-    given = parser.parse_args(
+    arguments = parser.parse_args(
         ["--data=ganlab.data.MNIST", "--data.root=x", "--data.size=32", "--data.batch_size=8"]
     )
-    data = MNIST(**given.data.init_args.as_dict())
+    data = MNIST(**arguments.data.init_args.as_dict())
     assert (data.root, data.image_shape, data.batch_size, data.workers) == (Path("x"), (1, 32, 32), 8, 0)

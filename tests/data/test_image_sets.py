@@ -1,4 +1,4 @@
-"""Every set of images: what it reads, the order it is streamed in, where it is kept, and mirrored images."""
+"""Every set of images: what it reads, its order, the memory that it is kept in, and mirrored images."""
 
 import io
 import pickle
@@ -80,8 +80,8 @@ def attached(
     return data
 
 
-def shown(data: StreamData, batches: int) -> list[bytes]:
-    """Each item's bytes, in order."""
+def image_bytes(data: StreamData, batches: int) -> list[bytes]:
+    """The bytes of each image in some batches, in order."""
     return [
         image.numpy().tobytes()
         for images, *_ in islice(data.train_dataloader(), batches)
@@ -90,31 +90,31 @@ def shown(data: StreamData, batches: int) -> list[bytes]:
 
 
 def test_two_passes_are_the_same_for_any_workers_and_over_any_ranks(kind):
-    size, world = 3, (2, 3)
+    size, world_sizes = 3, (2, 3)
     items = len(kind().splits.train)
     batches = -(-2 * items // (6 * size)) * 6
-    alone = shown(attached(kind(batch_size=size, seed=1)), batches)
+    one_process = image_bytes(attached(kind(batch_size=size, seed=1)), batches)
     # Two passes: each item comes at least twice, and the second one in another order.
-    assert {alone.count(item) for item in alone} != {1}
-    assert alone[:items] != alone[items : 2 * items]
-    assert sorted(alone[:items]) == sorted(alone[items : 2 * items])
+    assert {one_process.count(item) for item in one_process} != {1}
+    assert one_process[:items] != one_process[items : 2 * items]
+    assert sorted(one_process[:items]) == sorted(one_process[items : 2 * items])
     for workers in (1, 2):
-        assert shown(attached(kind(batch_size=size, seed=1, workers=workers)), batches) == alone
-    for ranks in world:
+        assert image_bytes(attached(kind(batch_size=size, seed=1, workers=workers)), batches) == one_process
+    for ranks in world_sizes:
         parts = [
-            shown(attached(kind(batch_size=size, seed=1), world=ranks, rank=rank), batches // ranks)
+            image_bytes(attached(kind(batch_size=size, seed=1), world=ranks, rank=rank), batches // ranks)
             for rank in range(ranks)
         ]
-        united = [
+        interleaved = [
             item
             for batch in range(batches // ranks)
             for part in parts
             for item in part[batch * size : (batch + 1) * size]
         ]
-        assert united == alone
-    across = (items // size) - 1
-    resumed = shown(attached(kind(batch_size=size, seed=1), step=across), batches - across)
-    assert resumed == alone[across * size :]
+        assert interleaved == one_process
+    last_step = (items // size) - 1
+    resumed = image_bytes(attached(kind(batch_size=size, seed=1), step=last_step), batches - last_step)
+    assert resumed == one_process[last_step * size :]
 
 
 def test_what_a_set_says_of_itself_is_true(kind):
@@ -133,20 +133,20 @@ def test_what_a_set_says_of_itself_is_true(kind):
 
 @pytest.mark.parametrize("placement", ["auto", "device", "memory", "disk"])
 def test_where_images_are_kept_changes_none(kind, placement):
-    expected = shown(attached(kind(batch_size=5)), 4)
+    expected = image_bytes(attached(kind(batch_size=5)), 4)
     data = attached(kind(batch_size=5, placement=placement))
-    assert shown(data, 4) == expected
+    assert image_bytes(data, 4) == expected
     assert (data.splits.train.path is not None) == (placement == "disk")
     data.setup("validate")
-    assert shown(data, 4) == expected
+    assert image_bytes(data, 4) == expected
 
 
 def test_on_disk_workers_share_one_file(kind):
     data = attached(kind(batch_size=5, placement="disk", workers=1))
     size = len(pickle.dumps(data.splits.train))
     assert size < data.splits.train.images.nbytes + 9_000
-    again = pickle.loads(pickle.dumps(data.splits.train))
-    assert torch.equal(again[torch.tensor([3])][0], data.splits.train[torch.tensor([3])][0])
+    unpickled = pickle.loads(pickle.dumps(data.splits.train))
+    assert torch.equal(unpickled[torch.tensor([3])][0], data.splits.train[torch.tensor([3])][0])
 
 
 def test_images_on_the_device_need_no_workers():
@@ -158,33 +158,35 @@ def test_images_on_the_device_need_no_workers():
 
 
 def flipped(data: StreamData, step: int = 0) -> list[bool]:
-    """Of each image of a step, whether it is mirrored."""
+    """For each image of a step whether it is mirrored."""
     batch = next(iter(data.train_dataloader()))
     plain = data.normalise(batch[0])
     images = data.on_after_batch_transfer(batch, 0)[0]
-    turned = [torch.equal(image, other.flip(-1)) for image, other in zip(images, plain, strict=True)]
-    same = [torch.equal(image, other) for image, other in zip(images, plain, strict=True)]
-    assert all(a != b for a, b in zip(turned, same, strict=True))
-    return turned
+    is_mirrored = [
+        torch.equal(image, original.flip(-1)) for image, original in zip(images, plain, strict=True)
+    ]
+    same = [torch.equal(image, original) for image, original in zip(images, plain, strict=True)]
+    assert all(a != b for a, b in zip(is_mirrored, same, strict=True))
+    return is_mirrored
 
 
 def test_half_of_the_training_images_are_mirrored():
-    found = flipped(attached(MNIST(batch_size=400, flip=True)))
-    assert 150 < sum(found) < 250
-    assert found != flipped(attached(MNIST(batch_size=400, flip=True), step=1))
-    assert found == flipped(attached(MNIST(batch_size=400, flip=True)))
+    flips = flipped(attached(MNIST(batch_size=400, flip=True)))
+    assert 150 < sum(flips) < 250
+    assert flips != flipped(attached(MNIST(batch_size=400, flip=True), step=1))
+    assert flips == flipped(attached(MNIST(batch_size=400, flip=True)))
     assert not any(flipped(attached(MNIST(batch_size=400))))
     assert not any(flipped(attached(MNIST(batch_size=400, flip=True), training=False)))
 
 
 @pytest.mark.parametrize("turns", [1, 2])
 def test_two_processes_mirror_what_one_does(turns):
-    alone = flipped(attached(MNIST(batch_size=20, flip=True), turns=turns))
+    one_process = flipped(attached(MNIST(batch_size=20, flip=True), turns=turns))
     parts = [
         flipped(attached(MNIST(batch_size=10, flip=True), world=2, rank=rank, turns=turns)) for rank in (0, 1)
     ]
-    united = [flip for turn in range(turns) for part in parts for flip in part[turn * 10 : (turn + 1) * 10]]
-    assert united == alone
+    joined = [flip for turn in range(turns) for part in parts for flip in part[turn * 10 : (turn + 1) * 10]]
+    assert joined == one_process
 
 
 def test_mirrored_is_left_to_right():
@@ -205,8 +207,8 @@ def test_stacked_digits_are_three_digits():
         assert torch.equal(labels // power % 10, digits[numbers][1])
     assert len(labels.unique()) > 800
     assert stacked.classes == 1000
-    again = StackedMNIST(count=50, seed=7).splits.train[torch.arange(50)]
-    assert torch.equal(again[0], images[:50]), "item i depends on neither the count nor the run's seed"
+    fewer = StackedMNIST(count=50, seed=7).splits.train[torch.arange(50)]
+    assert torch.equal(fewer[0], images[:50]), "item i depends on neither the count nor the run's seed"
     assert not torch.equal(
         StackedMNIST(count=50, stacking_seed=1).splits.train[torch.arange(50)][0], images[:50]
     )
@@ -245,8 +247,9 @@ class Hostile:
 def test_cifar10_runs_no_code_and_names_what_is_damaged(tmp_path, capsys):
     root = sets.cifar10(tmp_path)
     path = tmp_path / "cifar-10-batches-py" / "data_batch_2"
-    whole = path.read_bytes()
-    for content in (pickle.dumps(Hostile()), pickle.dumps({b"data": Hostile()}), whole[:500], b"", b"<html>"):
+    original = path.read_bytes()
+    hostile = (pickle.dumps(Hostile()), pickle.dumps({b"data": Hostile()}))
+    for content in (*hostile, original[:500], b"", b"<html>"):
         path.write_bytes(content)
         with pytest.raises(Refused, match="damaged"):
             CIFAR10(root=str(root)).setup("fit")
@@ -270,7 +273,7 @@ def test_missing_cifar10_says_what_where_and_what_to_do(tmp_path):
 def test_rows_hand_out_any_positions_in_any_order():
     images = torch.arange(24, dtype=torch.uint8).reshape(4, 2, 1, 3)
     rows = Rows(images, torch.arange(4))
-    found, labels = rows[torch.tensor([3, 0, 3])]
-    assert found.shape == (3, 3, 2, 1)
-    assert found[:, :, 0, 0].tolist() == [[18, 19, 20], [0, 1, 2], [18, 19, 20]]
+    selected, labels = rows[torch.tensor([3, 0, 3])]
+    assert selected.shape == (3, 3, 2, 1)
+    assert selected[:, :, 0, 0].tolist() == [[18, 19, 20], [0, 1, 2], [18, 19, 20]]
     assert labels.tolist() == [3, 0, 3]

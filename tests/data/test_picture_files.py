@@ -1,4 +1,4 @@
-"""Sets of pictures as they lie on users' disks: what is found, what networks see, and what is kept of it."""
+"""Sets of picture files: which files are found, which pixels networks see, and what is cached."""
 
 import io
 import os
@@ -70,16 +70,16 @@ def test_cats_and_dogs_are_found_in_every_layout(layout, form, tmp_path):
         packed(root / "cats_vs_dogs.zip", files)
     data = CatsVsDogs(root=str(root), size=8, held_out=0.3)
     images, labels = everything(data)
-    others, other_labels = everything(data, "held_out")
+    held_out, held_out_labels = everything(data, "held_out")
     assert data.classes == 2
     assert images.shape[1:] == data.image_shape == (3, 8, 8)
-    assert len(labels) + len(other_labels) == 24
-    assert sum(labels) + sum(other_labels) == 12
+    assert len(labels) + len(held_out_labels) == 24
+    assert sum(labels) + sum(held_out_labels) == 12
     if layout == "folders":
-        assert len(other_labels) == 6, "what the set itself holds out"
-    shown = sorted(colours(torch.cat([images, others])))
+        assert len(held_out_labels) == 6, "what the set itself holds out"
+    actual = sorted(colours(torch.cat([images, held_out])))
     expected = sorted(colours(torch.stack([pixels(number) for number in [*range(12), *range(100, 112)]])))
-    assert np.abs(np.array(shown) - expected).max() <= 3
+    assert np.abs(np.array(actual) - expected).max() <= 3
 
 
 def pixels(number: int) -> torch.Tensor:
@@ -115,8 +115,8 @@ def test_faces_need_neither_partition_nor_attributes(tmp_path):
     data = CelebA(root=str(folder(tmp_path / "celeba", files)), size=8, held_out=0.25)
     assert len(everything(data)) == 1
     assert data.classes is None
-    found = sum(len(everything(data, split)[0]) for split in ("train", "held_out"))
-    assert found == 20
+    total = sum(len(everything(data, split)[0]) for split in ("train", "held_out"))
+    assert total == 20
     assert 1 <= len(everything(data, "held_out")[0]) <= 10
 
 
@@ -155,9 +155,9 @@ def test_any_folder_of_pictures(tree, tmp_path):
     files = {name: encoded(picture(index)) for index, name in enumerate(names)}
     for root in (folder(tmp_path / "some", files), packed(tmp_path / "other.zip", files)):
         data = ImageFolder(root=str(root), size=8, held_out=0)
-        found = everything(data)
+        columns = everything(data)
         assert data.classes == classes
-        assert [column.tolist() for column in found[1:]] == ([expected] if expected else [])
+        assert [column.tolist() for column in columns[1:]] == ([expected] if expected else [])
         assert (data.splits.held_out is None) == (tree not in ("parts", "flat parts"))
 
 
@@ -167,7 +167,7 @@ def test_who_is_held_out_depends_on_the_name_alone(tmp_path):
         data = ImageFolder(
             root=str(folder(root, {name: encoded(picture(1)) for name in names})), held_out=0.2
         )
-        return {found.name for found in data.pictures["held_out"]}
+        return {picture_file.name for picture_file in data.pictures["held_out"]}
 
     many = [f"{number}.jpg" for number in range(300)]
     assert held_out(many[:150]) == held_out(many) & set(many[:150])
@@ -178,7 +178,7 @@ def test_who_is_held_out_depends_on_the_name_alone(tmp_path):
 
 
 def image(mode: str) -> tuple[bytes, list[int]]:
-    """A file in a mode, and the colour that it shows."""
+    """A picture file in a mode, and its colour as RGB."""
     size, kinds = (6, 6), {"CMYK": "TIFF", "I;16": "PNG", "P": "GIF", "1": "PNG"}
     colour = {
         "L": 100,
@@ -190,7 +190,7 @@ def image(mode: str) -> tuple[bytes, list[int]]:
         "P": 0,
         "I;16": 0x8080,
     }
-    shown = {
+    colours_shown = {
         "L": [100] * 3,
         "1": [255] * 3,
         "RGB": [10, 100, 200],
@@ -200,17 +200,17 @@ def image(mode: str) -> tuple[bytes, list[int]]:
         "P": [1, 2, 3],
         "I;16": [128] * 3,
     }
-    made = Image.new(mode, size, colour[mode])
+    drawn = Image.new(mode, size, colour[mode])
     if mode == "P":
-        made.putpalette([1, 2, 3] * 256)
-    return encoded(made, kinds.get(mode, "PNG")), shown[mode]
+        drawn.putpalette([1, 2, 3] * 256)
+    return encoded(drawn, kinds.get(mode, "PNG")), colours_shown[mode]
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "RGB", "RGBA", "LA", "CMYK", "P", "I;16"])
 def test_every_kind_of_pixel(mode):
-    content, shown = image(mode)
-    assert Transform(4, 3)(content).reshape(-1, 3).tolist() == [shown] * 16
-    grey = np.dot(shown, [0.299, 0.587, 0.114])
+    content, rgb = image(mode)
+    assert Transform(4, 3)(content).reshape(-1, 3).tolist() == [rgb] * 16
+    grey = np.dot(rgb, [0.299, 0.587, 0.114])
     assert abs(Transform(4, 1)(content).astype(int) - grey).max() <= 1
     assert Transform(4, 4)(content).shape == (4, 4, 4)
 
@@ -230,18 +230,18 @@ def test_a_camera_that_was_turned():
     turned[0x0112] = 6
     content = io.BytesIO()
     marked.save(content, "JPEG", exif=turned)
-    shown = Transform(20, 1)(content.getvalue())[..., 0]
-    assert shown[:, 12:].min() > 200 > 50 > shown[:, :8].max()
+    upright = Transform(20, 1)(content.getvalue())[..., 0]
+    assert upright[:, 12:].min() > 200 > 50 > upright[:, :8].max()
 
 
 def test_small_pixels_are_averaged():
     """Without antialiasing a fine chequerboard would turn black, white or striped."""
     board = np.indices((64, 64)).sum(0) % 2 * 255
-    shown = Transform(8, 1)(encoded(Image.fromarray(board.astype(np.uint8)), "PNG"))
-    assert abs(shown.astype(int) - 127).max() <= 8
+    small = Transform(8, 1)(encoded(Image.fromarray(board.astype(np.uint8)), "PNG"))
+    assert abs(small.astype(int) - 127).max() <= 8
 
 
-# What is kept
+# What is cached
 
 
 def fingerprints(data: PictureFiles) -> tuple[str, str]:
@@ -266,7 +266,7 @@ def deeper(files: dict[str, bytes]) -> dict[str, bytes]:
 def test_the_fingerprint_changes_with_what_networks_see(tmp_path):
     files = pets("kaggle")
     name = "train/cat.1.jpg"
-    others = [
+    variations = [
         CatsVsDogs(root=str(packed(tmp_path / "1.zip", {**files, name: encoded(picture(55))})), size=8),
         CatsVsDogs(root=str(packed(tmp_path / "2.zip", {**files, "train/cat.99.jpg": files[name]})), size=8),
         CatsVsDogs(
@@ -280,12 +280,12 @@ def test_the_fingerprint_changes_with_what_networks_see(tmp_path):
         CatsVsDogs(root=str(tmp_path / "4.zip"), size=8, held_out=0.3),
         ImageFolder(root=str(tmp_path / "4.zip"), size=8),
     ]
-    found = [data.fingerprint for data in others]
-    assert len(set(found)) == len(found)
+    fingerprints_ = [data.fingerprint for data in variations]
+    assert len(set(fingerprints_)) == len(fingerprints_)
     root = str(folder(tmp_path / "faces", faces(count=10)))
     choices = [{}, {"crop": 100}, {"attributes": ["Male"]}, {"attributes": ["Smiling"]}]
-    found = [CelebA(root=root, size=8, **choice).fingerprint for choice in choices]
-    assert len(set(found)) == len(found)
+    fingerprints_ = [CelebA(root=root, size=8, **choice).fingerprint for choice in choices]
+    assert len(set(fingerprints_)) == len(fingerprints_)
 
 
 def test_pictures_are_decoded_once(tmp_path, monkeypatch):
@@ -295,8 +295,8 @@ def test_pictures_are_decoded_once(tmp_path, monkeypatch):
     monkeypatch.setattr(Transform, "__call__", None)
     reads = []
     monkeypatch.setattr("ganlab.data.pictures.archive.Folder.read", lambda self, name: reads.append(name))
-    again = everything(CatsVsDogs(root=root, size=8))
-    assert all(torch.equal(mine, other) for mine, other in zip(expected, again, strict=True))
+    from_cache = everything(CatsVsDogs(root=root, size=8))
+    assert all(torch.equal(first, second) for first, second in zip(expected, from_cache, strict=True))
     assert reads == []
     assert contents(tmp_path / "data") == before, "read-only folders work"
 
@@ -315,13 +315,13 @@ def test_attributes_decode_nothing_again(tmp_path, monkeypatch):
 @pytest.mark.parametrize("form", ["folder", "zip"])
 def test_a_change_of_the_same_length_is_noticed(form, tmp_path):
     files = {f"{number}.png": encoded(picture(1), "PNG") for number in range(3)}
-    other = encoded(picture(1).point(lambda value: value ^ 1), "PNG")
+    changed = encoded(picture(1).point(lambda value: value ^ 1), "PNG")
     write = folder if form == "folder" else packed
     path = tmp_path / ("data" if form == "folder" else "data.zip")
     first = everything(ImageFolder(root=str(write(path, files)), size=8, held_out=0))[0].clone()
-    write(path, {**files, "1.png": other})
+    write(path, {**files, "1.png": changed})
     second = everything(ImageFolder(root=str(path), size=8, held_out=0))[0]
-    assert [torch.equal(mine, theirs) for mine, theirs in zip(first, second, strict=True)] == [
+    assert [torch.equal(before, after) for before, after in zip(first, second, strict=True)] == [
         True,
         False,
         True,
@@ -342,10 +342,10 @@ SPOILED = {
 
 
 @pytest.mark.parametrize("how", SPOILED)
-def test_half_a_cache_is_never_taken_for_a_whole_one(how, tmp_path, cache_home):
+def test_half_a_cache_is_never_taken_for_a_whole_one(how, tmp_path, cache_folder):
     root = str(folder(tmp_path / "data", {f"{number}.jpg": encoded(picture(number)) for number in range(5)}))
     expected = everything(ImageFolder(root=root, size=8, held_out=0))[0].clone()
-    (place,) = (cache_home / "pictures").glob("imagefolder*")
+    (place,) = (cache_folder / "pictures").glob("imagefolder*")
     SPOILED[how](place)
     assert torch.equal(everything(ImageFolder(root=root, size=8, held_out=0))[0], expected)
 
@@ -375,37 +375,37 @@ def many(tmp_path):
     return folder(tmp_path / "many", {f"{n}.jpg": encoded(picture(n)) for n in range(60)})
 
 
-def test_two_builders_leave_one_cache(many, cache_home):
+def test_two_builders_leave_one_cache(many, cache_folder):
     builders = [build(many, 0.01), build(many, 0.01)]
     answers = [builder.communicate(timeout=120)[0].splitlines() for builder in builders]
     assert answers[0][-1] == answers[1][-1]
-    assert [path.name.startswith(".") for path in (cache_home / "pictures").iterdir()].count(False) == 1
-    assert not [path for path in (cache_home / "pictures").glob(".*") if path.is_dir()]
+    assert [path.name.startswith(".") for path in (cache_folder / "pictures").iterdir()].count(False) == 1
+    assert not [path for path in (cache_folder / "pictures").glob(".*") if path.is_dir()]
     assert sorted(len(lines) - 1 for lines in answers) == [0, 60], "the second one waited for the first"
 
 
-def test_a_killed_builder_leaves_nothing_that_is_trusted(many, cache_home):
+def test_a_killed_builder_leaves_nothing_that_is_trusted(many, cache_folder):
     builder = build(many, 0.2)
     assert builder.stdout.readline() == "decoding\n"
     time.sleep(0.5)
     builder.send_signal(signal.SIGKILL)
     builder.wait()
-    left = [path for path in (cache_home / "pictures").iterdir() if path.is_dir()]
+    left = [path for path in (cache_folder / "pictures").iterdir() if path.is_dir()]
     assert [path.name[0] for path in left] == ["."], "unfinished"
     (images,) = everything(ImageFolder(root=str(many), size=8, held_out=0))
     assert len(images) == 60
     assert images.flatten(1).float().std(1).min() > 0
-    assert [path.name[0] for path in (cache_home / "pictures").iterdir() if path.is_dir()] == ["i"], "swept"
+    assert [path.name[0] for path in (cache_folder / "pictures").iterdir() if path.is_dir()] == ["i"], "swept"
 
 
-def test_a_full_disk(many, cache_home):
-    """A limit on the size of files stands for it."""
+def test_a_full_disk(many, cache_folder):
+    """Simulated by a limit on the size of files."""
     code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))\n{BUILD}"
     command = [sys.executable, "-c", code, str(many), "0"]
     failed = subprocess.run(command, capture_output=True, text=True)
     assert "Refused: The cache of pictures cannot be written in" in failed.stderr
     assert "$GANLAB_CACHE" in failed.stderr
-    assert [path.name for path in (cache_home / "pictures").iterdir() if path.is_dir()] == []
+    assert [path.name for path in (cache_folder / "pictures").iterdir() if path.is_dir()] == []
 
 
 def test_too_little_room_is_told_before_anything_is_decoded(many, monkeypatch):
@@ -441,18 +441,18 @@ def test_missing_folders_and_pictures_are_told_with_the_right_layout(tmp_path):
 
 
 def test_a_download_is_asked_for_only_when_wanted_and_needed(tmp_path, monkeypatch):
-    asked = []
+    roots = []
 
     def fetch(self):
-        asked.append(self.root)
+        roots.append(self.root)
         folder(self.root / "dogs-vs-cats", pets("kaggle"))
 
     monkeypatch.setattr(CatsVsDogs, "fetch", fetch)
     assert "no pictures" in refused(CatsVsDogs(root=str(folder(tmp_path / "a", {"x.txt": b""}))))
-    assert asked == []
+    assert roots == []
     for _ in range(2):
         everything(CatsVsDogs(root=str(tmp_path / "new"), size=8, download=True))
-    assert asked == [tmp_path / "new"]
+    assert roots == [tmp_path / "new"]
 
 
 def test_a_download_that_fails_says_what_else_to_do(tmp_path, monkeypatch):
@@ -524,16 +524,16 @@ def test_single_bad_pictures_are_counted_named_and_skipped(kind, form, tmp_path,
     assert len(images) == 299
     assert labels.bincount().tolist() == [150, 149]
     assert images[157].float().mean() == pytest.approx(float(images[8].float().mean())), "rows closed up"
-    told = [line for line in capsys.readouterr().out.splitlines() if "skipped" in line]
-    assert len(told) == 1
-    assert "1 of 300" in told[0]
-    assert "y/007.jpg" in told[0]
+    lines = [line for line in capsys.readouterr().out.splitlines() if "skipped" in line]
+    assert len(lines) == 1
+    assert "1 of 300" in lines[0]
+    assert "y/007.jpg" in lines[0]
     strict = refused(ImageFolder(root=root, size=8, held_out=0, most_broken=0.0))
     assert "y/007.jpg" in strict
     assert "most_broken" in strict
 
 
-def test_too_many_bad_pictures_are_refused(tmp_path, cache_home):
+def test_too_many_bad_pictures_are_refused(tmp_path, cache_folder):
     files = {f"{number}.jpg": encoded(picture(number)) for number in range(98)} | {
         "a.jpg": b"",
         "b.jpg": b"x",
@@ -541,7 +541,7 @@ def test_too_many_bad_pictures_are_refused(tmp_path, cache_home):
     message = refused(ImageFolder(root=str(folder(tmp_path / "data", files)), size=8, held_out=0))
     assert "2" in message
     assert "1%" in message
-    assert not [path for path in (cache_home / "pictures").iterdir() if path.is_dir()]
+    assert not [path for path in (cache_folder / "pictures").iterdir() if path.is_dir()]
 
 
 def test_a_member_that_was_damaged_in_its_zip(tmp_path):
@@ -596,8 +596,8 @@ def test_whatever_is_damaged_there_is_a_sentence_and_no_poisoned_cache(archive, 
     root = tmp_path / ("data.zip" if archive else "data")
     shutil.rmtree(root, ignore_errors=True)
     target = packed(root, files) if archive else folder(root, files) / "x" / "1.png"
-    whole = target.read_bytes()
-    raw = bytearray(whole)
+    original = target.read_bytes()
+    raw = bytearray(original)
     for place, content in damages:
         raw[place % len(raw) : place % len(raw) + len(content)] = content
     target.write_bytes(raw[: len(raw) - cut % 50])
@@ -605,9 +605,9 @@ def test_whatever_is_damaged_there_is_a_sentence_and_no_poisoned_cache(archive, 
         images, *_ = everything(ImageFolder(root=str(root), size=8, held_out=0, most_broken=0.5))
         assert images.shape[1:] == (3, 8, 8)
     except Refused as error:
-        told = str(error).splitlines()
-        assert 1 <= len(told) <= 3
-    target.write_bytes(whole)
+        lines = str(error).splitlines()
+        assert 1 <= len(lines) <= 3
+    target.write_bytes(original)
     images, labels = everything(ImageFolder(root=str(root), size=8, held_out=0))
     clean = torch.stack([torch.tensor(Transform(8, 3)(c)) for _, c in sorted(files.items())])
     assert torch.equal(images, clean.movedim(-1, 1))

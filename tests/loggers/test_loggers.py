@@ -21,7 +21,8 @@ from commands import GAME, KILLED, Command, at, bare, begun, end_all, fit
 from PIL import Image
 from wandb_server import Received, serving
 
-from ganlab.cli.launch import Planned
+from ganlab.cli.launch import PlannedRun
+from ganlab.cli.run_folder import RunFolder
 from ganlab.comparison import groups, read_wandb
 from ganlab.comparison.read import find, read
 from ganlab.loggers import wandb_files
@@ -243,7 +244,7 @@ def test_a_run_that_is_launched_is_in_the_group_that_it_would_be_in_by_hand(
     monkeypatch.chdir(tmp_path)
     write(tmp_path, SHOWN.replace("max_steps: 13", "max_steps: 1").replace("32-true", "auto"), "game.yaml")
     told = ["--model.gamma=2", "--trainer.logger=WandbLogger", "--seed_everything=4"]
-    run = Planned.read(["fit", "--config", "game.yaml", *told]).write()
+    run = PlannedRun.read(["fit", "--config", "game.yaml", *told], RunFolder()).write()
     assert group("--resume", run, folder=tmp_path) == "game gamma=2"
     assert begun(tmp_path) == run.resolve()
 

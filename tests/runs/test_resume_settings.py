@@ -248,7 +248,7 @@ def test_a_run_that_is_being_trained_is_not_trained_by_another(
     run = begun(tmp_path)
     first.signal(signal.SIGSTOP)
     before = contents(run)
-    monkeypatch.setattr(runs, "PATIENCE", 0)
+    monkeypatch.setattr(runs, "LOCK_TIMEOUT", 0)
     message = refused(fit("--resume", run, folder=tmp_path))
     assert str(run) in message
     assert contents(run) == before

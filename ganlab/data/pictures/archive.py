@@ -1,4 +1,4 @@
-"""Where pictures lie: a folder or a zip, read in place and never unpacked."""
+"""A folder or a zip of pictures, read in place and never unpacked."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PICTURES = frozenset(
     {"avif", "bmp", "dib", "gif", "jfif", "jp2", "jpe", "jpeg", "jpg"}
     | {"pbm", "pgm", "png", "pnm", "ppm", "tga", "tif", "tiff", "webp"}
 )
-LARGEST_FILE = 1 << 28
+LARGEST_FILE = 1 << 28  # bytes
 
 
 class Archive(Protocol):
-    """All files, by their names relative to it, with `/` between folders."""
+    """Files by their names relative to the archive, with `/` between folders."""
 
     path: Path
 
@@ -30,7 +30,7 @@ class Archive(Protocol):
     def read(self, name: str, /) -> bytes: ...
 
     def stamp(self, names: list[str], /) -> str:
-        """Another one whenever any of these files may have changed; found without reading them."""
+        """A hash that changes whenever any of these files may have; the files are not read."""
 
 
 class Folder:
@@ -63,7 +63,7 @@ class Zip:
             raise Refused(
                 f"{path} is no whole zip file: {error}.\nIt may have been cut off; fetch it again."
             ) from error
-        self._members = {_safe(member.filename, path): member for member in self._zip.infolist()}
+        self._members = {_checked_name(member.filename, path): member for member in self._zip.infolist()}
 
     @cached_property
     def names(self) -> list[str]:
@@ -76,15 +76,15 @@ class Zip:
         if member.flag_bits & 1:
             raise OSError("encrypted")
         with self._zip.open(member) as file:
-            # The size that its directory tells may be a lie.
+            # The size in the zip's directory may be false.
             content = file.read(LARGEST_FILE + 1)
         if len(content) != member.file_size:
             raise OSError("not as long as the zip says")
         return content
 
     def stamp(self, names: list[str], /) -> str:
-        found = "\n".join([str(self.path.resolve()), _stamp(self.path), *names])
-        return hashlib.sha256(found.encode()).hexdigest()
+        parts = "\n".join([str(self.path.resolve()), _stamp(self.path), *names])
+        return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def open_archive(path: Path) -> Archive:
@@ -92,19 +92,19 @@ def open_archive(path: Path) -> Archive:
 
 
 def is_picture(name: str) -> bool:
-    """By its ending; neither hidden nor an archiver's own."""
+    """Whether a name has a picture's suffix, and is neither hidden nor one of macOS's extra files."""
     path = PurePosixPath(name)
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
     return not hidden and path.suffix[1:].lower() in PICTURES
 
 
 def _stamp(path: Path) -> str:
-    found = path.stat()
-    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def _files(folder: Path, prefix: str, above: set[str]) -> Iterator[str]:
-    """Links are followed, but never in a circle."""
+    """All files below a folder. Links are followed, but never in a circle."""
     real = os.path.realpath(folder)
     if real in above:
         return
@@ -116,7 +116,8 @@ def _files(folder: Path, prefix: str, above: set[str]) -> Iterator[str]:
                 yield prefix + entry.name
 
 
-def _safe(name: str, path: Path) -> str:
+def _checked_name(name: str, path: Path) -> str:
+    """The name itself; refused if it points out of the archive."""
     parts = name.replace("\\", "/").split("/")
     if name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
         raise Refused(

@@ -1,13 +1,13 @@
-"""Pictures, decoded and resized once, in one file that can be read at any place.
+"""Pictures, decoded and resized once, in one file from which any of them can be read.
 
 $GANLAB_CACHE (else the user's cache folder)
     pictures/<key>/images.bin   n x height x width x channels bytes
                    info.json    how many, and which were skipped; written last
     known/<stamp>               the digest of files that have not changed since they were read
-    arrays/<key>.bin            other sets, of which the images shall stay on disk
+    arrays/<key>.bin            images of other sets, with `placement: disk`
 
-A cache is made beside its place and moved there when it is whole: what lies in its place is never half
-of one. Two builders do not disturb each other; where locks work, the second one waits for the first.
+A cache is built in a temporary folder and renamed when it is complete, so that under its final name there is
+never half of one. Two builders do not disturb each other; where locks work, the second waits for the first.
 """
 
 from __future__ import annotations
@@ -35,42 +35,42 @@ from rich.progress import Progress
 from torch import Tensor
 
 from ganlab.data.pictures.archive import Archive
-from ganlab.data.pictures.decode import Broken, Transform, reason
+from ganlab.data.pictures.decode import Broken, Transform, why_broken
 from ganlab.errors import Refused
 from ganlab.system.atomic_file import sync, temporary_path
 from ganlab.system.cache_folder import _writing, cache_home, write_cached
 
-FEW = 64  # pictures in a task; enough that handing it out costs nothing
-NAMED, REASON = 3, 60
-FORGOTTEN = 86_400  # seconds after which another machine's unfinished cache is taken for abandoned
+PICTURES_PER_TASK = 64  # so many that starting a task costs nothing beside them
+MAX_NAMED, MAX_REASON = 3, 60  # broken pictures in an error, and characters of why each is broken
+ABANDONED_AFTER = 86_400  # seconds after which another machine's unfinished cache is removed
 
 Skipped = dict[int, str]
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Some of an archive's pictures, in their order.
+    """Some of an archive's pictures, in order.
 
     Attributes:
         names: Their names in the archive.
-        keys: Their names in a fingerprint, wherever the archive lies and however it is packed.
+        keys: Their names in a fingerprint, independent of where the archive lies and how it is packed.
     """
 
     archive: Archive
     names: list[str]
     keys: list[str]
 
-    def contents(self, title: str) -> str:
-        """A digest of all names and bytes, which are read only if they may have changed."""
+    def content_digest(self, title: str) -> str:
+        """A digest of all names and bytes; files are read only if they may have changed since last time."""
         stamp = json.dumps([self.archive.stamp(self.names), self.keys])
         known = cache_home() / "known" / hashlib.sha256(stamp.encode()).hexdigest()
         with suppress(OSError):
-            if len(found := known.read_text()) == 64:
-                return found
+            if len(text := known.read_text()) == 64:
+                return text
         digest = hashlib.sha256()
         parts = _in_parallel(self._digests, len(self.names), f"{title}: reading")
-        for key, own in zip(self.keys, chain.from_iterable(parts), strict=True):
-            digest.update(f"{key}\0{own}\n".encode())
+        for key, file_digest in zip(self.keys, chain.from_iterable(parts), strict=True):
+            digest.update(f"{key}\0{file_digest}\n".encode())
         write_cached(known, digest.hexdigest().encode())
         return digest.hexdigest()
 
@@ -84,27 +84,28 @@ class Pictures:
             return "broken"
 
     def read(self, name: str) -> bytes:
+        """A picture's file; raises Broken if it is damaged, Refused if the system cannot read it now."""
         try:
             return self.archive.read(name)
-        # A zip's members are damaged in as many ways as pictures are.
+        # The members of a damaged zip raise all kinds of errors.
         except Exception as error:
             if isinstance(error, OSError) and error.errno:
-                # Maybe only now, so that nothing may be concluded from it.
+                # It may be readable tomorrow: the picture must not be recorded as broken.
                 raise Refused(f"{self.archive.path / name} cannot be read: {error.strerror}.") from error
-            raise Broken(reason(error)) from error
+            raise Broken(why_broken(error)) from error
 
 
 @dataclass(frozen=True)
 class Cache:
-    """A whole cache."""
+    """The decoded pictures on disk, and which were skipped and why, by their number."""
 
     images: Path
     shape: tuple[int, int, int, int]
     skipped: Skipped
 
     @classmethod
-    def at(cls, folder: Path) -> Cache | None:
-        """None, if there is none or something else."""
+    def read(cls, folder: Path) -> Cache | None:
+        """The cache in a folder; None if there is none, or if it is not complete."""
         try:
             info = json.loads((folder / "info.json").read_text())
             cache = cls(folder / "images.bin", tuple(info["shape"]), {int(k): v for k, v in info["skipped"]})
@@ -113,25 +114,27 @@ class Cache:
             return None
 
 
-def cached(pictures: Pictures, transform: Transform, *, most_broken: float, title: str) -> tuple[Cache, str]:
-    """The cache of these pictures, made now if there is none, and its key.
+def open_cache(
+    pictures: Pictures, transform: Transform, *, most_broken: float, title: str
+) -> tuple[Cache, str]:
+    """The cache of these pictures, built now if there is none, and its key.
 
     Args:
         most_broken: Share of pictures that may be skipped.
     """
-    identity = json.dumps([pictures.contents(title), transform.identity()], sort_keys=True)
+    identity = json.dumps([pictures.content_digest(title), transform.identity()], sort_keys=True)
     key = hashlib.sha256(identity.encode()).hexdigest()
     folder = cache_home() / "pictures" / f"{title}-{transform.size}-{key[:16]}"
-    cache = Cache.at(folder)
+    cache = Cache.read(folder)
     if not cache:
-        with _writing(folder.parent), _alone(folder):
-            cache = Cache.at(folder) or _build(folder, pictures, transform, most_broken, title)
-    _judge(cache.skipped, len(pictures.names), most_broken, title)
+        with _writing(folder.parent), _locked(folder):
+            cache = Cache.read(folder) or _build(folder, pictures, transform, most_broken, title)
+    _refuse_too_many_broken(cache.skipped, len(pictures.names), most_broken, title)
     return cache, key
 
 
-def kept(images: Tensor, key: str) -> Path:
-    """A file of these bytes."""
+def array_file(images: Tensor, key: str) -> Path:
+    """A file in the cache that holds these bytes, written now if there is none."""
     path = cache_home() / "arrays" / f"{key[:16]}.bin"
     if not path.exists() or path.stat().st_size != images.nbytes:
         write_cached(path, images.contiguous().numpy().tobytes())
@@ -139,36 +142,36 @@ def kept(images: Tensor, key: str) -> Path:
 
 
 def _build(folder: Path, pictures: Pictures, transform: Transform, most_broken: float, title: str) -> Cache:
-    total, row = len(pictures.names), prod(transform.shape)
-    _sweep(folder)
-    if (free := shutil.disk_usage(folder.parent).free) < total * row:
+    total, size = len(pictures.names), prod(transform.shape)
+    _remove_abandoned(folder)
+    if (free := shutil.disk_usage(folder.parent).free) < total * size:
         raise Refused(
-            f"{title}: the cache of {total:,} pictures takes {total * row / 1e9:.2f} GB, but\n"
+            f"{title}: the cache of {total:,} pictures takes {total * size / 1e9:.2f} GB, but\n"
             f"{folder.parent} has {free / 1e9:.2f} GB left. Name a folder with more room by $GANLAB_CACHE."
         )
-    making = temporary_path(folder)
-    making.mkdir()
+    unfinished = temporary_path(folder)
+    unfinished.mkdir()
     try:
-        skipped = _decode(making / "images.bin", pictures, transform, most_broken, title)
+        skipped = _decode(unfinished / "images.bin", pictures, transform, most_broken, title)
         info = {"shape": [total - len(skipped), *transform.shape], "skipped": sorted(skipped.items())}
-        sync(making / "images.bin")
-        (making / "info.json").write_text(json.dumps(info))
-        sync(making / "info.json")
-        # What has no right content, or else Cache.at() had found it, makes room.
+        sync(unfinished / "images.bin")
+        (unfinished / "info.json").write_text(json.dumps(info))
+        sync(unfinished / "info.json")
+        # What lies there is no complete cache, or else Cache.read() would have returned it.
         shutil.rmtree(folder, ignore_errors=True)
-        with suppress(OSError):  # Another machine was faster; its cache is as good.
-            making.rename(folder)
+        with suppress(OSError):  # Another machine was faster; its cache holds the same.
+            unfinished.rename(folder)
         sync(folder.parent)
     finally:
-        shutil.rmtree(making, ignore_errors=True)
-    if not (cache := Cache.at(folder)):
+        shutil.rmtree(unfinished, ignore_errors=True)
+    if not (cache := Cache.read(folder)):
         raise Refused(f"{folder} could not be written. Name another folder by $GANLAB_CACHE.")
     return cache
 
 
 def _decode(path: Path, pictures: Pictures, transform: Transform, most_broken: float, title: str) -> Skipped:
-    """Write all whole pictures into a file, one after the other."""
-    total, row = len(pictures.names), prod(transform.shape)
+    """Write all pictures that are not broken into a file, one after the other; return those skipped."""
+    total, size = len(pictures.names), prod(transform.shape)
     skipped: Skipped = {}
     with path.open("wb") as file:
 
@@ -177,39 +180,42 @@ def _decode(path: Path, pictures: Pictures, transform: Transform, most_broken: f
                 try:
                     content = transform(pictures.read(pictures.names[index])).tobytes()
                 except Broken as error:
-                    skipped[index] = f"{pictures.keys[index]} ({str(error)[:REASON]})"
-                    _judge(skipped, total, most_broken, title)
+                    skipped[index] = f"{pictures.keys[index]} ({str(error)[:MAX_REASON]})"
+                    _refuse_too_many_broken(skipped, total, most_broken, title)
                     continue
-                if os.pwrite(file.fileno(), content, index * row) < row:
+                if os.pwrite(file.fileno(), content, index * size) < size:
                     raise OSError(ENOSPC, os.strerror(ENOSPC))
 
         _in_parallel(decode, total, f"{title}: decoding")
     if skipped:
-        _close_gaps(path, [index for index in range(total) if index not in skipped], row)
+        _close_gaps(path, [index for index in range(total) if index not in skipped], size)
     return skipped
 
 
-def _judge(skipped: Skipped, total: int, most: float, title: str) -> None:
+def _refuse_too_many_broken(skipped: Skipped, total: int, most: float, title: str) -> None:
     if len(skipped) <= most * total and len(skipped) < total:
         return
-    few = list(dict(sorted(skipped.items())).values())[:NAMED]
+    few = list(dict(sorted(skipped.items())).values())[:MAX_NAMED]
     raise Refused(
         f"{title}: {len(skipped):,} or more of {total:,} pictures are broken, and at most {most:.0%} are\n"
         f"skipped (data.most_broken): {'; '.join(few)}"
     )
 
 
-def _close_gaps(path: Path, kept: list[int], row: int) -> None:
+def _close_gaps(path: Path, indices: list[int], size: int) -> None:
     with path.open("r+b") as file:
-        for place, index in enumerate(kept):
+        for place, index in enumerate(indices):
             if place != index:
-                os.pwrite(file.fileno(), os.pread(file.fileno(), row, index * row), place * row)
-        file.truncate(len(kept) * row)
+                os.pwrite(file.fileno(), os.pread(file.fileno(), size, index * size), place * size)
+        file.truncate(len(indices) * size)
 
 
 def _in_parallel(work: Callable[[range], Any], total: int, title: str) -> list[Any]:
-    """Call `work` on parts of range(total), in threads: decoding, hashing and reading leave Python's lock."""
-    parts = [range(total)[start : start + FEW] for start in range(0, total, FEW)]
+    """What `work` returns for each part of range(total), in order.
+
+    In threads: decoding, hashing and reading release Python's global lock.
+    """
+    parts = [range(total)[start : start + PICTURES_PER_TASK] for start in range(0, total, PICTURES_PER_TASK)]
     console = Console(stderr=True)
     if not console.is_terminal and total > 1000:
         print(f"{title} {total:,} pictures", file=sys.stderr, flush=True)
@@ -219,7 +225,7 @@ def _in_parallel(work: Callable[[range], Any], total: int, title: str) -> list[A
             futures: list[Future[Any]] = []
             for part in parts:
                 future = pool.submit(work, part)
-                future.add_done_callback(lambda _: progress.advance(task, FEW))
+                future.add_done_callback(lambda _: progress.advance(task, PICTURES_PER_TASK))
                 futures.append(future)
             wait(futures, return_when=FIRST_EXCEPTION)
             pool.shutdown(cancel_futures=True)
@@ -231,25 +237,25 @@ def _cores() -> int:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait for whoever builds the same on this machine, or wherever else the folder's locks reach."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Wait while another process builds this folder, on this machine or wherever the file's lock reaches."""
     with folder.with_name(f".{folder.name}.lock").open("w") as lock:
         with suppress(OSError):  # Some network folders know no locks.
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what builders left that were killed."""
-    for left in folder.parent.glob(f".{folder.name}.*.*"):
-        host, pid = left.name.removeprefix(f".{folder.name}.").rsplit(".", 1)
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what killed builders left."""
+    for unfinished in folder.parent.glob(f".{folder.name}.*.*"):
+        host, pid = unfinished.name.removeprefix(f".{folder.name}.").rsplit(".", 1)
         with suppress(OSError):
-            dead = host == socket.gethostname() and not _lives(int(pid))
-            if dead or time.time() - left.stat().st_mtime > FORGOTTEN:
-                shutil.rmtree(left)
+            dead = host == socket.gethostname() and not _is_alive(int(pid))
+            if dead or time.time() - unfinished.stat().st_mtime > ABANDONED_AFTER:
+                shutil.rmtree(unfinished)
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except OSError as error:

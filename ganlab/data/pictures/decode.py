@@ -1,4 +1,4 @@
-"""From a picture's file to the bytes that networks see."""
+"""From a picture's file to the pixels that networks are trained on."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from PIL import Image, ImageOps
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-LARGEST = 100_000_000  # pixels; more can only be meant to fill the memory
-VERSION = 1  # counts changes of what `decode` makes of a file
+MAX_PIXELS = 100_000_000  # more can only be meant to fill the memory
+VERSION = 1  # to be raised by every change of the pixels that `Transform` returns
 
 
 class Broken(Exception):
-    """Why a picture cannot be used."""
+    """A picture that cannot be used; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Transform:
     """A square from the middle, resized with antialiasing (bicubic).
 
     Attributes:
-        crop: The square's side as a share of the picture's width; at most its shorter side.
+        crop: The square's side as a share of the picture's width; never more than its shorter side.
     """
 
     size: int
@@ -38,39 +38,39 @@ class Transform:
         return asdict(self) | {"resize": "bicubic, antialias", "version": VERSION}
 
     def __call__(self, content: bytes) -> np.ndarray:
-        """Channels last."""
+        """The pixels of an encoded picture as bytes, channels last."""
         try:
             with Image.open(BytesIO(content)) as file:
-                if file.width * file.height > LARGEST:
+                if file.width * file.height > MAX_PIXELS:
                     raise Broken(f"{file.width} x {file.height} pixels would fill the memory")
-                image = converted(ImageOps.exif_transpose(file), self.channels)
+                image = convert(ImageOps.exif_transpose(file), self.channels)
                 side = max(1, min(image.width, image.height, round(image.width * self.crop)))
                 left, top = round((image.width - side) / 2), round((image.height - side) / 2)
-                # Cut first: a resize with a box would let what lies outside shine in.
+                # Crop first: a resize with a box would blend in pixels from outside the box.
                 image = image.crop((left, top, left + side, top + side))
                 image = image.resize((self.size, self.size), Image.Resampling.BICUBIC)
         except Broken:
             raise
-        # A library that reads any format answers damaged files with any kind of error.
+        # Pillow reads many formats, and raises all kinds of errors for damaged files.
         except Exception as error:
-            raise Broken(reason(error)) from error
+            raise Broken(why_broken(error)) from error
         return np.asarray(image).reshape(self.shape)
 
 
-def reason(error: Exception) -> str:
+def why_broken(error: Exception) -> str:
     return "no picture" if isinstance(error, Image.UnidentifiedImageError) else str(error) or repr(error)
 
 
-def converted(image: Image.Image, channels: int) -> Image.Image:
-    """Grey, colour, palette, 16-bit and CMYK alike; what is transparent shows white."""
+def convert(image: Image.Image, channels: int) -> Image.Image:
+    """A picture of any mode as grey, RGB or RGBA; transparent pixels turn white where alpha is dropped."""
     if image.mode == "F":
         raise Broken("its pixels are fractions, whose range nobody knows")
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
-    wanted = MODES[channels]
+    mode = MODES[channels]
     transparent = "A" in image.getbands() or "transparency" in image.info
-    if transparent and wanted != "RGBA":
+    if transparent and mode != "RGBA":
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return image.convert(wanted)
+    return image.convert(mode)

@@ -1,4 +1,4 @@
-"""Finite sets of pictures: where they are kept, and mirrored ones."""
+"""Finite sets of pictures: in which memory they are kept, and mirroring as augmentation."""
 
 from __future__ import annotations
 
@@ -22,25 +22,27 @@ Placement = Literal["auto", "device", "memory", "disk"]
 
 
 def data_folder(root: str | None) -> Path:
+    """The folder that is named, else $GANLAB_DATA, else ./data."""
     return Path(root or os.environ.get("GANLAB_DATA") or "data").expanduser()
 
 
 @contextmanager
-def fetching(name: str, otherwise: str) -> Iterator[None]:
+def fetching(name: str, by_hand: str) -> Iterator[None]:
+    """Around a download: if it fails, it is refused with what to do by hand instead."""
     try:
         yield
     except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise Refused(f"{name} could not be downloaded: {reason}\n{otherwise}") from error
+        raise Refused(f"{name} could not be downloaded: {reason}\n{by_hand}") from error
 
 
 class Images(StreamData):
-    """Sets of pictures of one size.
+    """The base class of sets whose pictures all have one size.
 
     Args:
         flip: Mirror half of the training images, left to right.
         placement: Where the images are kept: in the memory of the device that trains, in the machine's, or on
-            disk. By itself on the device, if a quarter of its free memory is enough.
+            disk. With auto on the device, if a quarter of its free memory is enough.
     """
 
     def __init__(self, *, flip: bool = False, placement: Placement = "auto", **base: Any) -> None:
@@ -64,31 +66,32 @@ class Images(StreamData):
         return images, *others
 
     @property
-    def _pinned(self) -> bool:
+    def _pin_memory(self) -> bool:
         on_host = isinstance(self.splits.train, Rows) and self.splits.train.images.device.type == "cpu"
-        return on_host and super()._pinned
+        return on_host and super()._pin_memory
 
     def _flips(self) -> Tensor:
-        """Which images of this step; a function of their positions in the stream."""
+        """Which images of this step are mirrored; a function of their positions in the stream."""
         stream = self._stream()
         step = stream.start()
         source = torch.Generator().manual_seed(seed_for("flip", self.seed, step))
-        drawn = torch.rand(stream.turns * stream.world * stream.batch_size, generator=source) < 0.5
-        return drawn[stream.positions(step) - step * len(drawn)]
+        flips = torch.rand(stream.turns * stream.world * stream.batch_size, generator=source) < 0.5
+        return flips[stream.positions(step) - step * len(flips)]
 
     def _placed(self, split: Split, items: Any, device: torch.device) -> Any:
+        """The same items, with their images where `placement` says."""
         if not isinstance(items, Rows):
             return items
-        place, host = self.placement, torch.device("cpu")
-        if place == "disk" and not items.path:
-            return items.mapped(cache.kept(items.images, self.fingerprint_of(split)))
-        if place == "device" or (place == "auto" and not self.workers and self._fits(items, device)):
-            return items.moved(device)
-        return items.moved(host) if place == "memory" else items
+        placement, host = self.placement, torch.device("cpu")
+        if placement == "disk" and not items.path:
+            return items.mapped_from(cache.array_file(items.images, self.fingerprint_of(split)))
+        if placement == "device" or (placement == "auto" and not self.workers and self._fits(items, device)):
+            return items.in_memory(device)
+        return items.in_memory(host) if placement == "memory" else items
 
     def _fits(self, items: Rows, device: torch.device) -> bool:
-        sharing = 1 if device.type == "cuda" or not self.trainer else self.trainer.world_size
-        return items.images.nbytes * sharing <= free_memory(device) // 4
+        copies = 1 if device.type == "cuda" or not self.trainer else self.trainer.world_size
+        return items.images.nbytes * copies <= free_memory(device) // 4
 
 
 def mirrored(images: Tensor, which: Tensor) -> Tensor:

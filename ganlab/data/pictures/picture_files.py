@@ -1,4 +1,4 @@
-"""Sets of pictures as files, in a folder or a zip, that are decoded once."""
+"""Sets of picture files in a folder or a zip, which are decoded once, into a cache."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 
 from ganlab.data.pictures.archive import Archive, open_archive
-from ganlab.data.pictures.cache import Cache, Pictures, cached
+from ganlab.data.pictures.cache import Cache, Pictures, open_cache
 from ganlab.data.pictures.decode import Transform
 from ganlab.data.pictures.images import Images, data_folder, fetching
-from ganlab.data.rows import Rows, mapped
+from ganlab.data.rows import Rows, map_file
 from ganlab.data.stream import FiniteItems, Split
 from ganlab.errors import Refused
 
 HELD_OUT = frozenset({"held_out", "test", "test_set", "val", "valid", "validation", "validation_set"})
 
 
-class Found(NamedTuple):
-    """A picture's name in its archive, what is known of it, and whether the set itself holds it out."""
+class PictureFile(NamedTuple):
+    """A picture's name in its archive, its label, and whether the set itself holds it out."""
 
     name: str
     label: int | tuple[int, ...] | None = None
@@ -33,7 +33,7 @@ class Found(NamedTuple):
 
 
 class PictureFiles(Images):
-    """What sets of picture files share. A kind of them says in `found` which there are.
+    """The base class of sets of picture files. A subclass lists its pictures in `find_pictures`.
 
     Args:
         root: The set's folder or zip, or a folder that holds it; else $GANLAB_DATA, else ./data.
@@ -44,9 +44,9 @@ class PictureFiles(Images):
         download: Fetch the set if it is missing.
     """
 
-    places: ClassVar[tuple[str, ...]] = ()
-    wanted: ClassVar[str]
-    origin: ClassVar[str]
+    usual_names: ClassVar[tuple[str, ...]] = ()  # patterns for its folder or zip within `root`
+    layout: ClassVar[str]  # which files it takes, in a sentence
+    origin: ClassVar[str]  # where the set comes from
 
     def __init__(
         self,
@@ -69,28 +69,28 @@ class PictureFiles(Images):
         self._caches: dict[Split, tuple[Cache, str]] = {}
 
     @abstractmethod
-    def found(self, archive: Archive) -> list[Found]:
-        """The pictures of this kind in an archive, if there are any."""
+    def find_pictures(self, archive: Archive) -> list[PictureFile]:
+        """This set's pictures in an archive; none if the archive holds something else."""
 
     def prepare_data(self) -> None:
-        """Fetch and decode before the other processes of this machine ask."""
-        if self.download and not self._is_there():
+        """Download and decode in one process, before the others of this machine load the data."""
+        if self.download and not self._is_present():
             self.root.mkdir(parents=True, exist_ok=True)
-            by_hand = f"{self.wanted}\n{self.origin}; by other means bring it to {self.root.resolve()}."
+            by_hand = f"{self.layout}\n{self.origin}; by other means bring it to {self.root.resolve()}."
             with fetching(type(self).__name__, by_hand):
                 self.fetch()
         for split, pictures in self.pictures.items():
-            cache = self.cached(split)[0]
+            cache, _ = self.cache_of(split)
             if cache.skipped:
                 names = ", ".join(cache.skipped.values())
                 count = f"{len(cache.skipped):,} of {len(pictures):,}"
                 print(f"{type(self).__name__}, {split}: {count} pictures are broken and skipped: {names}")
 
     def fetch(self) -> None:
-        """Bring the set to its root, as its owners hand it out."""
+        """Download the set to its root, in the form that its owners publish."""
         raise Refused(f"{type(self).__name__} is of your own pictures: there is nothing to download.")
 
-    def _is_there(self) -> bool:
+    def _is_present(self) -> bool:
         try:
             return bool(self.source)
         except Refused:
@@ -102,68 +102,70 @@ class PictureFiles(Images):
 
     def identity(self, split: Split) -> tuple[Any, ...]:
         labels = repr([picture.label for picture in self.pictures[split]])
-        return hashlib.sha256(labels.encode()).hexdigest(), self.cached(split)[1]
+        return hashlib.sha256(labels.encode()).hexdigest(), self.cache_of(split)[1]
 
-    def cached(self, split: Split) -> tuple[Cache, str]:
-        """The decoded pictures of a split, and what tells them from all others."""
+    def cache_of(self, split: Split) -> tuple[Cache, str]:
+        """A split's decoded pictures, built now if need be, and a hash of names, contents and transform."""
         if split not in self._caches:
-            found = self.pictures[split]
-            pictures = Pictures(self.source[0], [picture.name for picture in found], self._keys(found))
+            files = self.pictures[split]
+            pictures = Pictures(self.source[0], [picture.name for picture in files], self._keys(files))
             title = f"{type(self).__name__}-{split}".lower()
-            self._caches[split] = cached(pictures, self.transform, most_broken=self.most_broken, title=title)
+            self._caches[split] = open_cache(
+                pictures, self.transform, most_broken=self.most_broken, title=title
+            )
         return self._caches[split]
 
     def _rows(self, split: Split) -> Rows:
-        cache, _ = self.cached(split)
+        cache, _ = self.cache_of(split)
         labels = [p.label for index, p in enumerate(self.pictures[split]) if index not in cache.skipped]
         return Rows(
-            mapped(cache.images, cache.shape),
+            map_file(cache.images, cache.shape),
             None if None in labels else torch.tensor(labels),
             path=cache.images,
         )
 
     @cached_property
-    def pictures(self) -> dict[Split, list[Found]]:
-        """Those of each split that is not empty, in the order of their names."""
+    def pictures(self) -> dict[Split, list[PictureFile]]:
+        """The pictures of each split that is not empty, in the order of their names."""
         pictures = sorted(self.source[1])
-        chosen = any(picture.held_out for picture in pictures)
-        parts: dict[Split, list[Found]] = {"train": [], "held_out": []}
+        set_has_split = any(picture.held_out for picture in pictures)
+        parts: dict[Split, list[PictureFile]] = {"train": [], "held_out": []}
         for picture, key in zip(pictures, self._keys(pictures), strict=True):
-            held_out = picture.held_out if chosen else share(key) < self.held_out
+            held_out = picture.held_out if set_has_split else uniform_number(key) < self.held_out
             parts["held_out" if held_out else "train"].append(picture)
         if not parts["train"]:
             raise Refused(f"{type(self).__name__}: all pictures in {self.source[0].path} are held out.")
         return {split: part for split, part in parts.items() if part}
 
-    def _keys(self, pictures: list[Found]) -> list[str]:
-        """What tells pictures apart, however their archive was packed."""
-        return [picture.name.removeprefix(self._common) for picture in pictures]
+    def _keys(self, pictures: list[PictureFile]) -> list[str]:
+        """Names without the folder that all share, which are the same however the archive was packed."""
+        return [picture.name.removeprefix(self._common_folder) for picture in pictures]
 
     @cached_property
-    def _common(self) -> str:
+    def _common_folder(self) -> str:
         return common_folder([picture.name for picture in self.source[1]])
 
     @cached_property
-    def source(self) -> tuple[Archive, list[Found]]:
-        """Where the set lies, and all its pictures."""
+    def source(self) -> tuple[Archive, list[PictureFile]]:
+        """The archive that holds the set, and all its pictures."""
         name, root = type(self).__name__, self.root
         if not root.exists():
             raise Refused(f"{name}: there is no {root.resolve()}.\n{self._hint}")
-        answers = [(archive, self.found(archive)) for archive in self._archives(root)]
-        answers = [answer for answer in answers if answer[1]]
-        if not answers:
+        candidates = [(archive, self.find_pictures(archive)) for archive in self._archives(root)]
+        candidates = [candidate for candidate in candidates if candidate[1]]
+        if not candidates:
             raise Refused(f"{name}: no pictures in {root.resolve()}.\n{self._hint}")
-        if len(answers) > 1:
-            names = ", ".join(archive.path.name for archive, _ in answers)
+        if len(candidates) > 1:
+            names = ", ".join(archive.path.name for archive, _ in candidates)
             raise Refused(
                 f"{name} lies in {root.resolve()} more than once: {names}.\nName one by --data.root."
             )
-        return answers[0]
+        return candidates[0]
 
     def _archives(self, path: Path) -> Iterator[Archive]:
-        """What goes by one of the set's usual names, and if nothing does, the path itself."""
+        """Everything in a folder that has one of the set's usual names; if nothing has, the path itself."""
         inside = [] if path.is_file() else sorted(path.iterdir())
-        usual = [p for p in inside if any(fnmatch(p.name.lower(), place) for place in self.places)]
+        usual = [p for p in inside if any(fnmatch(p.name.lower(), name) for name in self.usual_names)]
         for child in usual:
             yield from self._archives(child)
         if not usual:
@@ -171,20 +173,20 @@ class PictureFiles(Images):
 
     @property
     def _hint(self) -> str:
-        return f"{self.wanted}\n{self.origin}; name its folder or zip by --data.root (or $GANLAB_DATA)."
+        return f"{self.layout}\n{self.origin}; name its folder or zip by --data.root (or $GANLAB_DATA)."
 
 
 def common_folder(names: list[str]) -> str:
-    """The folder that holds all of them, with its last `/`; of none, nothing."""
+    """The innermost folder that holds all these files, with a `/` at its end; "" if there is none."""
     folders = {name.rpartition("/")[0] for name in names}
     return f"{commonpath(folders)}/" if folders and "" not in folders and commonpath(folders) else ""
 
 
 def is_held_out(name: str) -> bool:
-    """Whether one of its folders is named for a part that is not trained on."""
+    """Whether one of a file's folders has a name such as test or val."""
     return any(part.lower() in HELD_OUT for part in name.split("/")[:-1])
 
 
-def share(key: str) -> float:
-    """A number in [0, 1) that follows from the name alone."""
+def uniform_number(key: str) -> float:
+    """A number in [0, 1) that depends on the key alone, uniform over keys."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6], "big") / 2**48

@@ -5,9 +5,9 @@ import re
 from torchvision.datasets.utils import download_url
 
 from ganlab.data.pictures.archive import Archive, is_picture
-from ganlab.data.pictures.picture_files import Found, PictureFiles, is_held_out
+from ganlab.data.pictures.picture_files import PictureFile, PictureFiles, is_held_out
 
-# By its own name (cat.0.jpg) or by its folder's (Cat/0.jpg, cats/0.jpg).
+# The kind is in the file's name (cat.0.jpg) or in its folder's (Cat/0.jpg, cats/0.jpg).
 PET = re.compile(r"(?:^|/)(?:(cat|dog)\.\d+\.\w+|(cat|dog)s?/[^/]+)$", re.IGNORECASE)
 PETS = ("cat", "dog")
 MICROSOFT = (
@@ -20,17 +20,17 @@ class CatsVsDogs(PictureFiles):
     """25,000 pictures of cats and dogs (Elson et al. 2007), as Kaggle or Microsoft hand them out."""
 
     classes = 2
-    places = ("*cats*dogs*", "dogs*cats*", "petimages", "petimages.zip", "train.zip")
-    wanted = "It takes train/cat.0.jpg (Kaggle), PetImages/Cat/0.jpg (Microsoft), {train,test}/{cats,dogs}/."
+    usual_names = ("*cats*dogs*", "dogs*cats*", "petimages", "petimages.zip", "train.zip")
+    layout = "It takes train/cat.0.jpg (Kaggle), PetImages/Cat/0.jpg (Microsoft), {train,test}/{cats,dogs}/."
     origin = "From https://www.kaggle.com/c/dogs-vs-cats/data"
 
     def fetch(self) -> None:
         download_url(MICROSOFT, str(self.root))
 
-    def found(self, archive: Archive) -> list[Found]:
+    def find_pictures(self, archive: Archive) -> list[PictureFile]:
         matches = ((name, PET.search(name)) for name in archive.names if is_picture(name))
         return [
-            Found(name, PETS.index((match[1] or match[2]).lower()), is_held_out(name))
+            PictureFile(name, PETS.index((match[1] or match[2]).lower()), is_held_out(name))
             for name, match in matches
             if match
         ]

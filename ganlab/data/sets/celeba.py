@@ -9,27 +9,27 @@ from typing import Any
 from torchvision import datasets
 
 from ganlab.data.pictures.archive import Archive, is_picture
-from ganlab.data.pictures.picture_files import Found, PictureFiles
+from ganlab.data.pictures.picture_files import PictureFile, PictureFiles
 from ganlab.errors import Refused
 
-WIDTH = 178  # of the official files, in which the crop is given
+WIDTH = 178  # pixels, of the official files; `crop` is in these
 
 Table = dict[str, list[str]]
 
 
 class CelebA(PictureFiles):
-    """202,599 aligned faces with 40 attributes (Liu et al. 2015), as they are handed out.
+    """202,599 aligned faces with 40 attributes (Liu et al. 2015), as their authors publish them.
 
     With list_eval_partition.txt beside the pictures its parts 1 and 2 are held out.
 
     Args:
-        crop: Side of the square cut from the middle, for pictures 178 pixels wide; of others, the same part.
-        attributes: Conditions, by their names in list_attr_celeba.txt: one makes two classes, several make
-            a row of zeros and ones.
+        crop: Side of the square cut from the middle, for pictures 178 pixels wide; scaled for other widths.
+        attributes: Labels, by their names in list_attr_celeba.txt: one makes two classes, several make a row
+            of zeros and ones.
     """
 
-    places = ("*celeba*.zip", "celeba*")
-    wanted = "It takes img_align_celeba/000001.jpg, with list_attr_celeba.txt for attributes, or their zip."
+    usual_names = ("*celeba*.zip", "celeba*")
+    layout = "It takes img_align_celeba/000001.jpg, with list_attr_celeba.txt for attributes, or their zip."
     origin = "From https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 
     def __init__(self, *, crop: int = 148, attributes: Sequence[str] = (), **base: Any) -> None:
@@ -43,16 +43,16 @@ class CelebA(PictureFiles):
     def fetch(self) -> None:
         datasets.CelebA(str(self.root), split="all", download=True)
 
-    def found(self, archive: Archive) -> list[Found]:
+    def find_pictures(self, archive: Archive) -> list[PictureFile]:
         names = [name for name in archive.names if is_picture(name)]
         faces = {PurePosixPath(name).name: name for name in names if re.search(r"\d+\.(jpg|png)$", name)}
         if not faces:
             return []
-        part = _partition(archive, faces)
-        label = self._labels(archive, faces) if self.attributes else {}
-        return [Found(name, label.get(face), face in part) for face, name in faces.items()]
+        held_out = _held_out_faces(archive, faces)
+        labels = self._read_labels(archive, faces) if self.attributes else {}
+        return [PictureFile(name, labels.get(face), face in held_out) for face, name in faces.items()]
 
-    def _labels(self, archive: Archive, faces: dict[str, str]) -> dict[str, Any]:
+    def _read_labels(self, archive: Archive, faces: dict[str, str]) -> dict[str, Any]:
         table = _table(archive, "list_attr_celeba")
         if not table:
             raise Refused(f"There is no list_attr_celeba.txt beside {archive.path}, so no attributes.")
@@ -61,40 +61,40 @@ class CelebA(PictureFiles):
             raise Refused(
                 f"{path} knows no {', '.join(unknown)} (data.attributes). It knows\n{', '.join(header)}."
             )
-        _agree(path, rows, faces, len(header))
+        _refuse_mismatch(path, rows, faces, len(header))
         columns = [header.index(name) for name in self.attributes]
         labels = {face: tuple(int(int(rows[face][column]) > 0) for column in columns) for face in faces}
         return {face: row[0] if len(row) == 1 else row for face, row in labels.items()}
 
 
-def _partition(archive: Archive, faces: dict[str, str]) -> set[str]:
-    """Those that the set itself holds out; none, if it comes without the file that tells."""
+def _held_out_faces(archive: Archive, faces: dict[str, str]) -> set[str]:
+    """The faces that the official partition holds out; none if its file is not there."""
     if not (table := _table(archive, "list_eval_partition")):
         return set()
     path, _, rows = table
-    _agree(path, rows, faces, 1)
+    _refuse_mismatch(path, rows, faces, 1)
     return {face for face in faces if rows[face] != ["0"]}
 
 
 def _table(archive: Archive, stem: str) -> tuple[str, list[str], Table] | None:
-    """The file's name, its columns and each picture's row; as text (official) or with commas (Kaggle)."""
+    """The file's path, its columns and each picture's row, from text (official) or CSV (Kaggle)."""
     for ending in ("txt", "csv"):
-        if found := _content(archive, f"{stem}.{ending}"):
-            path, text = found
+        if file := _read_table(archive, f"{stem}.{ending}"):
+            path, text = file
             lines = [re.split(r"[,\s]+", line.strip()) for line in text.splitlines() if line.strip()]
-            told = int(lines.pop(0)[0]) if lines and len(lines[0]) == 1 and lines[0][0].isdigit() else None
+            count = int(lines.pop(0)[0]) if lines and len(lines[0]) == 1 and lines[0][0].isdigit() else None
             header = lines.pop(0) if lines and not is_picture(lines[0][0]) else []
             rows = {name: values for name, *values in lines}
-            if told is not None and told != len(lines):
+            if count is not None and count != len(lines):
                 raise Refused(
-                    f"{path} says that it has {told:,} rows, but has {len(lines):,}: was it cut off?"
+                    f"{path} says that it has {count:,} rows, but has {len(lines):,}: was it cut off?"
                 )
             return path, header[header[:1] == ["image_id"] :], rows
     return None
 
 
-def _content(archive: Archive, name: str) -> tuple[str, str] | None:
-    """The file's path and text; from beside the pictures, or beside their folder or zip."""
+def _read_table(archive: Archive, name: str) -> tuple[str, str] | None:
+    """A file's path and text, from within the archive or from beside it; None if there is none."""
     for inside in archive.names:
         if PurePosixPath(inside).name == name:
             return f"{archive.path / inside}", archive.read(inside).decode(errors="replace")
@@ -102,7 +102,8 @@ def _content(archive: Archive, name: str) -> tuple[str, str] | None:
     return (str(beside), beside.read_text(errors="replace")) if beside.is_file() else None
 
 
-def _agree(path: str, rows: Table, faces: dict[str, str], columns: int) -> None:
+def _refuse_mismatch(path: str, rows: Table, faces: dict[str, str], columns: int) -> None:
+    """Every face needs a row of so many numbers."""
     if without := sorted(faces.keys() - rows.keys()):
         raise Refused(
             f"{path} has no row for {len(without):,} of {len(faces):,} pictures:\n"

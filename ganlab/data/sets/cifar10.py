@@ -16,18 +16,18 @@ from ganlab.errors import Refused
 
 FOLDER, PACKED = "cifar-10-batches-py", "cifar-10-python.tar.gz"
 SHAPE = (3, 32, 32)
-LUMA = (0.299, 0.587, 0.114)  # as Pillow weighs colours
+LUMA = (0.299, 0.587, 0.114)  # Pillow's weights of red, green and blue
 
 
 class CIFAR10(Images):
-    """60,000 small photographs of ten classes (Krizhevsky 2009), where torchvision puts them.
+    """60,000 small photographs of ten classes (Krizhevsky 2009), read where torchvision puts them.
 
-    That is <root>/cifar-10-batches-py, or the cifar-10-python.tar.gz that they come in.
+    That is <root>/cifar-10-batches-py, or the archive that it downloads, <root>/cifar-10-python.tar.gz.
 
     Args:
-        root: Folder that holds that of the data set; else $GANLAB_DATA, else ./data.
-        channels: 1 makes them grey.
-        download: Fetch the files if they are missing.
+        root: The folder that holds the data set's; else $GANLAB_DATA, else ./data.
+        channels: 1 turns the images grey.
+        download: Download the files if they are missing.
     """
 
     classes = 10
@@ -79,19 +79,19 @@ class CIFAR10(Images):
 
     def _rows(self, files: list[bytes]) -> Rows:
         images, labels = zip(*map(self._batch, files), strict=True)
-        found = torch.cat(images).movedim(1, -1)
+        pixels = torch.cat(images).movedim(1, -1)
         if self.image_shape[0] == 1:
-            found = (found.float() @ torch.tensor(LUMA)).round().to(torch.uint8)[..., None]
-        return Rows(found.contiguous(), torch.cat(labels))
+            pixels = (pixels.float() @ torch.tensor(LUMA)).round().to(torch.uint8)[..., None]
+        return Rows(pixels.contiguous(), torch.cat(labels))
 
     def _batch(self, content: bytes) -> tuple[torch.Tensor, torch.Tensor]:
         try:
-            found = Arrays(io.BytesIO(content), encoding="bytes").load()
-            images = torch.from_numpy(np.array(found[b"data"], np.uint8)).reshape(-1, *SHAPE)
-            labels = torch.tensor(found[b"labels"])
+            batch = ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
+            images = torch.from_numpy(np.array(batch[b"data"], np.uint8)).reshape(-1, *SHAPE)
+            labels = torch.tensor(batch[b"labels"])
             if len(labels) != len(images):
                 raise ValueError(f"{len(images)} pictures and {len(labels)} labels")
-        # A damaged pickle answers with any kind of error.
+        # Damaged pickles raise all kinds of errors.
         except Exception as error:
             raise Refused(
                 f"A file of CIFAR10 in {self.root.resolve()} is damaged: {error}.\n"
@@ -100,8 +100,8 @@ class CIFAR10(Images):
         return images, labels
 
 
-class Arrays(pickle.Unpickler):
-    """Reads plain data and arrays, and runs nothing else that a file may ask for."""
+class ArrayUnpickler(pickle.Unpickler):
+    """Reads plain data and NumPy arrays, and refuses to call anything else that a pickle names."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in {("numpy", "ndarray"), ("numpy", "dtype")}:

@@ -13,10 +13,10 @@ from ganlab.data.rows import Rows
 
 
 class Digits(Images):
-    """1797 digits of 8 x 8 pixels (Alpaydin & Kaynak 1998), enlarged; each sixth is held out.
+    """1797 digits of 8 x 8 pixels (Alpaydin & Kaynak 1998), enlarged; every sixth is held out.
 
     Args:
-        size: Height and width that they are enlarged to.
+        size: Height and width to which they are enlarged.
     """
 
     classes = 10
@@ -32,5 +32,5 @@ class Digits(Images):
         images = images.round().clamp(0, 255).to(torch.uint8)
         labels = torch.from_numpy(digits.target).long()
         held_out = torch.arange(len(images)) % 6 == 0
-        train, rest = (Rows(images.movedim(1, -1)[part], labels[part]) for part in (~held_out, held_out))
-        return train, rest
+        train, test = (Rows(images.movedim(1, -1)[part], labels[part]) for part in (~held_out, held_out))
+        return train, test

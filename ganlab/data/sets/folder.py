@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from ganlab.data.pictures.archive import Archive, is_picture
-from ganlab.data.pictures.picture_files import HELD_OUT, Found, PictureFiles, common_folder, is_held_out
+from ganlab.data.pictures.picture_files import HELD_OUT, PictureFile, PictureFiles, common_folder, is_held_out
 from ganlab.errors import Refused
 
 TRAIN = frozenset({"train", "training", "training_set"})
@@ -10,10 +10,10 @@ TRAIN = frozenset({"train", "training", "training_set"})
 class ImageFolder(PictureFiles):
     """Any folder or zip of pictures: flat, or with a folder for each class.
 
-    Folders named train and test (or val, validation, held_out) above them are parts, not classes.
+    Folders above these that are named train and test (or val, validation, held_out) are splits, not classes.
     """
 
-    wanted = "It takes any folder or zip of pictures (jpg, png, webp, tif, ...), flat or one folder a class."
+    layout = "It takes any folder or zip of pictures (jpg, png, webp, tif, ...), flat or one folder a class."
     origin = "Put your pictures there"
 
     @property
@@ -21,7 +21,7 @@ class ImageFolder(PictureFiles):
         labels = [picture.label for picture in self.source[1]]
         return None if None in labels else len(set(labels))
 
-    def found(self, archive: Archive) -> list[Found]:
+    def find_pictures(self, archive: Archive) -> list[PictureFile]:
         names = [name for name in archive.names if is_picture(name)]
         folders = [name.removeprefix(common_folder(names)).split("/")[:-1] for name in names]
         if all(path and path[0].lower() in TRAIN | HELD_OUT for path in folders):
@@ -34,4 +34,6 @@ class ImageFolder(PictureFiles):
             )
         classes = sorted({path[0] for path in folders if path})
         labels = [classes.index(path[0]) if path else None for path in folders]
-        return [Found(name, label, is_held_out(name)) for name, label in zip(names, labels, strict=True)]
+        return [
+            PictureFile(name, label, is_held_out(name)) for name, label in zip(names, labels, strict=True)
+        ]

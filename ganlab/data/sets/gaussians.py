@@ -1,4 +1,4 @@
-"""Points of the plane whose distribution is known: where a GAN's mistakes can be seen and counted."""
+"""Points of the plane from a known distribution, so that a GAN's mistakes can be seen and counted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganlab.data.stream import Batch, Blocks, ModeIndices, StreamData
 from ganlab.errors import Refused
 from ganlab.seeds import seed_for
 
-BLOCK = 4096
+BLOCK = 4096  # points that are drawn at once
 
 
 def ring(modes: int) -> Tensor:
@@ -39,7 +39,7 @@ def single(modes: int) -> Tensor:
     return torch.tensor([[1.0, 2.0]])
 
 
-def draw(centres: Tensor, mixing: Tensor, seed: int, block: int) -> Batch:
+def draw_block(centres: Tensor, mixing: Tensor, seed: int, block: int) -> Batch:
     source = torch.Generator().manual_seed(seed_for("gaussians", seed, block))
     labels = torch.randint(len(centres), (BLOCK,), generator=source)
     points = centres[labels] + torch.randn(BLOCK, 2, generator=source) @ mixing
@@ -49,7 +49,7 @@ def draw(centres: Tensor, mixing: Tensor, seed: int, block: int) -> Batch:
 def nearest_modes(
     points: Tensor, centres: Tensor, sigma: float, mixing: Tensor | None = None, enough: int = 20
 ) -> ModeIndices:
-    """Near means within 3 sigma of a mode's centre; points that are no numbers have no mode.
+    """The nearest mode of each point, and whether it is within 3 sigma; NaN and infinity have no mode.
 
     A mode is centre + sigma * noise @ mixing.
     """
@@ -80,7 +80,7 @@ LAYOUTS = {
 
 
 class Gaussians(StreamData):
-    """Fresh samples without end from Gaussians of equal weight; the label is the Gaussian's number.
+    """An endless stream of points from Gaussians of equal weight; the label is the Gaussian's number.
 
     Args:
         layout: A ring of radius 1, a square grid with spacing 2, or one Gaussian with correlated coordinates.
@@ -100,15 +100,15 @@ class Gaussians(StreamData):
         super().__init__(**base)
         if modes is not None and modes < 1:
             raise Refused(f"modes is {modes}; it counts Gaussians, so it is at least 1.")
-        row = LAYOUTS[layout]
-        self.centres = row.centres(row.modes if modes is None else modes)
-        self.sigma = row.sigma if sigma is None else sigma
-        self.mixing = torch.tensor(row.mixing)
+        defaults = LAYOUTS[layout]
+        self.centres = defaults.centres(defaults.modes if modes is None else modes)
+        self.sigma = defaults.sigma if sigma is None else sigma
+        self.mixing = torch.tensor(defaults.mixing)
         self.image_shape = (2,)
         self.classes = len(self.centres) if len(self.centres) > 1 else None
 
     def load(self) -> tuple[Blocks, None]:
-        return Blocks(BLOCK, partial(draw, self.centres, self.sigma * self.mixing, self.seed)), None
+        return Blocks(BLOCK, partial(draw_block, self.centres, self.sigma * self.mixing, self.seed)), None
 
     def modes(self, features: Tensor, logits: Tensor | None) -> ModeIndices:
         return nearest_modes(features, self.centres, self.sigma, self.mixing)

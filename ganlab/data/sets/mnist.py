@@ -26,19 +26,19 @@ EMNIST_CLASSES = {"byclass": 62, "bymerge": 47, "balanced": 47, "letters": 26, "
 class MNIST(Images):
     """Handwritten digits (LeCun et al. 1998), read where torchvision puts them: <root>/MNIST/raw.
 
-    Packed files stay packed, so that the folder may be read-only.
+    Nothing is written beside the files: gzipped ones stay gzipped, and the folder may be read-only.
 
     Args:
-        root: Folder that holds that of the data set; else $GANLAB_DATA, else ./data.
+        root: The folder that holds the data set's; else $GANLAB_DATA, else ./data.
         size: 32 pads the 28 x 28 pixels with background.
-        channels: 3 repeats the grey.
-        download: Fetch the files if they are missing.
+        channels: 3 repeats the grey values.
+        download: Download the files if they are missing.
     """
 
     classes: int | None = 10
     source: ClassVar[type[datasets.MNIST]] = datasets.MNIST
-    choice: dict[str, str] = {}  # noqa: RUF012
-    parts: tuple[str, str] = ("train", "t10k")
+    options: dict[str, str] = {}  # noqa: RUF012
+    prefixes: tuple[str, str] = ("train", "t10k")
 
     def __init__(
         self,
@@ -56,27 +56,27 @@ class MNIST(Images):
         self.download = download
 
     def prepare_data(self) -> None:
-        names = [name for part in self.parts for name in self._names(part)]
-        if not self.download or all(self._found(name) for name in names):
+        names = [name for prefix in self.prefixes for name in self._names(prefix)]
+        if not self.download or all(self._existing_path(name) for name in names):
             return
         by_hand = f"By other means put {', '.join(names)} (.gz)\ninto {self._folder.resolve()}."
         with fetching(self.source.__name__, by_hand):
-            self.source(self.root, **self.choice, download=True)
+            self.source(self.root, **self.options, download=True)
 
     def load(self) -> tuple[Rows, Rows]:
-        train, held_out = map(self._read, self.parts)
+        train, held_out = map(self._read, self.prefixes)
         return train, held_out
 
     @property
     def _folder(self) -> Path:
         return self.root / self.source.__name__ / "raw"
 
-    def _found(self, name: str) -> Path | None:
+    def _existing_path(self, name: str) -> Path | None:
         paths = (self._folder / name, self._folder / f"{name}.gz")
         return next((path for path in paths if path.is_file()), None)
 
     def _path(self, name: str) -> Path:
-        if path := self._found(name):
+        if path := self._existing_path(name):
             return path
         kind = self.source.__name__
         raise Refused(
@@ -85,21 +85,21 @@ class MNIST(Images):
             "or let --data.download true fetch the files."
         )
 
-    def _names(self, part: str) -> tuple[str, str]:
-        return f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"
+    def _names(self, prefix: str) -> tuple[str, str]:
+        return f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"
 
-    def _read(self, part: str) -> Rows:
-        paths = [self._path(name) for name in self._names(part)]
+    def _read(self, prefix: str) -> Rows:
+        paths = [self._path(name) for name in self._names(prefix)]
         images, labels = map(read_idx, paths)
         if images.shape[1:] != (SIDE, SIDE) or labels.shape != images.shape[:1]:
             raise Refused(
                 f"{paths[0]} and {paths[1].name} do not belong together: they hold arrays of the shapes\n"
                 f"{tuple(images.shape)} and {tuple(labels.shape)}, not (n, {SIDE}, {SIDE}) and (n,)."
             )
-        return Rows(self._laid_out(images), labels.long())
+        return Rows(self._pad_and_repeat(images), labels.long())
 
-    def _laid_out(self, images: Tensor) -> Tensor:
-        """With a border and as many channels as wanted."""
+    def _pad_and_repeat(self, images: Tensor) -> Tensor:
+        """n x size x size x channels, from n x 28 x 28."""
         images = pad(images, [(self.size - SIDE) // 2] * 4)[..., None]
         return images.expand(-1, -1, -1, self.channels).contiguous()
 
@@ -132,18 +132,18 @@ class EMNIST(MNIST):
         **base: Any,
     ) -> None:
         super().__init__(**base)
-        self.choice = {"split": split}
-        self.parts = f"emnist-{split}-train", f"emnist-{split}-test"
+        self.options = {"split": split}
+        self.prefixes = f"emnist-{split}-train", f"emnist-{split}-test"
         self.classes = EMNIST_CLASSES[split]
 
-    def _read(self, part: str) -> Rows:
-        rows = super()._read(part)
+    def _read(self, prefix: str) -> Rows:
+        rows = super()._read(prefix)
         assert rows.labels is not None
-        # The files lie on their side, and letters are counted from 1.
+        # The files hold transposed images, and letters are counted from 1.
         return Rows(rows.images.transpose(1, 2).contiguous(), rows.labels - int(self.classes == 26))
 
     def identity(self, split: Split) -> tuple[Any, ...]:
-        return *self.choice.values(), *super().identity(split)
+        return *self.options.values(), *super().identity(split)
 
 
 def read_idx(path: Path) -> Tensor:

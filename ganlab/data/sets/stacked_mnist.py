@@ -1,4 +1,4 @@
-"""Pictures with a thousand modes."""
+"""MNIST's digits stacked as colour channels: a data set with a thousand modes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ganlab.seeds import seed_for
 
 HELD_OUT = 26_000
 DIGITS = 10
-ENOUGH = 10  # a classifier's errors hit stacks that were never drawn, a few times each
+ENOUGH = 10  # samples: a classifier's errors alone put a few on modes that the generator never makes
 POWERS = torch.tensor([DIGITS**2, DIGITS, 1])
 
 
 class Stacked(Rows):
-    """Pictures whose channels are pictures of others.
+    """Pictures whose three channels are pictures of another set.
 
     Args:
-        stacks: The numbers of the three that each is made of.
+        stacks: n x 3, the positions of the digits that each picture is made of.
     """
 
     def __init__(self, digits: Rows, stacks: Tensor) -> None:
@@ -42,12 +42,12 @@ class Stacked(Rows):
 class StackedMNIST(MNIST):
     """Three digits of MNIST in the three channels of one picture: 1,000 modes, all equally likely.
 
-    Metz et al. 2017, arXiv:1611.02163, section 3.3.1. Read where MNIST is.
+    Metz et al. 2017, arXiv:1611.02163, section 3.3.1. It reads MNIST's files.
 
     Args:
         count: Pictures to train on, each of three digits drawn at random.
-        stacking_seed: Which digits a picture is made of follows from it and the picture's number, and not
-            from the run's seed, so that all runs see the same set.
+        stacking_seed: Determines the digits of each picture. It is not the run's seed, so that all runs see
+            the same set.
     """
 
     classes = DIGITS**3
@@ -62,7 +62,7 @@ class StackedMNIST(MNIST):
         return self._stacked(train, "train", self.count), self._stacked(held_out, "held_out", HELD_OUT)
 
     def modes(self, features: Tensor, logits: Tensor | None) -> ModeIndices:
-        """Of three digits as a classifier names them, beside one another in `logits`."""
+        """The mode is the number that the digits form; `logits` holds a classifier's for each of them."""
         if logits is None or logits.shape[1] != 3 * DIGITS:
             raise Refused("The modes of StackedMNIST are named by the extractor StackedClassifier.")
         digits = logits.unflatten(1, (3, DIGITS)).argmax(2)

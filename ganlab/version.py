@@ -1,0 +1,3 @@
+"""Which ganlab this is; checkpoints and records carry it."""
+
+VERSION = "0.2.0"
