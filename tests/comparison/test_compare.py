@@ -13,6 +13,7 @@ import yaml
 from command_line import Answer, here
 from scipy import stats
 
+from ganlab.cli.compare import read_runs
 from ganlab.comparison import read_wandb, tables, text
 from ganlab.comparison.read import find, read
 from ganlab.comparison.result import Comparison, Table
