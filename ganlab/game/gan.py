@@ -218,7 +218,7 @@ class GAN(LightningModule):
         if side.generating:
             self.optimizers()[1].step()  # type: ignore[index]
         else:
-            # Lightning counts each LightningOptimizer.step() in global_step, which counts the generator's only.
+            # Lightning counts every LightningOptimizer.step() in global_step: only the generator's shall be.
             self.trainer.strategy.optimizer_step(side.optimizer, lambda: None)
         side.optimizer.zero_grad()
 
