@@ -48,7 +48,8 @@ class RunFolder:
     @property
     def checkpoint(self) -> Path | None:
         """The checkpoint from which training starts; None: new weights."""
-        return self.resumed.checkpoint if self.resumed else self.rollback_checkpoint
+        # A rollback that was killed before it had saved begins once more where it began.
+        return (self.resumed and self.resumed.checkpoint) or self.rollback_checkpoint
 
     def resume(self, target: str, planned_path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
         """Choose the run to resume; return the settings that it was started with, or None if there is no run.
