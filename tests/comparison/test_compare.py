@@ -15,7 +15,7 @@ from scipy import stats
 
 from ganlab.cli.compare import read_runs
 from ganlab.comparison import read_wandb, tables, text
-from ganlab.comparison.read import find, read
+from ganlab.comparison.read import find_run_folders, read_run
 from ganlab.comparison.result import Comparison, Table
 from ganlab.errors import Refused
 from ganlab.metrics.contract import Contract
@@ -124,7 +124,7 @@ def three(home: Path, experiment: str, *last: float, **changed: Any) -> None:
 
 
 def compared(home: Path, **how: Any) -> Comparison:
-    return tables.compare([read(folder) for folder in find([home])], **how)
+    return tables.compare([read_run(folder) for folder in find_run_folders([home])], **how)
 
 
 def names(found: Comparison) -> list[str]:
@@ -409,7 +409,7 @@ def test_nor_where_a_record_claims_anothers_hash(tmp_path: Path) -> None:
 
 
 def test_a_contract_keeps_its_hash_through_a_record(tmp_path: Path) -> None:
-    run = read(make(tmp_path))
+    run = read_run(make(tmp_path))
     assert not run.problems
     assert run.evaluations[0].contract == CONTRACT
 
@@ -494,7 +494,7 @@ def test_a_later_row_of_the_same_step_holds_and_order_does_not_matter(tmp_path: 
     for each in again:
         del each["images"], each["floor"]
     make(tmp_path, rows=again)
-    (run,) = (read(folder) for folder in find([tmp_path]))
+    (run,) = (read_run(folder) for folder in find_run_folders([tmp_path]))
     wanted = [(500, 32_000, 1800.0, 9.0), (1000, 64_000, 3600.0, 8.0)]
     found = [(e.step, e.images, e.seconds, e.scores["fid10k_digits"]) for e in run.evaluations]
     assert found == wanted
@@ -540,7 +540,7 @@ def test_hardware_is_that_of_all_starts(tmp_path: Path) -> None:
     for number, gpus in ((2, ["H200", "H200"]), (10, [])):
         told = {"gpus": gpus, "cpu": "AMD EPYC", "cores": 2}
         (folder / f"environment-{number}.json").write_text(json.dumps(told))
-    assert read(folder).hardware == "AMD EPYC, 2 cores, then 2 x H200"
+    assert read_run(folder).hardware == "AMD EPYC, 2 cores, then 2 x H200"
 
 
 # Files that are missing, garbled or hostile
@@ -610,7 +610,7 @@ def test_a_row_that_was_cut_off_costs_only_itself(tmp_path: Path) -> None:
     folder = make(tmp_path)
     with (folder / "scores.jsonl").open("a") as file:
         file.write('{"step": 1500, "scores": {"fid')
-    run = read(folder)
+    run = read_run(folder)
     assert [each.step for each in run.evaluations] == [500, 1000]
     assert run.problems == ["line 3 of scores.jsonl cannot be read"]
 
@@ -653,35 +653,37 @@ def test_a_name_is_no_formula(tmp_path: Path) -> None:
 
 def test_runs_are_found_by_folder_pattern_and_launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [make(tmp_path, experiment, seed) for experiment in ("a", "b") for seed in (0, 1)]
-    assert find([tmp_path]) == find([tmp_path / "runs" / "*" / "*" / "*"]) == runs
-    assert find([runs[1], runs[1] / "config.yaml", tmp_path / "runs" / "digits" / "a"]) == runs[:2]
-    assert find([f"{tmp_path}/**/b/*"]) == runs[2:]
+    assert find_run_folders([tmp_path]) == find_run_folders([tmp_path / "runs" / "*" / "*" / "*"]) == runs
+    assert (
+        find_run_folders([runs[1], runs[1] / "config.yaml", tmp_path / "runs" / "digits" / "a"]) == runs[:2]
+    )
+    assert find_run_folders([f"{tmp_path}/**/b/*"]) == runs[2:]
     launch = tmp_path / "runs" / "launches" / "20261121-110000"
     launch.mkdir(parents=True)
     lines = [str(run.relative_to(tmp_path)) for run in runs[:3]]
     (launch / "runs.txt").write_text("\n".join([*lines, "runs/digits/a/gone"]) + "\n")
     for place in (tmp_path, tmp_path.parent):
         monkeypatch.chdir(place)
-        *found, gone = sorted(find([launch]), key=lambda run: run.name == "gone")
+        *found, gone = sorted(find_run_folders([launch]), key=lambda run: run.name == "gone")
         assert {run.resolve() for run in found} == set(runs[:3])
-    assert "config.yaml" in read(gone).problems[0]
+    assert "config.yaml" in read_run(gone).problems[0]
 
 
 def test_brackets_in_a_name_are_no_pattern(tmp_path: Path) -> None:
     folder = make(tmp_path, "a[0-9]")
-    assert find([folder]) == [folder]
+    assert find_run_folders([folder]) == [folder]
 
 
 def test_one_run_by_two_paths_is_one(tmp_path: Path) -> None:
     folder = make(tmp_path)
     (tmp_path / "link").symlink_to(folder)
-    assert len(find([folder, tmp_path / "link"])) == 1
+    assert len(find_run_folders([folder, tmp_path / "link"])) == 1
 
 
 @pytest.mark.parametrize("pattern", ["nowhere", "no*where", "."])
 def test_where_there_are_none_it_is_refused(pattern: str, tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"There (is|are) no"):
-        find([tmp_path / pattern])
+        find_run_folders([tmp_path / pattern])
 
 
 # The command
@@ -794,9 +796,9 @@ def test_what_wandb_keeps_in_a_runs_folder_is_that_run(tmp_path: Path) -> None:
     run, other = make(tmp_path, "a"), make(tmp_path, "b")
     kept = kept_by_wandb(run)
     for path in (kept, kept / "files", kept / "run-abc.wandb", kept.parent, run):
-        assert [each.resolve() for each in find([path])] == [run], path
-    assert len(find([kept, run, f"{run}/wandb/*"])) == 1
-    assert find([tmp_path]) == [run, other]
+        assert [each.resolve() for each in find_run_folders([path])] == [run], path
+    assert len(find_run_folders([kept, run, f"{run}/wandb/*"])) == 1
+    assert find_run_folders([tmp_path]) == [run, other]
     (found,) = read_runs(SimpleNamespace(runs=[str(kept)]))
     assert [each.step for each in found.evaluations] == [500, 1000]
     assert not found.problems
@@ -811,7 +813,7 @@ def test_without_the_runs_folder_a_sentence_says_what_to_do(tmp_path: Path) -> N
         assert f"wandb sync {kept}" in answer.err
         assert "--from wandb:entity/project" in answer.err
     run = make(tmp_path)
-    assert find([tmp_path]) == [run], "and it stops no comparison of runs beside it"
+    assert find_run_folders([tmp_path]) == [run], "and it stops no comparison of runs beside it"
 
 
 def fake_run(name: str, values: list[float], state: str = "finished", **settings: Any) -> Any:
@@ -854,7 +856,7 @@ def test_runs_on_its_server_are_read() -> None:
         fake_run("hinge-seed3", [9.0], seed_everything=3),
         lost,
     )
-    found = tables.compare(read_wandb.of_project("wandb:me/gans", api))
+    found = tables.compare(read_wandb.read_project("wandb:me/gans", api))
     row = next(row for row in only(found).rows if row.group.name.startswith("hinge"))
     assert row.last == [5, 6, None, None]
     assert row.trouble[:2] == ["seed 2 failed at step 500 of 1,000", "seed 3 stopped at step 500 of 1,000"]
@@ -865,7 +867,7 @@ def test_runs_on_its_server_are_read() -> None:
 def test_a_run_that_told_only_its_games_hyperparameters_is_read() -> None:
     run = fake_run("hinge-seed4", [9.0, 5.0])
     run.config = {"_class_path": "ganlab.variants.R3GAN", "gamma": 2.0, "seed": 4, "contract": CONTRACT}
-    (found,) = read_wandb.of_project("wandb:me/gans", FakeApi(run))
+    (found,) = read_wandb.read_project("wandb:me/gans", FakeApi(run))
     assert (found.seed, found.data, found.experiment) == (4, "digits", "hinge")
     assert found.settings == {"model.class_path": "ganlab.variants.R3GAN", "model.init_args.gamma": 2.0}
 
@@ -873,7 +875,7 @@ def test_a_run_that_told_only_its_games_hyperparameters_is_read() -> None:
 def test_scores_without_a_contract_are_in_no_table() -> None:
     run = fake_run("hinge-seed0", [9.0, 5.0])
     del run.config["contract"]
-    found = tables.compare(read_wandb.of_project("wandb:me/gans", FakeApi(run)))
+    found = tables.compare(read_wandb.read_project("wandb:me/gans", FakeApi(run)))
     assert not found.tables
     assert any("no contract" in note for note in found.notes)
 

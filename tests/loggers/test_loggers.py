@@ -24,7 +24,7 @@ from wandb_server import Received, serving
 from ganlab.cli.launch import PlannedRun
 from ganlab.cli.run_folder import RunFolder
 from ganlab.comparison import groups, read_wandb
-from ganlab.comparison.read import find, read
+from ganlab.comparison.read import find_run_folders, read_run
 from ganlab.loggers import wandb_files
 
 SHOWN = GAME.replace("samples: {every_n_steps: 20", "samples: {every_n_steps: 5")
@@ -161,7 +161,7 @@ class Api:
 
 
 def test_a_comparison_reads_what_it_has_as_it_reads_the_run(told: Told) -> None:
-    own, (theirs,) = read(told.run), read_wandb.of_project("wandb:me/gans", Api(told.received))
+    own, (theirs,) = read_run(told.run), read_wandb.read_project("wandb:me/gans", Api(told.received))
     assert not theirs.problems
     assert theirs.settings == own.settings
     for name in ("seed", "state", "data", "experiment", "step", "images", "max_steps"):
@@ -216,7 +216,7 @@ def test_groups_differ_where_a_comparisons_do_and_by_the_same_names(tmp_path: Pa
     assert {given: set(name.split(" ")) for given, name in found.items()} == {
         given: set(name.split(" ")) for given, name in names.items()
     }
-    compared = groups.groups(map(read, find([tmp_path / "runs"])))
+    compared = groups.groups(map(read_run, find_run_folders([tmp_path / "runs"])))
     assert {each.name for each in compared} == set(found.values())
     assert {each.name: len(each.runs) + len(each.repeated) for each in compared}["game"] == 3
 
