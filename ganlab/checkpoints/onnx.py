@@ -60,11 +60,11 @@ def write_onnx(folder: Path, game: GAN) -> str:
             f"{name} cannot be written as ONNX (--onnx):\n{type(error).__name__}: {reason}"
         ) from error
     for ours, theirs in zip(images, map(torch.from_numpy, outputs), strict=True):
-        difference = (ours - theirs).abs().max().item() if ours.shape == theirs.shape else torch.nan
-        if not difference <= TOLERANCE * max(1.0, ours.abs().max().item()):
+        gap = (ours - theirs).abs().max().item() if ours.shape == theirs.shape else torch.nan
+        if not gap <= TOLERANCE * max(1.0, ours.abs().max().item()):
             raise Refused(
-                f"{FILE} would make other images than {name} does (--onnx), {difference:.2g} apart: what\n"
-                "Python decides, by values or by how many there are, is not in such a file. Nothing was written."
+                f"{FILE} would make other images than {name} does (--onnx), {gap:.2g} apart: what Python\n"
+                "decides, by values or by how many there are, is not in such a file. Nothing was written."
             )
     forms = (f"`{key}` ({_form(inputs[TRACED][key])})" for key in names)
     return f"{' and '.join(forms)} to `images` ({_form(images[0])})"
