@@ -70,7 +70,7 @@ class Evaluation(Callback):
             )
 
     def on_fit_start(self, trainer: Trainer, model: LightningModule) -> None:
-        """Find the last step that the resumed run scored, even after its checkpoint: it is not scored again."""
+        """Find the last step that a resumed run scored, even after its checkpoint, to skip it."""
         if trainer.ckpt_path and self.scorer:
             rows = Records(Path(trainer.default_root_dir) / SCORES).read() if trainer.is_global_zero else []
             # `ganlab evaluate` adds rows, too, with a checkpoint, and under any protocol.
