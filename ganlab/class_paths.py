@@ -1,4 +1,4 @@
-"""How to build something, as plain data that can be called."""
+"""Class paths: from a class to its public path, and back to the class and its arguments."""
 
 import inspect
 import sys
@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 
 class Configured(dict[str, Any]):
-    """A class path with arguments; the command line lets each of them be changed alone."""
+    """A class path with arguments, callable as a factory; the command line can change each argument alone."""
 
     # Without slots jsonargparse would copy the instance's __dict__ instead of the items.
     __slots__ = ()
@@ -20,11 +20,12 @@ class Configured(dict[str, Any]):
 
 
 def configured(build: type, **arguments: Any) -> Configured:
+    """A factory of the class with these arguments, as a default that a configuration can show and change."""
     return Configured(class_path=public_path(build), init_args=arguments)
 
 
 def public_path(kind: type) -> str:
-    """The shortest path at which the class is found: `torch.optim.Adam`, however its files are laid out."""
+    """The shortest path to import the class by: `torch.optim.Adam`, not `torch.optim.adam.Adam`."""
     parts = kind.__module__.split(".")
     for count in range(1, len(parts)):
         package = ".".join(parts[:count])
@@ -34,11 +35,11 @@ def public_path(kind: type) -> str:
 
 
 def name_publicly(settings: Any) -> None:
-    """Put the public path in the place of each class path within a configuration."""
+    """Replace each class path within a configuration by the public one, in place."""
     if isinstance(settings, (dict, Namespace)):
         settings = settings if isinstance(settings, dict) else vars(settings)
         if isinstance(path := settings.get("class_path"), str):
-            with suppress(ImportError, AttributeError):  # A class within a class: it has no shorter name.
+            with suppress(ImportError, AttributeError):  # A class within a class has no shorter path.
                 settings["class_path"] = public_path(imported(path))
     if isinstance(settings, (dict, list)):
         for below in settings.values() if isinstance(settings, dict) else settings:
@@ -46,6 +47,7 @@ def name_publicly(settings: Any) -> None:
 
 
 def imported(class_path: str) -> Any:
+    """The class at that path; its module is imported."""
     module, _, name = class_path.rpartition(".")
     return getattr(import_module(module), name)
 
@@ -55,23 +57,24 @@ def accepted(class_path: str) -> list[str]:
     names: list[str] = []
     for constructor in _constructors(imported(class_path)):
         parameters = inspect.signature(constructor).parameters.values()
-        named_ones = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        names += [name for name in named_ones if name != "self"]
+        keywords = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        names += [name for name in keywords if name != "self"]
     return names
 
 
 def argument_types(kind: type) -> dict[str, Any]:
-    """Of those arguments whose types are declared, and can be known while it runs, the types."""
+    """The declared types of a class's arguments by name, as far as they can be resolved at run time."""
     types: dict[str, Any] = {}
     for constructor in _constructors(kind):
         try:
             types = {**get_type_hints(constructor), **types}
-        except (NameError, TypeError):  # What was imported for type checkers alone, or is no type.
+        except (NameError, TypeError):  # A type that is imported for type checkers alone, or is none.
             continue
     return types
 
 
 def _constructors(kind: type) -> Iterator[Callable[..., None]]:
+    """The class's constructor, and its parents' as far as keyword arguments are passed on to them."""
     for parent in inspect.getmro(kind):
         constructor: Callable[..., None] = parent.__init__  # type: ignore[misc]
         yield constructor

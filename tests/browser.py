@@ -1,4 +1,4 @@
-"""Chromium without a window, driven over two pipes, so that no package has to be installed for it."""
+"""Chromium without a window, driven over two pipes: no package has to be installed for that."""
 
 import json
 import os
@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-FOUND = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-# No name leads anywhere: a page that asked for something would not get it, and it would be seen.
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# No host name is resolved: a page gets nothing from the network, and its requests are recorded.
 OPTIONS = (
     "--headless=new",
     "--no-sandbox",
@@ -27,17 +27,17 @@ OPTIONS = (
 
 
 class Browser:
-    """One page.
+    """A browser with one page.
 
     Attributes:
-        asked: The addresses of all that the page wanted to have.
-        complaints: What it wrote to its console, and scripts that failed.
+        requests: The addresses of all that the page requested.
+        complaints: Messages in the page's console, and errors of its scripts.
     """
 
     def __init__(self, into: int, out: int) -> None:
         self._into, self._out = os.fdopen(into, "wb", 0), os.fdopen(out, "rb", 0)
-        self._sent, self._rest, self._session = 0, b"", ""
-        self.asked: list[str] = []
+        self._count, self._rest, self._session = 0, b"", ""
+        self.requests: list[str] = []
         self.complaints: list[str] = []
         self._loaded = False
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
@@ -46,12 +46,13 @@ class Browser:
             self.send(f"{domain}.enable")
 
     def send(self, method: str, **parameters: Any) -> Any:
-        self._sent += 1
-        message = {"id": self._sent, "method": method, "params": parameters}
+        """Call a method of the DevTools protocol and return its result."""
+        self._count += 1
+        message = {"id": self._count, "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
         self._into.write(json.dumps(message).encode() + b"\0")
-        while (answer := self._next()).get("id") != self._sent:
+        while (answer := self._next()).get("id") != self._count:
             self._note(answer)
         if "error" in answer:
             raise RuntimeError(f"{method}: {answer['error']}")
@@ -65,10 +66,10 @@ class Browser:
         first, _, self._rest = self._rest.partition(b"\0")
         return json.loads(first)
 
-    def _note(self, told: dict[str, Any]) -> None:
-        method, parameters = told.get("method"), told.get("params", {})
+    def _note(self, event: dict[str, Any]) -> None:
+        method, parameters = event.get("method"), event.get("params", {})
         if method == "Network.requestWillBeSent":
-            self.asked.append(parameters["request"]["url"])
+            self.requests.append(parameters["request"]["url"])
         elif method == "Runtime.exceptionThrown":
             self.complaints.append(json.dumps(parameters["exceptionDetails"])[:1000])
         elif method == "Log.entryAdded":
@@ -116,13 +117,13 @@ class Browser:
 
 @contextmanager
 def started() -> Iterator[Browser]:
-    assert FOUND
+    assert CHROMIUM
     commands, into = os.pipe()
     out, answers = os.pipe()
     # The browser reads from 3 and writes to 4, whatever their numbers are here.
     line = f'exec "$@" 3<&{commands} 4>&{answers}'
     with TemporaryDirectory() as home:
-        start = ["bash", "-c", line, "bash", FOUND, *OPTIONS, f"--user-data-dir={home}"]
+        start = ["bash", "-c", line, "bash", CHROMIUM, *OPTIONS, f"--user-data-dir={home}"]
         process = subprocess.Popen(start, pass_fds=(commands, answers), stderr=subprocess.DEVNULL)
         os.close(commands)
         os.close(answers)

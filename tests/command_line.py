@@ -1,4 +1,4 @@
-"""The command as tests call it: within this process or in one of its own, and what a run leaves behind."""
+"""How tests call the command, within this process or in a process of its own, and read a run's files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Answer(NamedTuple):
 
 
 def here(*arguments: str | Path, folder: Path, **environment: str) -> Answer:
-    """The command within this process, on which it leaves no trace: a start costs eight seconds."""
+    """Run the command within this process and restore its state; a process of its own takes 8 s to start."""
     out, err = StringIO(), StringIO()
     before, home, path, modules = dict(os.environ), Path.cwd(), sys.path[:], set(sys.modules)
     os.environ.update(environment)
@@ -64,23 +64,27 @@ def here(*arguments: str | Path, folder: Path, **environment: str) -> Answer:
 
 
 def alone(*arguments: str | Path, folder: Path) -> Answer:
-    """The installed command in a process of its own."""
+    """Run the installed command in a process of its own."""
     return process(COMMAND, *arguments, folder=folder)
 
 
 def process(*command: str | Path, folder: Path) -> Answer:
-    where = {"cwd": folder, "env": bare(folder.with_name(f"{folder.name}-home")), "stdin": subprocess.DEVNULL}
-    done = subprocess.run([*map(str, command)], **where, capture_output=True, text=True, timeout=300)
+    options = {
+        "cwd": folder,
+        "env": bare(folder.with_name(f"{folder.name}-home")),
+        "stdin": subprocess.DEVNULL,
+    }
+    done = subprocess.run([*map(str, command)], **options, capture_output=True, text=True, timeout=300)
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
 def bare(home: Path) -> dict[str, str]:
-    """An environment without accounts and other runs' settings, where this ganlab is the one found."""
+    """An environment without accounts and settings of other runs, in which this ganlab is imported."""
     home.mkdir(exist_ok=True)
-    foreign = ("GANLAB_", "WANDB_", "PL_", "PYTEST_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    found = str(Path(ganlab.__file__).resolve().parents[1])
-    return kept | {"HOME": str(home), "OMP_NUM_THREADS": "1", "PYTHONPATH": found}
+    removed = ("GANLAB_", "WANDB_", "PL_", "PYTEST_")
+    rest = {name: value for name, value in os.environ.items() if not name.startswith(removed)}
+    source = str(Path(ganlab.__file__).resolve().parents[1])
+    return rest | {"HOME": str(home), "OMP_NUM_THREADS": "1", "PYTHONPATH": source}
 
 
 def write(folder: Path, text: str = SMALL, name: str = "small.yaml") -> Path:
@@ -111,7 +115,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def refused(answer: Answer, folder: Path) -> str:
-    """At most three lines and nothing left behind."""
+    """Check that the command was refused in at most three lines and left no run; return the message."""
     assert answer.code == 2, answer
     lines = answer.err.splitlines()
     assert 1 <= len(lines) <= 3, answer.err

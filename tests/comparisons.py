@@ -1,4 +1,4 @@
-"""Comparisons of runs that never were, with what a report shows of them."""
+"""Comparisons of invented runs, with the files that a report reads."""
 
 from math import exp
 from pathlib import Path
@@ -65,21 +65,21 @@ def _score(number: int, step: int, noise: np.random.Generator) -> float:
     return float((2 + number) * (1 + 5 * exp(-step / 100)) * exp(noise.normal(0, 0.05)))
 
 
-def draw(made: Run, *, memorised: bool = False) -> None:
-    """A sheet at each step, of training images or of noise, another for each group and step, and beside the
-    last the nearest training images.
+def draw(run: Run, *, memorised: bool = False) -> None:
+    """Write a sample sheet for each step, of training images or of noise that differs by group and step, and
+    the training images nearest to the last.
     """
-    assert made.folder
+    assert run.folder
     data = Digits(size=16)
     train: Any = data.splits.train
     for step in STEPS:
-        seed = sum(made.experiment.encode()) + step
+        seed = sum(run.experiment.encode()) + step
         images = torch.rand(64, 1, 16, 16, generator=torch.Generator().manual_seed(seed)) * 2 - 1
         if memorised:
             images = train[torch.arange(64) + step][0] / 127.5 - 1
         name = f"step-{step:09d}.png"
-        grid(images).save(made.folder / "samples" / name)
-    nearest.draw(quantise(images), data, made.folder / nearest.FOLDER / name)
+        grid(images).save(run.folder / "samples" / name)
+    nearest.draw(quantise(images), data, run.folder / nearest.FOLDER / name)
 
 
 def comparison(root: Path, names: tuple[str, ...] = ("hinge", "r3gan"), seeds: int = 3) -> Comparison:
@@ -91,7 +91,7 @@ def comparison(root: Path, names: tuple[str, ...] = ("hinge", "r3gan"), seeds: i
     return Comparison(groups, [table(groups)] if groups else [])
 
 
-def table(groups: list[Group], score: str = "fid10k_digits", of: dict[str, Any] | None = None) -> Table:
+def table(groups: list[Group], score: str = "fid10k_digits", under: dict[str, Any] | None = None) -> Table:
     rows = []
     for group in groups:
         last = [_last(each, score) if each.state == "done" else None for each in group.runs]
@@ -106,8 +106,8 @@ def table(groups: list[Group], score: str = "fid10k_digits", of: dict[str, Any] 
     rows.sort(key=lambda row: (row.mean is None, row.mean))
     for row in rows[1:]:
         row.p = {rows[0].group.name: 0.0004}
-    return Table(of or contract(), score, "min", "log", rows, floor=1.5, notes=["Tested by pairs."])
+    return Table(under or contract(), score, "min", "log", rows, floor=1.5, notes=["Tested by pairs."])
 
 
-def _last(made: Run, score: str) -> float | None:
-    return next(each.scores[score] for each in reversed(made.evaluations) if score in each.scores)
+def _last(run: Run, score: str) -> float | None:
+    return next(each.scores[score] for each in reversed(run.evaluations) if score in each.scores)

@@ -39,7 +39,7 @@ from torch import nn
 
 
 class MyGenerator(nn.Module):
-    """Half of what it does follows from no weight."""
+    """A generator that, if it `hides`, depends on numbers that are no weights."""
 
     def __init__(self, *, image_shape: tuple[int, ...], latent_size: int = 4, hides: bool = False):
         super().__init__()
@@ -96,11 +96,11 @@ class MyConditional(GAN):
         return batch[1]
 
     def fake(self, generator, latent, condition):
-        # The pictures during training know no labels.
-        everything = torch.arange(len(latent), device=latent.device) % 10
-        return generator(latent, everything if condition is None else condition)
+        # Sample pictures during training are drawn without labels.
+        labels = torch.arange(len(latent), device=latent.device) % 10
+        return generator(latent, labels if condition is None else condition)
 """
-MINE = """\
+CONDITIONAL_CONFIG = """\
 model:
   class_path: my_conditional.MyConditional
   init_args:
@@ -112,7 +112,8 @@ trainer: {max_steps: 2, accelerator: cpu}
 """
 
 
-def trained(home: Path, text: str, *arguments: str, name: str = "small") -> Path:
+def train_run(home: Path, text: str, *arguments: str, name: str = "small") -> Path:
+    """Train with the configuration given and return the run's folder."""
     write(home, text, f"{name}.yaml")
     before = run_folders(home)
     answer = here("fit", "--config", f"{name}.yaml", *arguments, folder=home)
@@ -121,19 +122,20 @@ def trained(home: Path, text: str, *arguments: str, name: str = "small") -> Path
     return new
 
 
-def imported(monkeypatch: pytest.MonkeyPatch, name: str) -> ModuleType:
-    """For the test alone."""
+def import_for_test(monkeypatch: pytest.MonkeyPatch, name: str) -> ModuleType:
+    """Import a module that is forgotten again after the test."""
     module = import_module(name)
     del sys.modules[name]
     monkeypatch.setitem(sys.modules, name, module)
     return module
 
 
-def own_classes(module: ModuleType) -> list[type]:
+def defined_classes(module: ModuleType) -> list[type]:
     return [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
 
 
-def exported(run: Path, out: Path, *options: str) -> Path:
+def export_run(run: Path, out: Path, *options: str) -> Path:
+    """Export a run and return the export's folder."""
     answer = here("export", run, "--out", out, *options, folder=out.parent)
     assert answer.code == 0, answer
     assert [path.name for path in out.parent.iterdir() if path.name.startswith(".")] == []

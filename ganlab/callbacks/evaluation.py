@@ -34,11 +34,12 @@ class Evaluation(Callback):
     Of pictures, the training images nearest to some samples are drawn, which takes up to two seconds.
 
     Args:
-        extractor: What sees the images: Inception, Classifier, Pixels, Module, Points; none: no evaluation.
+        extractor: Turns images into features: Inception, Classifier, Pixels, Module, Points; none: no
+            evaluation.
         scores: fid, is, kid, precision_recall, density_coverage, fid_infinity, classes, modes.
-        samples: How many.
+        samples: How many samples are scored.
         every_n_steps: Generator steps between two evaluations; none: at the end only.
-        split: The reals that are compared with.
+        split: The real images that samples are compared with.
         seed: The samples follow from it alone, and never from the run's.
         raw: The generator's own weights instead of their average.
     """
@@ -53,31 +54,31 @@ class Evaluation(Callback):
         seed: int = 0,
         raw: bool = False,
     ) -> None:
-        self.panel = Scorer(extractor, tuple(scores), samples) if extractor else None
+        self.scorer = Scorer(extractor, tuple(scores), samples) if extractor else None
         self.every_n_steps, self.split, self.seed, self.raw = every_n_steps, split, seed, raw
         self.best: float | None = None
         self._reals: Reals | None = None
         self._floor: dict[str, Any] = {}
         self.scored_at = -1
         self.values: dict[str, float | None] = {}
-        self._spent, self._since = 0.0, None  # type: float, float | None
+        self._finished, self._since = 0.0, None  # type: float, float | None
 
     def setup(self, trainer: Trainer, model: LightningModule, stage: str) -> None:
-        if self.panel and not isinstance(_data(trainer), StreamData):
+        if self.scorer and not isinstance(_data(trainer), StreamData):
             raise Refused(
                 "An evaluation needs data of ganlab (StreamData), whose fingerprint its scores carry."
             )
 
     def on_fit_start(self, trainer: Trainer, model: LightningModule) -> None:
-        """What was scored after the checkpoint that the run goes on from need not be scored again."""
-        if trainer.ckpt_path and self.panel:
+        """Find the last step that a resumed run scored, even after its checkpoint, to skip it."""
+        if trainer.ckpt_path and self.scorer:
             rows = Records(Path(trainer.default_root_dir) / SCORES).read() if trainer.is_global_zero else []
-            # `ganlab evaluate` adds rows, too, under whatever protocol it was asked for.
-            own = [row["step"] for row in rows if "checkpoint" not in row]
-            self.scored_at = broadcast(max([self.scored_at, *own]))
+            # `ganlab evaluate` adds rows, too, with a checkpoint, and under any protocol.
+            steps = [row["step"] for row in rows if "checkpoint" not in row]
+            self.scored_at = broadcast(max([self.scored_at, *steps]))
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
-        """What a run that was stopped after its step had not come to."""
+        """Evaluate a resumed run that was stopped between a step and its evaluation."""
         if trainer.global_step and self._due(trainer) and trainer.global_step != self.scored_at:
             self._evaluate(trainer, model)
 
@@ -92,12 +93,12 @@ class Evaluation(Callback):
         return step == trainer.max_steps or bool(self.every_n_steps and step % self.every_n_steps == 0)
 
     def on_train_end(self, trainer: Trainer, model: LightningModule) -> None:
-        """Where training was ended before its budget."""
+        """Evaluate where training was ended before its last step."""
         if trainer.global_step != self.scored_at:
             self._evaluate(trainer, model, logs=False)
 
     def on_fit_end(self, trainer: Trainer, model: LightningModule) -> None:
-        """Where a run was stopped in its last evaluation: no step is left that would make up for it."""
+        """Evaluate a resumed run that was stopped in its last evaluation: it has no step left to do so."""
         if trainer.global_step >= trainer.max_steps > 0 and trainer.global_step != self.scored_at:
             model.to(trainer.strategy.root_device)
             self._evaluate(trainer, model, logs=False)
@@ -108,8 +109,8 @@ class Evaluation(Callback):
 
     @property
     def seconds(self) -> float:
-        """Spent on scoring, up to now."""
-        return self._spent + (time.monotonic() - self._since if self._since else 0.0)
+        """Seconds spent on scoring, up to now."""
+        return self._finished + (time.monotonic() - self._since if self._since else 0.0)
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -117,7 +118,7 @@ class Evaluation(Callback):
         try:
             yield
         finally:
-            self._spent, self._since = self.seconds, None
+            self._finished, self._since = self.seconds, None
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "scored_at": self.scored_at, "values": self.values}
@@ -127,68 +128,70 @@ class Evaluation(Callback):
         self.values = state_dict["values"]
 
     def _evaluate(self, trainer: Trainer, model: LightningModule, *, logs: bool = True) -> None:
-        if not self.panel or cast(Any, trainer).fast_dev_run or not isinstance(model, GAN):
+        if not self.scorer or cast(Any, trainer).fast_dev_run or not isinstance(model, GAN):
             return
         with self._timed():
             self._score(trainer, model, logs=logs)
 
     def _score(self, trainer: Trainer, model: GAN, *, logs: bool) -> None:
-        assert self.panel
+        assert self.scorer
         data = _data(trainer)
-        self.panel.extractor.to(model.device)
+        self.scorer.extractor.to(model.device)
         reals = self._reals or self._prepare(trainer, data)
-        with one_set_of_buffers(model):
-            blocks = iter(fake_batches(model, self.panel.samples, self.seed, raw=self.raw))
+        with first_process_buffers(model):
+            blocks = iter(fake_batches(model, self.scorer.samples, self.seed, raw=self.raw))
             first = next(blocks)
-            batches = interruptible(trainer, chain([first], blocks), self.panel.samples)
-            fakes = self.panel.observe(batches, self.panel.samples)
-        panel, self.scored_at = self.panel, trainer.global_step
-        values, reasons = on_rank_zero(lambda: panel.score(reals, fakes))
+            batches = interruptible(trainer, chain([first], blocks), self.scorer.samples)
+            fakes = self.scorer.observe(batches, self.scorer.samples)
+        scorer, self.scored_at = self.scorer, trainer.global_step
+        values, reasons = on_rank_zero(lambda: scorer.score(reals, fakes))
         self.values = values
-        validating = trainer.state.fn == "validate"  # Its own table shows the values.
+        validating = trainer.state.fn == "validate"  # Lightning prints a table of the values then.
         if logs:
-            # For whoever monitors a score; the loggers get it below, whatever their cadence is.
-            watched = {name: nan if value is None else value for name, value in values.items()}
-            model.log_dict(watched, logger=validating)
+            # For callbacks that monitor a score; loggers get it below, however seldom they log.
+            monitored = {name: nan if value is None else value for name, value in values.items()}
+            model.log_dict(monitored, logger=validating)
         contract = contract_of(
-            self.panel, data, self.split, fakes="raw" if self.raw else "ema", seed=self.seed
+            self.scorer, data, self.split, fakes="raw" if self.raw else "ema", seed=self.seed
         )
         if trainer.is_global_zero:
-            shown = "" if validating else f"step {trainer.global_step:,}  {described(values)}  "
-            print(f"{shown}({contract})")
+            scores = "" if validating else f"step {trainer.global_step:,}  {described(values)}  "
+            print(f"{scores}({contract})")
         if not validating:
-            told = {"scores": values, "reasons": reasons, "floor": self._floor, "contract": contract.plain()}
-            self._record(trainer, model, told)
+            row = {"scores": values, "reasons": reasons, "floor": self._floor, "contract": contract.plain()}
+            self._record(trainer, model, row)
             self._keep_best(trainer, values)
             if trainer.is_global_zero:
                 name = f"step-{trainer.global_step:09d}.png"
                 nearest.draw(first[1], data, Path(trainer.default_root_dir) / nearest.FOLDER / name)
 
     def _prepare(self, trainer: Trainer, data: StreamData) -> Reals:
-        """The reals' statistics, and beside them what reals that were never trained on would score."""
-        assert self.panel
-        self._reals, self._floor = prepare_reference(self.panel, data, self.split)
+        """The reals' statistics; the real floor, the score of reals never trained on, is kept and printed."""
+        assert self.scorer
+        self._reals, self._floor = prepare_reference(self.scorer, data, self.split)
         if trainer.is_global_zero and self._floor:
-            shown = {name: value for name, value in self._floor.items() if name != "samples"}
-            print(f"real floor ({self._floor['samples']:,} held-out images)  {described(shown)}")
+            scores = {name: value for name, value in self._floor.items() if name != "samples"}
+            print(f"real floor ({self._floor['samples']:,} held-out images)  {described(scores)}")
         return self._reals
 
-    def _record(self, trainer: Trainer, model: GAN, found: dict[str, Any]) -> None:
-        at = {"step": trainer.global_step, "images": model.images_seen}
-        known = {name: value for name, value in found["scores"].items() if value is not None}
+    def _record(self, trainer: Trainer, model: GAN, row: dict[str, Any]) -> None:
+        """Log the scores to all loggers, and add them to the run's records."""
+        position = {"step": trainer.global_step, "images": model.images_seen}
+        known = {name: value for name, value in row["scores"].items() if value is not None}
         for logger in trainer.loggers:
-            about = {"contract": found["contract"], "floor": found["floor"]}
-            logger.log_hyperparams(about)  # type: ignore[call-arg]
+            protocol = {"contract": row["contract"], "floor": row["floor"]}
+            logger.log_hyperparams(protocol)  # type: ignore[call-arg]
             logger.log_metrics({**known, "images": float(model.images_seen)}, step=trainer.global_step)
             logger.save()
         if trainer.is_global_zero:
             folder = Path(trainer.default_root_dir)
             folder.mkdir(parents=True, exist_ok=True)
-            Records(folder / SCORES).append(at | found)
+            Records(folder / SCORES).append(position | row)
 
     def _keep_best(self, trainer: Trainer, values: dict[str, float | None]) -> None:
-        assert self.panel
-        name, better = next(iter(self.panel.directions.items()))
+        """Save a checkpoint as best.ckpt, if the first score is the run's best so far."""
+        assert self.scorer
+        name, better = next(iter(self.scorer.directions.items()))
         if (value := values[name]) is None:
             return
         if self.best is not None and (value >= self.best if better == "min" else value <= self.best):
@@ -206,27 +209,31 @@ def _data(trainer: Trainer) -> Any:
 
 
 def interruptible(trainer: Trainer, batches: Batches, samples: int) -> Batches:
-    """Leaves off when the run is asked to stop: when it goes on, it makes up for the evaluation."""
+    """The same batches, until the run is asked to stop; the resumed run repeats the evaluation."""
     preemptions = [each for each in cast(Any, trainer).callbacks if isinstance(each, Preemption)]
-    everyones = -(-samples // BLOCK) // trainer.world_size
+    # All processes must take part; some have one batch more than others.
+    common = -(-samples // BLOCK) // trainer.world_size
     for count, batch in enumerate(batches, 1):
         yield batch
-        for preemption in preemptions if count <= everyones else ():
+        for preemption in preemptions if count <= common else ():
             preemption.obey(trainer)
 
 
 @contextmanager
-def one_set_of_buffers(model: GAN) -> Iterator[None]:
-    """The first process's, whose checkpoints are written: normalisation counts on each process alone."""
+def first_process_buffers(model: GAN) -> Iterator[None]:
+    """Within, all processes have the buffers of the first, which are those in checkpoints.
+
+    Otherwise they differ: normalisation keeps statistics of each process's own batches.
+    """
     if rank_and_world()[1] == 1:
         yield
         return
     buffers = [*model.generator.buffers(), *model.ema.buffers()]
-    own = [buffer.clone() for buffer in buffers]
+    copies = [buffer.clone() for buffer in buffers]
     for buffer in buffers:
         dist.broadcast(buffer, 0)
     try:
         yield
     finally:
-        for buffer, kept in zip(buffers, own, strict=True):
-            buffer.copy_(kept)
+        for buffer, copy in zip(buffers, copies, strict=True):
+            buffer.copy_(copy)

@@ -19,23 +19,23 @@ from ganlab.data.stream import StreamData
 from ganlab.metrics.scores import nearest
 
 FOLDER = "nearest"
-SHOWN, NEIGHBOURS = 6, 3
-SAMPLES = 64  # that are looked up
+COLUMNS, NEIGHBOURS = 6, 3  # samples in the picture, and training images below each
+SAMPLES = 64  # whose nearest training images are searched for
 COMPARED = 32  # pixels a side; larger images are averaged down to these
-BLOCK = 512
+BLOCK = 512  # training images that are compared at once
 SECONDS = 2.0
 APART = 8  # pixels between samples and their neighbours
 
 
 def draw(samples: Tensor, data: StreamData, path: Path) -> None:
-    """Look samples up among the training images, for `SECONDS` at most, and write a picture and its numbers.
+    """Search the training images nearest to samples, for `SECONDS` at most; write a picture and its numbers.
 
     The picture shows the samples most like a training image, and below each the images nearest to it. Beside
-    it lie the distances, as JSON, with those of images that were never trained on. Nothing is written where
-    the data are no pictures, or an endless stream, in which nothing can be found again.
+    it lie the distances, as JSON, with those of images that were never trained on. Nothing is written if
+    the data are no pictures, or an endless stream, which cannot be searched.
 
     Args:
-        samples: Bytes, as they are scored.
+        samples: Images as bytes, as they are scored.
     """
     channels, *size = data.image_shape
     if len(size) != 2 or channels not in (1, 3) or samples.shape[1:] != (channels, *size):
@@ -43,17 +43,17 @@ def draw(samples: Tensor, data: StreamData, path: Path) -> None:
     train, held_out = data.splits
     if not isinstance(train, Sized):
         return
-    samples, unseen = samples[:SAMPLES].cpu(), _spread(held_out, SAMPLES)
-    sought = samples if unseen is None else torch.cat([samples, unseen])
-    distances, indices, searched = search(train, sought, seconds=SECONDS)
-    own, others = distances[: len(samples), 0], distances[len(samples) :, 0]
-    order = own.argsort()[:SHOWN]
+    samples, unseen = samples[:SAMPLES].cpu(), _evenly_spaced(held_out, SAMPLES)
+    queries = samples if unseen is None else torch.cat([samples, unseen])
+    distances, indices, searched = search(train, queries, seconds=SECONDS)
+    of_samples, of_unseen = distances[: len(samples), 0], distances[len(samples) :, 0]
+    order = of_samples.argsort()[:COLUMNS]
     neighbours = [_pixels(train, column) for column in indices[order].T]
     numbers: dict[str, Any] = {
         "samples": len(samples),
-        "distance": own.median().item(),
-        "unseen": None if unseen is None else others.median().item(),
-        "nearer": None if unseen is None else int((own < others.quantile(0.05)).sum()),
+        "distance": of_samples.median().item(),
+        "unseen": None if unseen is None else of_unseen.median().item(),
+        "nearer": None if unseen is None else int((of_samples < of_unseen.quantile(0.05)).sum()),
         "searched": searched,
         "total": len(train),
     }
@@ -62,27 +62,28 @@ def draw(samples: Tensor, data: StreamData, path: Path) -> None:
     path.with_suffix(".json").write_text(json.dumps(numbers) + "\n")
 
 
-def search(train: Any, sought: Tensor, *, seconds: float) -> tuple[Tensor, Tensor, int]:
-    """Distances to the nearest training images, in grey levels (root mean square), their indices, and among
-    how many, evenly spaced, they were found in time.
+def search(train: Any, queries: Tensor, *, seconds: float) -> tuple[Tensor, Tensor, int]:
+    """Distances to the nearest training images, in grey levels (root mean square), and their indices.
+
+    Returned as well is how many training images, evenly spaced, were searched within the seconds.
     """
-    queries, end = _compared(sought), time.monotonic() + seconds
+    queries, end = _as_vectors(queries), time.monotonic() + seconds
     best, index = queries.new_empty(len(queries), 0, dtype=torch.float64), torch.empty(len(queries), 0).long()
     searched, strides = 0, ceil(len(train) / BLOCK)
     for start in range(strides):
         if searched and time.monotonic() > end:
             break
         positions = torch.arange(start, len(train), strides)
-        near, place = nearest(_compared(_pixels(train, positions)), queries, NEIGHBOURS)
-        both, places = torch.cat([best, near], 1), torch.cat([index, positions[place]], 1)
-        best, order = both.topk(min(NEIGHBOURS, both.shape[1]), largest=False)
-        index = places.gather(1, order)
+        distances, columns = nearest(_as_vectors(_pixels(train, positions)), queries, NEIGHBOURS)
+        all_best, all_indices = torch.cat([best, distances], 1), torch.cat([index, positions[columns]], 1)
+        best, order = all_best.topk(min(NEIGHBOURS, all_best.shape[1]), largest=False)
+        index = all_indices.gather(1, order)
         searched += len(positions)
     return best / queries.shape[1] ** 0.5, index, searched
 
 
-def _spread(items: Any, count: int) -> Tensor | None:
-    """So many, evenly spaced, for sets are often sorted by class."""
+def _evenly_spaced(items: Any, count: int) -> Tensor | None:
+    """So many images, evenly spaced, since sets are often sorted by class; None if there are none."""
     if items is None or not len(items):
         return None
     count = min(count, len(items))
@@ -94,7 +95,8 @@ def _pixels(items: Any, index: Tensor) -> Tensor:
     return quantise(images) if images.is_floating_point() else images
 
 
-def _compared(images: Tensor) -> Tensor:
+def _as_vectors(images: Tensor) -> Tensor:
+    """A row of numbers for each image, as they are compared: large ones are averaged down."""
     images = images.float()
     if max(images.shape[-2:]) > COMPARED:
         images = adaptive_avg_pool2d(images, COMPARED)
@@ -102,11 +104,11 @@ def _compared(images: Tensor) -> Tensor:
 
 
 def sheet(rows: Sequence[Tensor]) -> Image.Image:
-    """Samples in a row, and their neighbours a little apart below."""
-    enlarged = max(1, MIN_SIDE // max(rows[0].shape[-2:]))
-    drawn: list[Tensor] = []
+    """A picture of rows of images, the first a little apart from those below."""
+    factor = max(1, MIN_SIDE // max(rows[0].shape[-2:]))
+    strips: list[Tensor] = []
     for images in rows:
-        images = images.repeat_interleave(enlarged, 2).repeat_interleave(enlarged, 3)
-        framed = pad(images, (0, GAP, 0, GAP if drawn else APART), value=255)
-        drawn.append(torch.cat(list(framed.movedim(1, -1)), 1))
-    return Image.fromarray(torch.cat(drawn)[:-GAP, :-GAP].squeeze(-1).numpy())
+        images = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+        framed = pad(images, (0, GAP, 0, GAP if strips else APART), value=255)
+        strips.append(torch.cat(list(framed.movedim(1, -1)), 1))
+    return Image.fromarray(torch.cat(strips)[:-GAP, :-GAP].squeeze(-1).numpy())

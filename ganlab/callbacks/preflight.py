@@ -47,8 +47,8 @@ def _data(trainer: Trainer) -> Iterator[str]:
 
 def _extractors(trainer: Trainer) -> Iterator[str]:
     for evaluation in callbacks_of(trainer, Evaluation):
-        if evaluation.panel:
-            identity = evaluation.panel.extractor.identity()
+        if evaluation.scorer:
+            identity = evaluation.scorer.extractor.identity()
             sha256 = f" {identity['sha256'][:8]}" if identity["sha256"] else ""
             yield f"scored by {identity['name']}{sha256}"
 

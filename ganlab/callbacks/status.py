@@ -14,12 +14,12 @@ from ganlab.system.records import Records
 
 
 class Status(Callback):
-    """Tell in the run's folder how far the run is, and keep its clock over all its starts.
+    """Write to the run's folder how far the run is, and its clock over all its starts.
 
-    The clock counts training, not scoring, and not what was done after the checkpoint a run goes on from.
+    The clock counts training without scoring, and without steps that a resumed run repeats.
 
     Args:
-        every: Seconds between two words.
+        every: Seconds between two writes of the status.
         clock_every: Seconds between two rows of the clock.
     """
 
@@ -29,34 +29,34 @@ class Status(Callback):
         self._began: float | None = None
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
-        self._began = self._told = self._clocked = time.monotonic()
+        self._began = self._written = self._clocked = time.monotonic()
         self._last, self._scoring = trainer.global_step, _scoring(trainer)
         rows = read_clock(Path(trainer.default_root_dir))
         self._before = rows[-1]["seconds"] if rows else 0.0
-        self._tell(trainer, model, "running")
+        self._write(trainer, model, "running")
         if not rows:
-            self._clock(trainer, model)
+            self._add_clock_row(trainer, model)
 
     def on_train_batch_end(
         self, trainer: Trainer, model: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        waited = time.monotonic() - self._told
+        waited = time.monotonic() - self._written
         if waited >= self.every:
             step = trainer.global_step
             self._rate = (step - self._last) * cast(Any, model).images_per_step / waited
-            self._told, self._last = time.monotonic(), step
-            self._tell(trainer, model, "running")
+            self._written, self._last = time.monotonic(), step
+            self._write(trainer, model, "running")
         if time.monotonic() - self._clocked >= self.clock_every:
-            self._clock(trainer, model)
+            self._add_clock_row(trainer, model)
 
     def on_save_checkpoint(
         self, trainer: Trainer, model: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """A run that goes on from here finds the time that it took."""
-        self._clock(trainer, model)
+        """Add a row to the clock, so that a run resumed from this checkpoint goes on with its time."""
+        self._add_clock_row(trainer, model)
 
     def on_fit_end(self, trainer: Trainer, model: LightningModule) -> None:
-        self._tell(trainer, model, "done" if trainer.global_step >= trainer.max_steps else "stopped")
+        self._write(trainer, model, "done" if trainer.global_step >= trainer.max_steps else "stopped")
         if trainer.is_global_zero and (rows := read_clock(Path(trainer.default_root_dir))):
             facts = {"seconds": rows[-1]["seconds"], "images_per_second": images_per_second(rows)}
             memory = max(row.get("memory") or 0 for row in rows)
@@ -64,13 +64,13 @@ class Status(Callback):
 
     def on_exception(self, trainer: Trainer, model: LightningModule, exception: BaseException) -> None:
         if isinstance(exception, Preempted):
-            self._tell(trainer, model, "preempted")
+            self._write(trainer, model, "preempted")
         else:
-            self._tell(trainer, model, "failed", error=first_line(exception))
+            self._write(trainer, model, "failed", error=first_line(exception))
 
-    def _clock(self, trainer: Trainer, model: LightningModule) -> None:
+    def _add_clock_row(self, trainer: Trainer, model: LightningModule) -> None:
         self._clocked = time.monotonic()
-        # An evaluation that is made up for saves its best before training has begun.
+        # An evaluation that a resumed run repeats may save its best before training has begun.
         if self._began is None or not trainer.is_global_zero or cast(Any, trainer).fast_dev_run:
             return
         spent = self._clocked - self._began - (_scoring(trainer) - self._scoring)
@@ -83,12 +83,13 @@ class Status(Callback):
         with suppress(OSError):
             Records(Path(trainer.default_root_dir) / CLOCK).append(row)
 
-    def _tell(self, trainer: Trainer, model: LightningModule, state: str, **more: Any) -> None:
+    def _write(self, trainer: Trainer, model: LightningModule, state: str, **more: Any) -> None:
         if trainer.is_global_zero and not cast(Any, trainer).fast_dev_run:
-            at = {"step": trainer.global_step, "max_steps": trainer.max_steps}
-            seen = {"images": cast(Any, model).images_seen, "images_per_second": self._rate}
-            write_status(Path(trainer.default_root_dir), state, **at, **seen, **more)
+            steps = {"step": trainer.global_step, "max_steps": trainer.max_steps}
+            images = {"images": cast(Any, model).images_seen, "images_per_second": self._rate}
+            write_status(Path(trainer.default_root_dir), state, **steps, **images, **more)
 
 
 def _scoring(trainer: Trainer) -> float:
+    """Seconds that evaluations have taken in this process."""
     return sum(each.seconds for each in cast(Any, trainer).callbacks if isinstance(each, Evaluation))

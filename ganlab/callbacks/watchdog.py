@@ -105,11 +105,11 @@ class Watchdog(Callback):
         """Whether there are new scores; they are the same on all processes, which therefore stop together."""
         worse = uncovered = fresh = False
         for evaluation in callbacks_of(trainer, Evaluation):
-            if not evaluation.panel or evaluation.scored_at <= self.scored_at:
+            if not evaluation.scorer or evaluation.scored_at <= self.scored_at:
                 continue
             self.scored_at, fresh = evaluation.scored_at, True
             images = self.scored_at * game.images_per_step
-            for name, better in evaluation.panel.directions.items():
+            for name, better in evaluation.scorer.directions.items():
                 if (value := evaluation.values.get(name)) is not None:
                     far, few = self._compare(name, value, better, images)
                     worse, uncovered = worse or far, uncovered or few

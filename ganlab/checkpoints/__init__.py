@@ -1,1 +1,1 @@
-"""A game's state on disk: checksummed files, weights, games rebuilt without trust, exports."""
+"""A game's state on disk: checksummed files, weights, games rebuilt from untrusted files, exports."""

@@ -1,7 +1,7 @@
-"""Checkpoint files that show whether they still are what was written.
+"""Checkpoint files with a checksum, by which damage is detected.
 
 Such a file is torch's own archive, which any torch.load reads. The archive's comment, its last bytes, is the
-SHA-256 of all bytes before it: file and digest are one file, so they cannot come apart.
+SHA-256 of all bytes before it: file and digest are one file, so neither can be moved or lost alone.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ CHUNK = 2**22
 
 
 class ChecksummedIO(TorchCheckpointIO):
-    """Lightning's way to read and write checkpoints, made safe: whole, sealed, and of plain values only."""
+    """Lightning's reading and writing of checkpoints, but atomic, checksummed, and of plain values only."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        if _remote(path):
+        if _is_remote(path):
             super().save_checkpoint(checkpoint, path, storage_options)
         else:
             write_checksummed(Path(path), checkpoint)
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None) -> Any:
-        if not _remote(path) and (reason := damage(Path(path))):
+        if not _is_remote(path) and (reason := damage(Path(path))):
             raise Refused(f"The checkpoint {path} is damaged: {reason}.\nTake the one before it.")
         try:
             return super().load_checkpoint(path, map_location, True if weights_only is None else weights_only)
@@ -50,20 +50,21 @@ class ChecksummedIO(TorchCheckpointIO):
 
 
 def write_checksummed(path: Path, checkpoint: dict[str, Any]) -> None:
+    """Write a checkpoint whole or not at all; a full disk is a `Failed` that says how to go on."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as made:
-            with made.open("wb") as file:
+        with atomic_write(path) as temporary:
+            with temporary.open("wb") as file:
                 torch.save(checkpoint, file)
-            _append_checksum(made)
-    # torch wraps what the system says of a full disk.
+            _append_checksum(temporary)
+    # torch raises a RuntimeError in place of the OSError of a full disk.
     except (OSError, RuntimeError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error).splitlines()[0]
-        left = ""
+        space = ""
         with suppress(OSError):
-            left = f" ({shutil.disk_usage(path.parent).free / 1e6:,.0f} MB are left there)"
+            space = f" ({shutil.disk_usage(path.parent).free / 1e6:,.0f} MB are left there)"
         raise Failed(
-            f"The checkpoint {path} could not be written: {reason}{left}.\n"
+            f"The checkpoint {path} could not be written: {reason}{space}.\n"
             "Nothing that was written before is lost. Make room, or another folder, and resume the run:\n"
             f"ganlab fit --resume {path.parent.parent}"
         ) from error
@@ -78,24 +79,24 @@ def _append_checksum(path: Path) -> None:
 
 
 def damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint; of one that others wrote, unsealed, nothing is known."""
+    """What is wrong with a checkpoint, or None; of a file without a checksum only the end is checked."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(size - MARK_SIZE, 0))
-            seal = file.read()
-            if len(seal) == MARK_SIZE and seal.startswith(MARK):
-                same = _digest(file, size - MARK_SIZE) == seal.removeprefix(MARK)
+            comment = file.read()
+            if len(comment) == MARK_SIZE and comment.startswith(MARK):
+                same = _digest(file, size - MARK_SIZE) == comment.removeprefix(MARK)
                 return None if same else "its bytes are not those that were written"
-            record = seal[-END_SIZE:]
-            others = record.startswith(END) and record.endswith(b"\0\0")
-            return None if others else "it ends too early"
+            record = comment[-END_SIZE:]
+            complete = record.startswith(END) and record.endswith(b"\0\0")
+            return None if complete else "it ends too early"
     except OSError as error:
         return error.strerror or str(error)
 
 
 def _digest(file: Any, length: int) -> bytes:
-    """Of the first bytes; the file then stands behind them."""
+    """The SHA-256 of the first `length` bytes, after which the file is then positioned."""
     digest = hashlib.sha256()
     file.seek(0)
     while length > 0:
@@ -107,10 +108,10 @@ def _digest(file: Any, length: int) -> bytes:
     return digest.hexdigest().encode()
 
 
-def _remote(path: Any) -> bool:
+def _is_remote(path: Any) -> bool:
     return "://" in str(path)
 
 
 def newest_first(folder: Path) -> list[Path]:
-    """Those that are kept by their step, newest first."""
+    """A folder's checkpoints that are named for their step (not best.ckpt), newest first."""
     return sorted((path for path in folder.glob("step-*.ckpt") if NAME.fullmatch(path.name)), reverse=True)

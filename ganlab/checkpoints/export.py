@@ -5,7 +5,7 @@ DIR/
     generator.safetensors  the weights of its average, or its own
     contract.json          the score of these weights, if they have one, with its protocol
     samples.png            64 samples
-    generator.onnx         the same for whoever has no torch, if it was asked for
+    generator.onnx         the generator for ONNX Runtime, if it was asked for
     README.md              the model card
 """
 
@@ -32,6 +32,7 @@ from ganlab.version import VERSION
 FORMAT = 2
 CONFIG, WEIGHTS = "config.json", "generator.safetensors"
 FAKES = ("ema", "raw")
+# Of a game's arguments, those that sampling needs, and those that only training needs.
 SAMPLING = ("latent_size", "latent_distribution", "channels_last")
 TRAINING = (
     "generator",
@@ -45,52 +46,57 @@ TRAINING = (
 
 
 class Absent(nn.Module):
-    """In the place of a network that was not exported."""
+    """Stands in for a network that was not exported; a call is refused with the message."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, message: str) -> None:
         super().__init__()
-        self.what = what
+        self.message = message
 
     def forward(self, *inputs: Any) -> Any:
-        raise Refused(self.what)
+        raise Refused(self.message)
 
 
 def is_export(folder: Path) -> bool:
     return (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()
 
 
-def describe(game: GAN, told: dict[str, Any], *, raw: bool, step: int) -> dict[str, Any]:
-    """What rebuilds the generator: `told` are the hyperparameters of the checkpoint that it comes from."""
-    if _samples_as_all_do(type(game)):
+def describe(game: GAN, hyperparameters: dict[str, Any], *, raw: bool, step: int) -> dict[str, Any]:
+    """The content of config.json, which rebuilds the generator, from its checkpoint's hyperparameters."""
+    if _samples_like_gan(type(game)):
         path, names, players = public_path(GAN), set(SAMPLING), ["generator"]
     else:
-        path, names = told["_class_path"], {name for name in told if name[0] != "_"} - set(TRAINING)
+        path = hyperparameters["_class_path"]
+        names = {name for name in hyperparameters if name[0] != "_"} - set(TRAINING)
         players = ["generator", "discriminator"]
     return {
         "format": FORMAT,
         "ganlab": VERSION,
-        "variant": told["_class_path"],
-        "game": {"class_path": path, "init_args": {name: told[name] for name in told if name in names}},
-        **{player: _part(told[player]) for player in players},
+        "variant": hyperparameters["_class_path"],
+        "game": {
+            "class_path": path,
+            "init_args": {name: value for name, value in hyperparameters.items() if name in names},
+        },
+        **{player: _part(hyperparameters[player]) for player in players},
         "weights": FAKES[raw],
         "step": step,
     }
 
 
 def save_export(folder: Path, game: GAN, config: dict[str, Any]) -> None:
+    """Write config.json and generator.safetensors."""
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     network = game.ema.network if config["weights"] == "ema" else game.generator
     state = network.state_dict()
-    if odd := [name for name, value in state.items() if not isinstance(value, Tensor)]:
-        raise Refused(f"The generator's state {odd[0]!r} is no tensor, and an export holds tensors alone.")
+    if others := [name for name, value in state.items() if not isinstance(value, Tensor)]:
+        raise Refused(f"The generator's state {others[0]!r} is no tensor, and an export holds tensors alone.")
     # Tied weights would share their memory, which safetensors refuses.
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
-    # save_file would make a file that nobody else may read.
+    # save_file would write a file that no other user may read.
     (folder / WEIGHTS).write_bytes(serialized(plain, metadata={"format": "pt"}))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """What it says of itself, if that is whole."""
+    """The content of an export's config.json; a damaged, outdated or unknown one is refused."""
     source = folder / CONFIG
     try:
         config = json.loads(source.read_text())
@@ -112,15 +118,20 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def load_export(folder: Path, *, classes: Iterable[type] = (), trusted: bool = False) -> GAN:
-    """A game that samples; it has no discriminator, and of generator and average what was exported."""
+    """A game that samples, without a discriminator, and with a generator or its average, as exported.
+
+    Args:
+        classes: The user's own classes that the file may name.
+        trusted: Import whatever the file names.
+    """
     source, config = folder / CONFIG, read_config(folder)
-    told = {
+    hyperparameters = {
         **(config["game"].get("init_args") or {}),
         "generator": config["generator"],
         "discriminator": config.get("discriminator", {"class_path": public_path(nn.Identity)}),
         "_class_path": config["game"]["class_path"],
     }
-    game = rebuild(told, source, classes=classes, trusted=trusted)
+    game = rebuild(hyperparameters, source, classes=classes, trusted=trusted)
     try:
         weights = load_file(folder / WEIGHTS)
     except (SafetensorError, OSError, ValueError) as error:
@@ -134,7 +145,7 @@ def load_export(folder: Path, *, classes: Iterable[type] = (), trusted: bool = F
 
 
 def foreign_classes(config: Any) -> list[str]:
-    """Those that whoever loads it must pass or trust, in their order."""
+    """The class paths that whoever loads the export must pass or trust, in order."""
     return [path for path in dict.fromkeys(_class_paths(config)) if path not in ALLOWED]
 
 
@@ -161,8 +172,8 @@ def _is_part(part: Any) -> bool:
     )
 
 
-def _samples_as_all_do(variant: type[GAN]) -> bool:
-    """Then nobody needs the variant to draw its samples."""
+def _samples_like_gan(variant: type[GAN]) -> bool:
+    """Whether GAN itself draws the same samples, so that the export need not name the variant."""
     return (
         variant.sample is GAN.sample
         and variant.latents is GAN.latents

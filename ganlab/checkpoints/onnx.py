@@ -1,8 +1,8 @@
-"""A generator as one ONNX file, for whoever has no torch: from latents, and labels, to images.
+"""A generator as one ONNX file, which runs without torch: from latents, and labels, to images.
 
-By torch's older exporter: under torch 2.6 to 2.15 it writes all of ganlab's networks, and needs onnx alone.
-The newer one needs onnxscript as well, fails under torch 2.6 on batch norm and on bilinear doubling of any
-number of images, and notes in the file where on this machine its code lies.
+torch's older exporter is used: under torch 2.6 to 2.15 it writes all of ganlab's networks, and needs onnx
+alone. The newer one needs onnxscript as well, fails under torch 2.6 on batch norm and on bilinear doubling of
+any number of images, and writes this machine's paths into the file.
 """
 
 import os
@@ -21,14 +21,15 @@ from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 
 FILE = "generator.onnx"
-# Of the largest number, or of 1: an eighth of a level of grey. Sums in another order put images of 128 pixels
-# 1.5e-5 apart at most (all networks, some without any normalisation); another layer is seen by far.
+# The largest difference, as a share of the largest value or of 1: an eighth of a grey level. Summing in
+# another order changes images of 128 pixels by at most 1.5e-5 (all networks, some without normalisation);
+# a layer that differs changes them by far more.
 TOLERANCE = 1e-3
-TRACED, CHECKED = 2, (1, 5)  # samples: others than it was traced with must do
+TRACED, CHECKED = 2, (1, 5)  # numbers of samples; the file must work for others than it was traced with
 
 
 class _Sampler(nn.Module):
-    """The game's average as a function of tensors."""
+    """The average of the game's generator as a function of tensors."""
 
     def __init__(self, game: GAN) -> None:
         super().__init__()
@@ -39,90 +40,94 @@ class _Sampler(nn.Module):
 
 
 def write_onnx(folder: Path, game: GAN) -> str:
-    """Returned is what the file takes and gives.
+    """Write the generator, check the file against it, and return its inputs and output in words.
 
     Args:
-        game: An exported one; its weights become plain float32.
+        game: An exported game; its weights become float32, without spectral norm's parametrizations.
     """
     name = type(game.ema.network).__name__
     try:
-        told = {count: _told(game, count) for count in (TRACED, *CHECKED)}
-        wanted = [_made(game, **told[count]).float() for count in CHECKED]
-        _export(folder / FILE, game.float(), told[TRACED])
-        session = _opened(folder / FILE)
-        inputs = [each.name for each in session.get_inputs()]  # but what makes no difference
-        found = [session.run(None, {key: told[n][key].numpy() for key in inputs})[0] for n in CHECKED]
-    # Anything may go wrong in a network of one's own.
+        inputs = {count: _inputs(game, count) for count in (TRACED, *CHECKED)}
+        images = [_generate(game, **inputs[count]).float() for count in CHECKED]
+        _export(folder / FILE, game.float(), inputs[TRACED])
+        session = _open_session(folder / FILE)
+        names = [each.name for each in session.get_inputs()]  # the exporter drops inputs without effect
+        outputs = [session.run(None, {key: inputs[n][key].numpy() for key in names})[0] for n in CHECKED]
+    # A user's own network may raise anything.
     except Exception as error:
         reason = " ".join(str(error).split())[:150]
         raise Refused(
             f"{name} cannot be written as ONNX (--onnx):\n{type(error).__name__}: {reason}"
         ) from error
-    for one, other in zip(wanted, map(torch.from_numpy, found), strict=True):
-        apart = (one - other).abs().max().item() if one.shape == other.shape else torch.nan
-        if not apart <= TOLERANCE * max(1.0, one.abs().max().item()):
+    for ours, theirs in zip(images, map(torch.from_numpy, outputs), strict=True):
+        gap = (ours - theirs).abs().max().item() if ours.shape == theirs.shape else torch.nan
+        if not gap <= TOLERANCE * max(1.0, ours.abs().max().item()):
             raise Refused(
-                f"{FILE} would make other images than {name} does (--onnx), {apart:.2g} apart: what Python\n"
+                f"{FILE} would make other images than {name} does (--onnx), {gap:.2g} apart: what Python\n"
                 "decides, by values or by how many there are, is not in such a file. Nothing was written."
             )
-    forms = (f"`{key}` ({_form(told[TRACED][key])})" for key in inputs)
-    return f"{' and '.join(forms)} to `images` ({_form(wanted[0])})"
+    forms = (f"`{key}` ({_form(inputs[TRACED][key])})" for key in names)
+    return f"{' and '.join(forms)} to `images` ({_form(images[0])})"
 
 
-def _told(game: GAN, count: int) -> dict[str, Tensor]:
-    told = {"latents": game.latents(count, seed=0).float()}
+def _inputs(game: GAN, count: int) -> dict[str, Tensor]:
+    """Latents, and labels if the game is conditional, by the names of the file's inputs."""
+    inputs = {"latents": game.latents(count, seed=0).float()}
     if type(game).condition is not GAN.condition:
-        told["labels"] = torch.arange(count) % 2  # However many classes there are: it has these two.
-    return told
+        inputs["labels"] = torch.arange(count) % 2  # Every conditional game has at least two classes.
+    return inputs
 
 
-def _made(game: GAN, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+def _generate(game: GAN, latents: Tensor, labels: Tensor | None = None) -> Tensor:
     return game.generate(latents.to(cast(torch.dtype, game.dtype)), condition=labels)
 
 
-def _export(file: Path, game: GAN, told: dict[str, Tensor]) -> None:
+def _export(file: Path, game: GAN, inputs: dict[str, Tensor]) -> None:
     sampler = _Sampler(game).eval()
     for layer in sampler.modules():
         for name in [*getattr(layer, "parametrizations", ())]:
-            # Spectral norm's own sums are unknown to ONNX, and its weight is fixed by now.
+            # ONNX has no operations for spectral norm, and the normalised weight is constant by now.
             parametrize.remove_parametrizations(layer, name)
-    any_number = {name: {0: "n"} for name in (*told, "images")}
-    with _unprinted(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it is the older exporter, and what only the check can tell
+    any_number = {name: {0: "n"} for name in (*inputs, "images")}
+    with _without_output(), warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # about the older exporter, and about constants, which the check would find
         torch.onnx.export(
             sampler,
-            (*told.values(),),
+            (*inputs.values(),),
             str(file),
             dynamo=False,
-            input_names=[*told],
+            input_names=[*inputs],
             output_names=["images"],
             dynamic_axes=any_number,
         )
 
 
 @contextmanager
-def _unprinted() -> Iterator[None]:
-    """Where torch fails it prints the whole graph, past Python, and its switch for that does not work."""
+def _without_output() -> Iterator[None]:
+    """Silence this process's stdout: where the exporter fails, its C++ code prints the whole graph."""
     sys.stdout.flush()
-    kept = os.dup(1)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
+    stdout = os.dup(1)
+    with open(os.devnull, "w") as null:
+        os.dup2(null.fileno(), 1)
     try:
         yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
-def _opened(file: Path) -> Any:
+def _open_session(file: Path) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    # Else it takes all of the machine's cores, also those that a job was not given.
+    # By default it uses all of the machine's cores, even those that a job was not given.
     options.intra_op_num_threads = torch.get_num_threads()
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
 def _form(value: Tensor) -> str:
+    """`float32, n × 3 × 32 × 32`."""
     kind = str(value.dtype).removeprefix("torch.")
     return f"{kind}, {' × '.join(('n', *map(str, value.shape[1:])))}"

@@ -1,8 +1,8 @@
 """The game that a file names, built without trusting the file.
 
 Plain values can do what pickled code can, once somebody builds what they name: `class_path: my_module.Net`
-imports my_module, and `class_path: subprocess.Popen` starts a program. So a file may name what stands in
-ALLOWED, and what its reader passes beside it, at every level of nesting; all else in it is plain data.
+imports my_module, and `class_path: subprocess.Popen` starts a program. So a file may name the classes in
+ALLOWED, and those that its reader passes, at every level of nesting; all else in it must be plain data.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ganlab.class_paths import argument_types, imported, public_path
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 
-# What opens no path, fetches nothing, and calls nothing that a file can give it.
+# Classes that open no path, fetch nothing, and call nothing that a file can pass to them.
 ALLOWED: dict[str, type] = {
     "ganlab.GAN": GAN,
     **{f"ganlab.networks.{name}": vars(networks)[name] for name in networks.__all__},
@@ -43,45 +43,47 @@ ALLOWED: dict[str, type] = {
         if kind not in (nn.DataParallel, lr_scheduler.LambdaLR, lr_scheduler.MultiplicativeLR)
     },
 }
-LATER = (Optimizer, LRScheduler)  # built when there is something to optimise
-DEEPEST, LONGEST = 50, 1000
+LATER = (Optimizer, LRScheduler)  # arguments of these types are factories
+MOST_LEVELS, LONGEST = 50, 1000  # of nested arguments, and items of a list
 
 
 def rebuild(
-    told: dict[str, Any], source: Path, *, classes: Iterable[type] = (), trusted: bool = False
+    hyperparameters: dict[str, Any], source: Path, *, classes: Iterable[type] = (), trusted: bool = False
 ) -> GAN:
     """The game of a checkpoint's hyperparameters, which are in Lightning's form.
 
     Args:
-        classes: Those that may be named besides.
+        source: The file that they come from, for messages.
+        classes: Classes that may be named besides those in ALLOWED.
         trusted: Import and build whatever is named.
     """
-    path = told.get("_class_path")
+    path = hyperparameters.get("_class_path")
     if not isinstance(path, str):
         raise Refused(
             f"{source} holds a game built in Python, which is rebuilt in Python:\n"
             "MyGAN.load_from_checkpoint(path, generator=…, discriminator=…)."
         )
-    arguments = {name: value for name, value in told.items() if not str(name).startswith("_")}
-    if "compile" in arguments:  # It takes longer than the samples that a loaded game is asked for.
+    arguments = {name: value for name, value in hyperparameters.items() if not str(name).startswith("_")}
+    if "compile" in arguments:  # Compiling takes longer than drawing samples.
         arguments["compile"] = False
     builder = _Builder(source, classes)
     variant = builder.imported(path) if trusted else builder.allowed(path)
     if not (isinstance(variant, type) and issubclass(variant, GAN)):
         raise Refused(f"{source} names {path[:80]!r} as its variant, but that is no GAN.")
     if trusted:
-        return builder.attempt(_as_the_command_line_does, variant, arguments)
-    return builder.call(variant, arguments, DEEPEST)
+        return builder.attempt(_build_trusted, variant, arguments)
+    return builder.call(variant, arguments, MOST_LEVELS)
 
 
-def _as_the_command_line_does(variant: type[GAN], arguments: dict[str, Any]) -> GAN:
-    """Of arguments of any type. It imports what they name, and reads texts as YAML once more."""
+def _build_trusted(variant: type[GAN], arguments: dict[str, Any]) -> GAN:
+    """Build a game as the command line does: it imports what the arguments name, and reads texts as YAML."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(variant, "game", fail_untyped=False, sub_configs=False)
     return parser.instantiate_classes(parser.parse_object({"game": arguments})).game
 
 
 def outdated(source: Path) -> Refused:
+    """The refusal of a file that an older version wrote."""
     return Refused(
         f"{source} was written by ganlab 0.1, and this ganlab does not go on with it:\n"
         'pip install "ganlab<0.2" for that, or train anew. `ganlab compare` still reads the run\'s records.'
@@ -89,7 +91,7 @@ def outdated(source: Path) -> Refused:
 
 
 class _Builder:
-    """Calls the classes that a file may name, with what it tells."""
+    """Builds instances of the classes that a file may name, with the file's arguments."""
 
     def __init__(self, source: Path, classes: Iterable[type]) -> None:
         self.source = source
@@ -98,13 +100,14 @@ class _Builder:
             self.known |= {public_path(kind): kind, f"{kind.__module__}.{kind.__qualname__}": kind}
 
     def allowed(self, path: str) -> type:
+        """The class of that path, if the file may name it."""
         if path in self.known:
             return self.known[path]
         name = path.rpartition(".")[2][:40]
-        own = name if name.isidentifier() else "…"
+        class_name = name if name.isidentifier() else "…"
         raise Refused(
             f"{self.source} names {path[:80]!r}: none of ganlab's classes, and none of torch's layers,\n"
-            f"optimizers and schedules. If it is yours, pass it: ganlab.load(path, classes=[{own}]).\n"
+            f"optimizers and schedules. If it is yours, pass it: ganlab.load(path, classes=[{class_name}]).\n"
             "If you trust the file and the code beside it: trust_code=True, or --trust_code."
         )
 
@@ -116,41 +119,47 @@ class _Builder:
                 f"{self.source} names {path[:80]!r}, which is not found: {_short(error)}"
             ) from error
 
-    def value(self, told: Any, levels: int, *, factory: bool = False) -> Any:
-        """What is told, with the classes in it built; all else must be plain data."""
+    def value(self, content: Any, levels: int, *, factory: bool = False) -> Any:
+        """A value of the file with the classes in it built; all else must be plain data.
+
+        Args:
+            levels: How many more levels it may be nested.
+            factory: Return factories of the classes instead of instances.
+        """
         if not levels:
             raise self.refused("arguments within arguments without end")
-        if isinstance(told, dict):
-            self.refuse_odd_names(told)
-            if "class_path" in told:
-                return self.instance(told, levels, factory=factory)
-            return {name: self.value(below, levels - 1) for name, below in told.items()}
-        if isinstance(told, (list, tuple)):
-            if len(told) > LONGEST:
-                raise self.refused(f"a list of {len(told):,} arguments")
-            return [self.value(below, levels - 1, factory=factory) for below in told]
-        if told is not None and not isinstance(told, (bool, int, float, str)):
-            raise self.refused(f"an argument that is a {type(told).__name__}, no plain data")
-        return told
+        if isinstance(content, dict):
+            self.refuse_odd_names(content)
+            if "class_path" in content:
+                return self.instance(content, levels, factory=factory)
+            return {name: self.value(below, levels - 1) for name, below in content.items()}
+        if isinstance(content, (list, tuple)):
+            if len(content) > LONGEST:
+                raise self.refused(f"a list of {len(content):,} arguments")
+            return [self.value(below, levels - 1, factory=factory) for below in content]
+        if content is not None and not isinstance(content, (bool, int, float, str)):
+            raise self.refused(f"an argument that is a {type(content).__name__}, no plain data")
+        return content
 
-    def instance(self, told: dict[str, Any], levels: int, *, factory: bool) -> Any:
-        path, arguments = told["class_path"], told.get("init_args") or {}
-        whole = isinstance(path, str) and isinstance(arguments, dict)
-        if not whole or told.keys() - {"class_path", "init_args"}:
-            raise self.refused(f"{repr(told)[:60]}, which is no class path with its arguments")
+    def instance(self, config: dict[str, Any], levels: int, *, factory: bool) -> Any:
+        path, arguments = config["class_path"], config.get("init_args") or {}
+        valid = isinstance(path, str) and isinstance(arguments, dict)
+        if not valid or config.keys() - {"class_path", "init_args"}:
+            raise self.refused(f"{repr(config)[:60]}, which is no class path with its arguments")
         kind = self.allowed(path)
         return self.call(kind, arguments, levels, factory=factory or issubclass(kind, LATER))
 
     def call(self, kind: type, arguments: dict[str, Any], levels: int, *, factory: bool = False) -> Any:
+        """Build an instance of a class, or its factory, of arguments that fit its declared types."""
         self.refuse_odd_names(arguments)
         types, built = argument_types(kind), {}
-        for name, told in arguments.items():
-            wanted = types.get(name, Any)
-            value = self.value(told, levels - 1, factory=_takes_factory(wanted))
+        for name, content in arguments.items():
+            declared = types.get(name, Any)
+            value = self.value(content, levels - 1, factory=_takes_factory(declared))
             try:
-                built[name] = fitted(value, wanted)
+                built[name] = fitted(value, declared)
             except TypeError as error:
-                what = f"{repr(told)[:60]} as {name[:60]!r} of {kind.__name__}"
+                what = f"{repr(content)[:60]} as {name[:60]!r} of {kind.__name__}"
                 raise self.refused(f"{what}, which does not take it") from error
         if factory:
             self.attempt(signature(kind).bind_partial, **built)
@@ -160,7 +169,7 @@ class _Builder:
     def attempt(self, build: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
         try:
             return build(*arguments, **named)
-        # Anything may go wrong in a constructor that is given another's arguments.
+        # A constructor that is given wrong arguments may raise anything.
         except Exception as error:
             raise Refused(f"The game that {self.source} names cannot be built:\n{_short(error)}") from error
 
@@ -172,9 +181,9 @@ class _Builder:
         return Refused(f"{self.source} holds {what}: not built.")
 
 
-def fitted(value: Any, wanted: Any) -> Any:
-    """A value as an argument of that type, lists as tuples where it takes these; else a TypeError."""
-    kind, parts = get_origin(wanted) or wanted, get_args(wanted)
+def fitted(value: Any, declared: Any) -> Any:
+    """The value as an argument of the declared type (a list may become a tuple), or a TypeError."""
+    kind, parts = get_origin(declared) or declared, get_args(declared)
     if kind in (Union, UnionType):
         for part in parts:
             with suppress(TypeError):
@@ -198,9 +207,9 @@ def fitted(value: Any, wanted: Any) -> Any:
     raise TypeError
 
 
-def _takes_factory(wanted: Any) -> bool:
-    """Whether it is not an instance that is taken, but what makes one."""
-    return get_origin(wanted) is Callable or any(map(_takes_factory, get_args(wanted)))
+def _takes_factory(declared: Any) -> bool:
+    """Whether an argument of that type is a factory, not an instance."""
+    return get_origin(declared) is Callable or any(map(_takes_factory, get_args(declared)))
 
 
 def _sequence(values: list[Any], form: type, parts: tuple[Any, ...]) -> Any:
@@ -208,7 +217,7 @@ def _sequence(values: list[Any], form: type, parts: tuple[Any, ...]) -> Any:
         if len(values) != len(parts):
             raise TypeError
         return tuple(map(fitted, values, parts))
-    return form(fitted(each, parts[0] if parts else Any) for each in values)
+    return form(fitted(value, parts[0] if parts else Any) for value in values)
 
 
 def _short(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Weights into a module, where they fit to the last name."""
+"""Loading of weights into a module, which must match in every name, shape and kind of number."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ from ganlab.game.gan import GAN
 def load_weights(
     module: nn.Module, weights: Mapping[str, Any], source: Path, *, owner: GAN | None = None
 ) -> None:
-    """Load weights that fit to the last name, shape and kind of number."""
+    """Load weights into a module; those that do not match it are refused.
+
+    Args:
+        source: The file that they come from, for messages.
+        owner: The game of the module; it becomes float64 if all weights are.
+    """
     floating = [
         value for value in weights.values() if isinstance(value, Tensor) and value.is_floating_point()
     ]
     if floating and all(value.dtype == torch.float64 for value in floating):
-        # The whole game: latents are drawn in its precision.
+        # The whole game, since it draws latents in its own precision.
         (owner or module).double()
     if wrong := mismatches(weights, module.state_dict()):
         raise Refused(
@@ -36,10 +41,10 @@ def load_weights(
         ) from error
 
 
-def mismatches(weights: Mapping[str, Any], own: Mapping[str, Any]) -> str:
-    """Names of those that are missing, not wanted, or of another shape or kind of number; at most three."""
-    wrong = [name for name in own if name in weights and _form(own[name]) != _form(weights[name])]
-    wrong += sorted(map(str, weights.keys() ^ own.keys()))
+def mismatches(weights: Mapping[str, Any], state: Mapping[str, Any]) -> str:
+    """The first three names that are on one side only or differ in form; empty if all match."""
+    wrong = [name for name in state if name in weights and _form(state[name]) != _form(weights[name])]
+    wrong += sorted(map(str, weights.keys() ^ state.keys()))
     more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
     return ", ".join(str(name)[:60] for name in wrong[:3]) + more
 

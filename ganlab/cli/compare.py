@@ -66,8 +66,8 @@ def read_runs(chosen: Any) -> list[Run]:
     source = vars(chosen).get("from")
     if not chosen.runs and not source:
         raise Refused("Name runs: ganlab compare runs/mnist/*/*, or --from wandb:entity/project")
-    runs = [read.read(folder) for folder in read.find(chosen.runs)]
-    return runs + (read_wandb.of_project(source) if source else [])
+    runs = [read.read_run(folder) for folder in read.find_run_folders(chosen.runs)]
+    return runs + (read_wandb.read_project(source) if source else [])
 
 
 def _show(comparison: Any) -> None:

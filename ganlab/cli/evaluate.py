@@ -39,11 +39,11 @@ def main(arguments: list[str]) -> int:
     keep_freed_memory()
     silence_warnings()
     user_code.add_to_path([])
-    return run_command(lambda: _evaluate(_parse(arguments[1:])))
+    return run_command(lambda: _evaluate_and_print(_parse(arguments[1:])))
 
 
-def _evaluate(chosen: Any) -> None:
-    _show(evaluate(chosen), as_json=chosen.json)
+def _evaluate_and_print(chosen: Any) -> None:
+    _print_scores(evaluate(chosen), as_json=chosen.json)
 
 
 def _parse(arguments: list[str]) -> Any:
@@ -57,9 +57,9 @@ def _parse(arguments: list[str]) -> Any:
     parser.add_argument("--samples", type=int, default=50_000, help="how many fakes; of given images: all")
     parser.add_argument("--scores", type=str, default="fid", help=f"some of {','.join(TABLE)}")
     parser.add_argument(
-        "--extractor", type=Extractor, help="what sees them; else the run's own, or Inception"
+        "--extractor", type=Extractor, help="turns images into features; else the run's own, or Inception"
     )
-    parser.add_argument("--weights", type=str, help="its file of weights")
+    parser.add_argument("--weights", type=str, help="the extractor's file of weights")
     parser.add_argument("--split", type=Literal["train", "held_out", "test"], default="train")
     parser.add_argument("--seed", type=int, default=0, help="of the samples")
     parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
@@ -71,6 +71,7 @@ def _parse(arguments: list[str]) -> Any:
 
 
 def evaluate(chosen: Any) -> dict[str, Any]:
+    """Compute the scores that the arguments ask for; those of a run's checkpoint are added to its records."""
     split: Split = "train" if chosen.split == "train" else "held_out"
     what = Path(chosen.what).expanduser()
     if not what.exists():
@@ -80,7 +81,7 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     extractor = _extractor(chosen, settings)
     source = what if is_export(what) else _checkpoint(what)
     given = None if source else GivenImages(what)
-    panel = Scorer(extractor, tuple(chosen.scores.split(",")), given.total if given else chosen.samples)
+    scorer = Scorer(extractor, tuple(chosen.scores.split(",")), given.total if given else chosen.samples)
     if torch.cuda.is_available():
         extractor.to("cuda")
     if given:
@@ -88,30 +89,34 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     else:
         assert source
         fakes = read_config(source)["weights"] if source.is_dir() else export.FAKES[chosen.raw]
-        game = _loaded(source, trusted=chosen.trust_code)
-        batches = fake_batches(game, panel.samples, chosen.seed, raw=chosen.raw)
-    reals, contract, floor = _reference(chosen, settings, panel, split, fakes)
-    values, reasons = panel.score(reals, panel.observe(batches, panel.samples))
-    found = {"scores": values, "reasons": reasons, "contract": contract.plain()}
+        game = _load_game(source, trusted=chosen.trust_code)
+        batches = fake_batches(game, scorer.samples, chosen.seed, raw=chosen.raw)
+    reals, contract, floor = _reference(chosen, settings, scorer, split, fakes)
+    values, reasons = scorer.score(reals, scorer.observe(batches, scorer.samples))
+    row = {"scores": values, "reasons": reasons, "contract": contract.plain()}
     if source and not source.is_dir():
-        found = {"step": read_checkpoint(source)["global_step"], "checkpoint": source.name, **found}
+        row = {"step": read_checkpoint(source)["global_step"], "checkpoint": source.name, **row}
         if run:
-            Records(run / SCORES).append(found)
-    return found | {"floor": floor, "says": str(contract)}
+            Records(run / SCORES).append(row)
+    return row | {"floor": floor, "says": str(contract)}
 
 
 def _checkpoint(what: Path) -> Path | None:
+    """The checkpoint itself, or a run's newest whole one; None if there are only images."""
     if what.suffix == ".ckpt":
         return what
     if not (what / "config.yaml").is_file():
         return None
-    if not (found := newest_whole_checkpoint(what)):
+    if not (newest := newest_whole_checkpoint(what)):
         raise Refused(f"The run {what} has no whole checkpoint yet.")
-    return found
+    return newest
 
 
-def _loaded(checkpoint: Path, *, trusted: bool) -> GAN:
-    """A run is trusted as `fit --resume` trusts it: its configuration names the data, which are code, too."""
+def _load_game(checkpoint: Path, *, trusted: bool) -> GAN:
+    """Load a game, onto the GPU if there is one.
+
+    A run is trusted, as `fit --resume` trusts it: the data class that its configuration names is code, too.
+    """
     run = run_of(checkpoint)
     user_code.add_to_path([run / "config.yaml"] if run else [])
     game = load(checkpoint, trust_code=trusted or run is not None)
@@ -119,67 +124,69 @@ def _loaded(checkpoint: Path, *, trusted: bool) -> GAN:
 
 
 def _extractor(chosen: Any, settings: dict[str, Any]) -> Extractor:
-    """The one asked for, the run's own, or the published FID's."""
-    told = (
+    """The extractor asked for, else the run's own, else that of the published FID."""
+    config = (
         chosen.extractor or (settings.get("evaluation") or {}).get("extractor") or "ganlab.metrics.Inception"
     )
-    told = told if isinstance(told, str) else {k: v for k, v in dict(told).items() if v is not None}
+    config = config if isinstance(config, str) else {k: v for k, v in dict(config).items() if v is not None}
     if chosen.weights:
-        path = told if isinstance(told, str) else told["class_path"]
-        arguments = {} if isinstance(told, str) else dict(told.get("init_args") or {})
-        told = {"class_path": path, "init_args": {**arguments, "weights": chosen.weights}}
-    return _built("extractor", Extractor, told)
+        path = config if isinstance(config, str) else config["class_path"]
+        arguments = {} if isinstance(config, str) else dict(config.get("init_args") or {})
+        config = {"class_path": path, "init_args": {**arguments, "weights": chosen.weights}}
+    return _instantiate("extractor", Extractor, config)
 
 
-def _built(name: str, kind: type, told: Any) -> Any:
+def _instantiate(name: str, kind: type, config: Any) -> Any:
+    """An instance of a class that is named as on the command line; `name` is for messages."""
     parser = Parser(exit_on_error=True)
     parser.add_argument(f"--{name}", type=kind)
-    return parser.instantiate_classes(parser.parse_object({name: told}))[name]
+    return parser.instantiate_classes(parser.parse_object({name: config}))[name]
 
 
 def _reference(
-    chosen: Any, settings: dict[str, Any], panel: Scorer, split: Split, fakes: str
+    chosen: Any, settings: dict[str, Any], scorer: Scorer, split: Split, fakes: str
 ) -> tuple[Reals, Contract, dict[str, Any]]:
+    """The reals' statistics, the contract of scores against them, and the real floor (empty for images)."""
     seed = None if fakes == "given" else chosen.seed
-    told = chosen.reference or settings.get("data")
-    if not told:
+    reference = chosen.reference or settings.get("data")
+    if not reference:
         raise Refused(
             "Images from elsewhere and exports need something to be compared with:\n"
             "--reference with a data class (CelebA), an experiment file or images."
         )
-    if isinstance(told, str) and told not in data.__all__ and Path(told).suffix in (".yaml", ".yml"):
-        told = yaml.safe_load(Path(told).read_text())["data"]
-    if isinstance(told, str) and Path(told).exists():
-        given = GivenImages(Path(told))
-        reals = statistics(panel, given.batches, given.total, given.identity)
+    is_text = isinstance(reference, str)
+    if is_text and reference not in data.__all__ and Path(reference).suffix in (".yaml", ".yml"):
+        reference = yaml.safe_load(Path(reference).read_text())["data"]
+    if isinstance(reference, str) and Path(reference).exists():
+        given = GivenImages(Path(reference))
+        reals = statistics(scorer, given.batches, given.total, given.identity)
         contract = Contract(
-            panel.extractor.identity(), given.identity, given.total, panel.samples, fakes=fakes, seed=seed
+            scorer.extractor.identity(), given.identity, given.total, scorer.samples, fakes=fakes, seed=seed
         )
         return reals, contract, {}
-    found: StreamData = _built("data", LightningDataModule, told)
-    found.prepare_data()
-    reals, floor = prepare_reference(panel, found, split)
-    return reals, contract_of(panel, found, split, fakes=fakes, seed=seed), floor
+    stream: StreamData = _instantiate("data", LightningDataModule, reference)
+    stream.prepare_data()
+    reals, floor = prepare_reference(scorer, stream, split)
+    return reals, contract_of(scorer, stream, split, fakes=fakes, seed=seed), floor
 
 
-def _show(found: dict[str, Any], *, as_json: bool) -> None:
-    scores, floor = found["scores"], found["floor"]
-    # The floor's names tell its own number of samples.
+def _print_scores(row: dict[str, Any], *, as_json: bool) -> None:
+    scores, floor = row["scores"], row["floor"]
+    # The floor is matched by position: its scores' names hold another number of samples.
     floors = [value for name, value in floor.items() if name != "samples"] or [None] * len(scores)
     if as_json:
-        plain = {name: {"value": value} for name, value in scores.items()}
-        told = {"scores": plain, "floor": floor}
-        told |= {name: found[name] for name in ("step", "checkpoint", "reasons", "contract") if name in found}
-        print(json.dumps(told, allow_nan=False))
+        answer = {"scores": {name: {"value": value} for name, value in scores.items()}, "floor": floor}
+        answer |= {name: row[name] for name in ("step", "checkpoint", "reasons", "contract") if name in row}
+        print(json.dumps(answer, allow_nan=False))
         return
     table = Table("score", "value", "real floor", box=None)
     for (name, value), low in zip(scores.items(), floors, strict=True):
-        text = found["reasons"].get(name, "") if value is None else f"{value:.5g}"
+        text = row["reasons"].get(name, "") if value is None else f"{value:.5g}"
         table.add_row(name, text, "" if low is None else f"{low:.5g}")
     console = Console()
     console.print(table)
-    if "checkpoint" in found:
-        print(f"step {found['step']:,} ({found['checkpoint']})")
-    print(f"{found['says']}  (contract {found['contract']['hash'][:12]})")
+    if "checkpoint" in row:
+        print(f"step {row['step']:,} ({row['checkpoint']})")
+    print(f"{row['says']}  (contract {row['contract']['hash'][:12]})")
     if floor:
         print(f"real floor: {floor['samples']:,} reals that were never trained on, in place of the fakes")

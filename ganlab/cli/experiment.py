@@ -135,7 +135,7 @@ class GanCLI(LightningCLI):
                 if settings.trainer.precision == "auto":
                     settings.trainer.precision = began_with["trainer"]["precision"]
         if settings.rollback and not self.run_folder.checkpoint and not settings.ckpt_path:
-            self.run_folder.rollback_checkpoint = rollback.source(settings.rollback)
+            self.run_folder.rollback_checkpoint = rollback.chosen_checkpoint(settings.rollback)
 
     def _open_folder(self) -> None:
         settings = self.settings

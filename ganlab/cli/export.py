@@ -81,66 +81,68 @@ def _export(arguments: list[str]) -> None:
         refuse_missing("--onnx", "onnx", "onnx", "onnxruntime")
     if out.exists():
         raise Refused(f"{out} is there already: name a new folder (--out).")
-    found = chosen_source(chosen)
-    if found.is_dir():
-        raise Refused(f"{found} is an export already.")
-    made = temporary_path(out)
+    checkpoint = chosen_source(chosen)
+    if checkpoint.is_dir():
+        raise Refused(f"{checkpoint} is an export already.")
+    unfinished = temporary_path(out)
     try:
-        made.mkdir(parents=True)
+        unfinished.mkdir(parents=True)
         try:
-            _fill(made, found, raw=chosen.raw, trusted=chosen.trust_code, onnx=chosen.onnx)
-            made.rename(out)
+            _write_files(unfinished, checkpoint, raw=chosen.raw, trusted=chosen.trust_code, onnx=chosen.onnx)
+            unfinished.rename(out)
         finally:
-            shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
         raise Refused(f"{out} could not be written: {error.strerror or error}.") from error
-    print(f"{found} as {', '.join(sorted(file.name for file in out.iterdir()))} in {out}")
+    print(f"{checkpoint} as {', '.join(sorted(file.name for file in out.iterdir()))} in {out}")
 
 
-def _fill(folder: Path, found: Path, *, raw: bool, trusted: bool, onnx: bool) -> None:
-    game, held = load(found, trust_code=trusted), read_checkpoint(found)
-    config = describe(game, held["hyper_parameters"], raw=raw, step=held["global_step"])
+def _write_files(folder: Path, checkpoint: Path, *, raw: bool, trusted: bool, onnx: bool) -> None:
+    """Write the export, load it again, and refuse it if it draws other samples than the run."""
+    game, content = load(checkpoint, trust_code=trusted), read_checkpoint(checkpoint)
+    config = describe(game, content["hyper_parameters"], raw=raw, step=content["global_step"])
     save_export(folder, game, config)
-    again, run = load_export(folder, trusted=trusted), run_of(found)
-    with suppress(TypeError):  # A game that wants to be told a class shows itself when it is told one.
-        first, other = (each.sample(8, seed=0, raw=raw) for each in (game, again))
-        if not torch.equal(first, other):
+    exported, run = load_export(folder, trusted=trusted), run_of(checkpoint)
+    with suppress(TypeError):  # A game whose `sample` requires a class cannot be compared without one.
+        samples = [each.sample(8, seed=0, raw=raw) for each in (game, exported)]
+        if not torch.equal(*samples):
             raise Refused(
-                f"What would be exported of {found} draws other samples than the run: its generator or\n"
+                f"What would be exported of {checkpoint} draws other samples than the run: its generator or\n"
                 f"{config['variant']} depends on more than weights and plain arguments. Nothing was written."
             )
         with suppress(Refused):  # Samples that are no pictures.
-            write.sheet(Source(again, run=run), COUNT).save(folder / "samples.png")
+            write.sheet(Source(exported, run=run), COUNT).save(folder / "samples.png")
     score = _score(run, config)
     if score:
         (folder / "contract.json").write_text(json.dumps(score, indent=2, allow_nan=False) + "\n")
-    portable = write_onnx(folder, again) if onnx else ""
+    portable = write_onnx(folder, exported) if onnx else ""
     (folder / "README.md").write_text(_card(folder, config, score, run, portable))
 
 
 def _score(run: Path | None, config: dict[str, Any]) -> dict[str, Any] | None:
-    """The last row in the run's records that is of these very weights."""
+    """The last row of the run's scores that was measured with these very weights, or None."""
     rows = Records(run / SCORES).read() if run else []
-    wanted = config["step"], config["weights"]
-    own = [row for row in rows if (row["step"], below(row, "contract", "fakes")) == wanted]
-    return own[-1] if own else None
+    weights = config["step"], config["weights"]
+    matching = [row for row in rows if (row["step"], below(row, "contract", "fakes")) == weights]
+    return matching[-1] if matching else None
 
 
 def _card(
     folder: Path, config: dict[str, Any], score: dict[str, Any] | None, run: Path | None, portable: str
 ) -> str:
-    variant, played_on = config["variant"].rpartition(".")[2], ""
+    """The text of the model card, README.md; `portable` is what `write_onnx` returned, or empty."""
+    variant, data_path = config["variant"].rpartition(".")[2], ""
     with suppress(OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
-        played_on = yaml.safe_load((run / "config.yaml").read_text())["data"]["class_path"] if run else ""
-    title = f"{variant} on {played_on.rpartition('.')[2]}" if played_on else variant
+        data_path = yaml.safe_load((run / "config.yaml").read_text())["data"]["class_path"] if run else ""
+    title = f"{variant} on {data_path.rpartition('.')[2]}" if data_path else variant
     foreign = foreign_classes(config)
-    own = ", ".join(path.rpartition(".")[2] for path in foreign)
+    class_names = ", ".join(path.rpartition(".")[2] for path in foreign)
     needs = (
         f" It needs classes of its author's own, `{'`, `'.join(foreign)}`:\n"
-        f'`ganlab.load("DIR", classes=[{own}])`, or with their files beside it `trust_code=True`.'
+        f'`ganlab.load("DIR", classes=[{class_names}])`, or with their files beside it `trust_code=True`.'
     )
-    told = {name: value for name, value in (score or {}).get("scores", {}).items() if value is not None}
-    rows = "".join(f"| {name} | {value:.5g} |\n" for name, value in told.items())
+    values = {name: value for name, value in (score or {}).get("scores", {}).items() if value is not None}
+    rows = "".join(f"| {name} | {value:.5g} |\n" for name, value in values.items())
     return CARD.format(
         title=re.sub(r"[^\w .-]", "", title),
         pictures="![64 samples](samples.png)\n\n" if (folder / "samples.png").exists() else "",

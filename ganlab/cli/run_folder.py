@@ -101,7 +101,7 @@ class RunFolder:
             self.first_step = step_of(checkpoint) if checkpoint else 0
             rewind_records(folder, self.first_step)
         if self.rollback_checkpoint:
-            self.first_step = rollback.carry(self.rollback_checkpoint, folder)
+            self.first_step = rollback.copy_records(self.rollback_checkpoint, folder)
 
     def keep_code(self) -> None:
         """Copy the user's own modules into the folder, unless that was done when the run was started."""

@@ -1,4 +1,4 @@
-"""`ganlab sample`: what a trained generator gives."""
+"""`ganlab sample`: samples of a trained generator, as a picture, a folder, a file or a walk."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from ganlab.sampling.walk import to_gif, to_mp4
 from ganlab.sampling.write import Source
 from ganlab.system.hardware import keep_freed_memory
 
-STOPS, FRAMES = 8, 60
-WALKED = {".gif": to_gif, ".mp4": to_mp4}
-DRAWN = {".png": write.to_picture, ".npz": write.to_npz, "": write.to_folder}
+STOPS, FRAMES = 8, 60  # latents on a walk, and its pictures
+WALK_WRITERS = {".gif": to_gif, ".mp4": to_mp4}
+SAMPLE_WRITERS = {".png": write.to_picture, ".npz": write.to_npz, "": write.to_folder}
 
 
 def main(arguments: list[str]) -> int:
@@ -49,7 +49,7 @@ def _sample(arguments: list[str]) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="sample i follows from it and i alone")
     parser.add_argument(
-        "--class", type=int | None, metavar="K", help="of all samples, where a game knows any"
+        "--class", type=int | None, metavar="K", help="the class of all samples, if the game has classes"
     )
     parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
     parser.add_argument("--interpolate", type=int | None, metavar="K", help=f"latents on a walk ({STOPS})")
@@ -58,28 +58,28 @@ def _sample(arguments: list[str]) -> None:
     chosen = parser.parse_args(arguments)
     out = Path(chosen.out).expanduser()
     _refuse_numbers(chosen)
-    _refuse_place(out, chosen)
-    found = chosen_source(chosen)
-    game = load(found, trust_code=chosen.trust_code)
+    _refuse_output(out, chosen)
+    checkpoint = chosen_source(chosen)
+    game = load(checkpoint, trust_code=chosen.trust_code)
     if torch.cuda.is_available():
         game = game.to("cuda")
-    source = Source(game, chosen.seed, chosen.raw, chosen["class"], run_of(found))
+    source = Source(game, chosen.seed, chosen.raw, chosen["class"], run_of(checkpoint))
     source.refuse_wrong_label()
-    count = chosen.count or (WALKS if out.suffix in WALKED else COUNT)
+    count = chosen.count or (WALKS if out.suffix in WALK_WRITERS else COUNT)
     try:
         _write(out, source, count, stops=chosen.interpolate or STOPS, frames=chosen.frames or FRAMES)
     except OSError as error:
         raise Refused(f"{out} could not be written: {error.strerror or error}.") from error
-    kind = "walk" if out.suffix in WALKED else "sample"
-    print(f"{count:,} {kind}{'s' if count > 1 else ''} of {found} (seed {chosen.seed}): {out}")
+    kind = "walk" if out.suffix in WALK_WRITERS else "sample"
+    print(f"{count:,} {kind}{'s' if count > 1 else ''} of {checkpoint} (seed {chosen.seed}): {out}")
 
 
 def _write(out: Path, source: Source, count: int, *, stops: int, frames: int) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix in WALKED:
-        WALKED[out.suffix](out, source, count, stops=stops, frames=frames)
+    if out.suffix in WALK_WRITERS:
+        WALK_WRITERS[out.suffix](out, source, count, stops=stops, frames=frames)
     else:
-        DRAWN[out.suffix](out, source, count)
+        SAMPLE_WRITERS[out.suffix](out, source, count)
 
 
 def _refuse_numbers(chosen: Any) -> None:
@@ -88,13 +88,13 @@ def _refuse_numbers(chosen: Any) -> None:
             raise Refused(f"--{name} is {value}; it is at least {least}.")
 
 
-def _refuse_place(out: Path, chosen: Any) -> None:
-    if out.suffix not in {**DRAWN, **WALKED}:
+def _refuse_output(out: Path, chosen: Any) -> None:
+    if out.suffix not in {**SAMPLE_WRITERS, **WALK_WRITERS}:
         raise Refused(f"--out {out}: samples are written to a .png, an .npz, a .gif, an .mp4 or a folder.")
     if out.suffix and out.is_dir():
         raise Refused(f"--out {out} is a folder.")
     walks = [name for name in ("interpolate", "frames") if chosen[name] is not None]
-    if walks and out.suffix not in WALKED:
+    if walks and out.suffix not in WALK_WRITERS:
         raise Refused(f"--{walks[0]} is for a walk, which is written to a .gif or an .mp4, not to {out}.")
     if out.suffix == ".mp4":
         refuse_missing(f"--out {out}", "video", "av")

@@ -1,4 +1,4 @@
-"""What runs left behind, found and read back: what is missing or garbled is told, and the rest is used."""
+"""Find the folders of runs and read them: what is missing or garbled is reported, and the rest is used."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from ganlab.system.untrusted import (
     below,
     json_object,
     number,
+    read_text,
     readable,
-    text_of,
     whole_number,
     yaml_config,
 )
@@ -40,7 +40,7 @@ class Run:
         settings: The resolved configuration, flat (`model.init_args.gamma`), without seed, paths, devices,
             loggers and cadences.
         state: done, running, stopped, failed or queued (`ganlab.runs.state`).
-        reason: Why it failed, or the watchdog's verdict of what went wrong; empty: all is well.
+        reason: Why it failed, or the watchdog's verdict if it collapsed; else empty.
         collapsed: The watchdog's verdict is that it collapsed.
         evaluations: In the order of their steps, of all contracts.
         terms: Columns of metrics.csv over `images`.
@@ -70,7 +70,7 @@ class Run:
 
     @property
     def ended(self) -> bool:
-        """It came to its budget, or to an end before that is its result."""
+        """Whether it counts as finished: it reached its last step, or it collapsed and was stopped."""
         return self.state == "done" or (self.state == "stopped" and self.collapsed)
 
 
@@ -90,148 +90,158 @@ class Group:
     repeated: list[Run] = field(default_factory=list)
 
 
-# What shows that a folder is, or was meant to be, a run's.
-MARKS = ("config.yaml", FILE, CLOCK, SCORES, METRICS)
+# A folder with any of these files is, or was meant to be, a run's.
+RUN_FILES = ("config.yaml", FILE, CLOCK, SCORES, METRICS)
 STATES = ("done", "running", "stopped", "failed", "queued")
-RUNNING = {"starting": "running"}
 UNKNOWN = -1  # seed
-PLACE = re.compile(r"\d{8}-\d{6}-seed.*")
+FOLDER_NAME = re.compile(r"\d{8}-\d{6}-seed.*")
 
 
-def find(patterns: Iterable[str | Path]) -> list[Path]:
-    """Run folders: named themselves, by globs, folders above them, launches, or what W&B keeps in them."""
-    found: dict[Path, Path] = {}
+def find_run_folders(patterns: Iterable[str | Path]) -> list[Path]:
+    """The folders of runs, each once, sorted by data, experiment and time.
+
+    Args:
+        patterns: Run folders, folders above them, launches, what W&B keeps in a run's folder, or globs.
+    """
+    by_real_path: dict[Path, Path] = {}
     for pattern in map(str, patterns):
         path = Path(pattern).expanduser()
         # A folder may have brackets in its name.
         paths = [path] if path.exists() else sorted(map(Path, glob.glob(str(path), recursive=True)))
-        folders = [each.parent if each.is_file() else each for each in paths]
-        inside = [run for folder in folders for run in _inside(folder)]
-        if not inside:
-            raise Refused(_why_none(readable(pattern), folders))
-        for run in inside:
-            found.setdefault(run.resolve(), run)
-    return sorted(found.values(), key=lambda run: (*run.parts[-3:-1], run.name, run.parts))
+        folders = [path.parent if path.is_file() else path for path in paths]
+        runs = [run for folder in folders for run in _runs_in(folder)]
+        if not runs:
+            raise Refused(_why_no_runs(readable(pattern), folders))
+        for run in runs:
+            by_real_path.setdefault(run.resolve(), run)
+    return sorted(by_real_path.values(), key=lambda run: (*run.parts[-3:-1], run.name, run.parts))
 
 
-def _why_none(pattern: str, folders: list[Path]) -> str:
-    kept_by_wandb = next((path.parent for folder in folders for path in folder.rglob("*.wandb")), None)
-    if kept_by_wandb:
+def _why_no_runs(pattern: str, folders: list[Path]) -> str:
+    wandb_folder = next((path.parent for folder in folders for path in folder.rglob("*.wandb")), None)
+    if wandb_folder:
         return (
             f"{pattern} is what W&B kept of a run, without the run's own folder, which is compared.\n"
-            f"Name that one, or: wandb sync {readable(kept_by_wandb)}\n"
+            f"Name that one, or: wandb sync {readable(wandb_folder)}\n"
             "and then: ganlab compare --from wandb:entity/project"
         )
     missing = f"There are no runs in {pattern}." if folders else f"There is no {pattern}."
     return f"{missing}\nA run is a folder with a config.yaml: ganlab compare runs/mnist/*/*"
 
 
-def _inside(path: Path) -> Iterator[Path]:
+def _runs_in(path: Path) -> Iterator[Path]:
+    """The runs that a launch's list names, else those in and below the folder."""
     if (path / LIST).is_file():
-        listed = text_of(path / LIST, []).splitlines()
-        yield from (_launched(path, line) for line in listed if line.strip())
+        lines = read_text(path / LIST, []).splitlines()
+        yield from (_launched_run(path, line) for line in lines if line.strip())
         return
-    for place, folders, files in os.walk(_run_above(path) or path):
-        is_run = any(name in files for name in MARKS)
+    for folder, folders, files in os.walk(_run_around(path) or path):
+        is_run = any(name in files for name in RUN_FILES)
         if is_run:
-            yield Path(place)
+            yield Path(folder)
         if is_run or any(name.endswith(".wandb") for name in files):
             folders.clear()
         folders.sort()
 
 
-def _run_above(path: Path) -> Path | None:
-    """The run in whose folder W&B keeps this."""
-    places = path.resolve()
-    above = (place.parent for place in (places, *places.parents) if place.name == "wandb")
-    return next((folder for folder in above if (folder / "config.yaml").is_file()), None)
+def _run_around(path: Path) -> Path | None:
+    """The folder of the run that a folder of W&B belongs to; None if it is no such folder."""
+    resolved = path.resolve()
+    around = (folder.parent for folder in (resolved, *resolved.parents) if folder.name == "wandb")
+    return next((folder for folder in around if (folder / "config.yaml").is_file()), None)
 
 
-def _launched(launch: Path, line: str) -> Path:
-    """Its list was written in another working folder, or on another machine."""
-    above = (Path(), *launch.resolve().parents)
-    return next((place / line for place in above if (place / line).is_dir()), Path(line))
+def _launched_run(launch: Path, line: str) -> Path:
+    """The run's folder that a line of a launch's list means, relative to this folder or one above the launch.
+
+    The list may have been written in another working folder, or on another machine.
+    """
+    bases = (Path(), *launch.resolve().parents)
+    return next((base / line for base in bases if (base / line).is_dir()), Path(line))
 
 
-def read(folder: Path) -> Run:
+def read_run(folder: Path) -> Run:
+    """Read a run's folder; what cannot be read is listed in its `problems`."""
     problems: list[str] = []
     config = yaml_config(folder / "config.yaml", problems)
-    told = json_object(folder / FILE, problems)
+    status = json_object(folder / FILE, problems)
     clock = read_clock(folder, problems)
-    scored = evaluations(Records(folder / SCORES).read(problems), clock, problems)
+    evaluated = evaluations(Records(folder / SCORES).read(problems), clock, problems)
     logged = Table(folder / METRICS).read(problems)
     terms = columns(logged, "images")
     terms.pop("step", None)
-    data, experiment = _names(folder, config)
-    found = Run(
+    data, experiment = _data_and_experiment(folder, config)
+    run = Run(
         source=readable(folder),
         folder=folder,
         data=data,
         experiment=experiment,
         seed=_seed(folder, config),
-        settings=settings_of(config, batch(config, clock)) if config else {},
+        settings=settings_of(config, images_per_turn(config, clock)) if config else {},
         state="",
-        max_steps=whole_number(below(config, "trainer", "max_steps")) or whole_number(told.get("max_steps")),
-        hardware=hardware(_environments(folder, problems), below(config, "trainer", "accelerator")),
+        max_steps=whole_number(below(config, "trainer", "max_steps"))
+        or whole_number(status.get("max_steps")),
+        hardware=describe_hardware(_environments(folder, problems), below(config, "trainer", "accelerator")),
         command=readable(shlex.join(["ganlab", "fit", "--config", str(folder / "config.yaml")])),
-        evaluations=scored,
+        evaluations=evaluated,
         terms=terms,
         problems=problems,
     )
-    seen = [told, *clock, *logged, *map(vars, scored)]
-    found.step, found.images = (
-        max(whole_number(row.get(at)) or 0 for row in seen) for at in ("step", "images")
+    rows = [status, *clock, *logged, *map(vars, evaluated)]
+    run.step, run.images = (
+        max(whole_number(row.get(name)) or 0 for row in rows) for name in ("step", "images")
     )
-    _take_time(found, clock, told)
-    _judge(found, told, json_object(folder / watchdog.FILE, problems))
-    return found
+    _set_speed(run, clock, status)
+    _set_state(run, status, json_object(folder / watchdog.FILE, problems))
+    return run
 
 
-def batch(config: dict[str, Any], clock: list[dict[str, Any]]) -> int | None:
-    """Real images a turn over all processes, as they were counted at last."""
+def images_per_turn(config: dict[str, Any], clock: list[dict[str, Any]]) -> int | None:
+    """Real images in a discriminator's turn over all processes, by the last row; None if it is not known."""
     turns = whole_number(below(config, "model", "init_args", "critic_steps"))
     last = clock[-1] if clock else {"step": 0}
     return round(last["images"] / (last["step"] * turns)) if last["step"] and turns else None
 
 
-def _names(folder: Path, config: dict[str, Any]) -> tuple[str, str]:
-    """Of its data and its experiment: from its place, else from its configuration."""
+def _data_and_experiment(folder: Path, config: dict[str, Any]) -> tuple[str, str]:
+    """The names of the run's data and experiment, by its configuration and its folder's path."""
     path = folder.resolve()
     classes = [str(below(config, part, "class_path") or "").rsplit(".", 1)[-1] for part in ("data", "model")]
     data, variant = map(snake_case, classes)
-    placed = PLACE.fullmatch(path.name)
-    experiment = path.parent.name if placed or not variant else variant
+    is_default = FOLDER_NAME.fullmatch(path.name)  # data/experiment/time-seed, not a folder that a user named
+    experiment = path.parent.name if is_default or not variant else variant
     return readable(data or path.parent.parent.name), readable(experiment)
 
 
 def _seed(folder: Path, config: dict[str, Any]) -> int:
-    named = re.search(r"-seed(\d{1,18})", folder.name)
+    in_name = re.search(r"-seed(\d{1,18})", folder.name)
     seed = whole_number(config.get("seed_everything"))
-    return seed if seed is not None else int(named[1]) if named else UNKNOWN
+    return seed if seed is not None else int(in_name[1]) if in_name else UNKNOWN
 
 
 def _environments(folder: Path, problems: list[str]) -> list[dict[str, Any]]:
-    """One for each start."""
+    """The run's environment files, one for each start, in order."""
     paths = sorted(folder.glob("environment*.json"), key=lambda path: (len(path.name), path.name))
     return [json_object(path, problems) for path in paths]
 
 
-def hardware(environments: Iterable[dict[str, Any]], accelerator: Any) -> str:
-    """What computed, in the order of a run's starts."""
-    found = []
-    for told in environments:
-        gpus, cpu, cores = told.get("gpus"), told.get("cpu"), told.get("cores")
+def describe_hardware(environments: Iterable[dict[str, Any]], accelerator: Any) -> str:
+    """The GPUs, else the CPU, of each of a run's starts, in order: `2 x NVIDIA A100, then 1 x …`."""
+    machines = []
+    for environment in environments:
+        gpus, cpu, cores = environment.get("gpus"), environment.get("cpu"), environment.get("cores")
         if isinstance(gpus, list) and gpus and accelerator != "cpu":
             names = dict.fromkeys(map(readable, gpus))
-            found.append(", ".join(f"{gpus.count(name)} x {name}" for name in names))
+            machines.append(", ".join(f"{gpus.count(name)} x {name}" for name in names))
         elif cpu:
-            found.append(f"{readable(cpu)}, {cores} cores" if whole_number(cores) else readable(cpu))
-    return ", then ".join(dict.fromkeys(found))
+            machines.append(f"{readable(cpu)}, {cores} cores" if whole_number(cores) else readable(cpu))
+    return ", then ".join(dict.fromkeys(machines))
 
 
-def _take_time(run: Run, clock: list[dict[str, Any]], told: dict[str, Any]) -> None:
-    run.images_per_second = number(told.get("images_per_second")) or None
-    memory = [found for row in clock if (found := whole_number(row.get("memory")))]
+def _set_speed(run: Run, clock: list[dict[str, Any]], status: dict[str, Any]) -> None:
+    """Fill in memory, seconds, and images per second: over the whole clock, else as last reported."""
+    run.images_per_second = number(status.get("images_per_second")) or None
+    memory = [size for row in clock if (size := whole_number(row.get("memory")))]
     run.peak_memory = max(memory, default=None)
     if not clock:
         return
@@ -239,17 +249,18 @@ def _take_time(run: Run, clock: list[dict[str, Any]], told: dict[str, Any]) -> N
     run.images_per_second = images_per_second(clock) or run.images_per_second
 
 
-def _judge(run: Run, told: dict[str, Any], verdict: dict[str, Any]) -> None:
+def _set_state(run: Run, status: dict[str, Any], verdict: dict[str, Any]) -> None:
+    """Fill in the run's state, and the reason if it failed or collapsed."""
     assert run.folder
     detail = ""
     try:
-        stands = state_of(run.folder)
-        run.state, detail = RUNNING.get(stands.state, stands.state), stands.detail
+        state = state_of(run.folder)
+        run.state, detail = "running" if state.state == "starting" else state.state, state.detail
     except Exception:  # Anything may stand in its files.
         run.problems.append(f"how it ended is not known: {FILE} is garbled")
-    if not told and run.step and run.state in ("", "queued"):
+    if not status and run.step and run.state in ("", "queued"):
         run.state = "done" if run.max_steps and run.step >= run.max_steps else "stopped"
     run.state = run.state if run.state in STATES else "stopped"
     run.collapsed = verdict.get("collapsed") is True
-    said = str(verdict.get("verdict") or "") if run.collapsed else ""
-    run.reason = readable("; ".join(each for each in (detail if run.state == "failed" else "", said) if each))
+    reasons = detail if run.state == "failed" else "", verdict.get("verdict") if run.collapsed else ""
+    run.reason = readable("; ".join(str(reason) for reason in reasons if reason))

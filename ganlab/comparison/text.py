@@ -16,7 +16,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ganlab.comparison.report.axis import NONE, decimals, memory, number, short, time_unit
-from ganlab.comparison.report.words import contract_line, direction, of_table, standing
+from ganlab.comparison.report.words import contract_line, direction, standing, summarise
 from ganlab.comparison.result import Comparison, Row, Table
 from ganlab.comparison.settings import format_value
 
@@ -97,7 +97,7 @@ def _on_terminal(table: Table) -> RenderableType:
     title = Text(f"{table.score}, {direction(table)}", style="bold")
     details = [contract_line(table.contract), " · ".join(below), *table.notes]
     dim = [Text(line, style="dim") for line in details if line]
-    return RichGroup(title, grid, *dim, *map(Text, troubles), Text(of_table(table)), Text(""))
+    return RichGroup(title, grid, *dim, *map(Text, troubles), Text(summarise(table)), Text(""))
 
 
 LEFT = ("group", "against the best", "hardware")
@@ -112,7 +112,7 @@ def markdown(comparison: Comparison) -> str:
         lines = [f"| {' | '.join(row)} |" for row in rows]
         mean = "geometric mean" if table.scale == "log" else "mean"
         below = [
-            f"{of_table(table)} Last scores: {mean} and 95 % interval over training seeds.",
+            f"{summarise(table)} Last scores: {mean} and 95 % interval over training seeds.",
             *table.notes,
             contract_line(table.contract),
         ]

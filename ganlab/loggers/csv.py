@@ -1,4 +1,4 @@
-"""A run's metrics.csv, with which a resumed run goes on."""
+"""A run's metrics.csv, to which a resumed run adds its rows."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from lightning.pytorch.loggers.logger import rank_zero_experiment
 
 from ganlab.system.records import Table
 
-FLUSHED = 5  # rows
+ROWS = 5  # that are collected before they are written
 
 
 class MetricsCSV(CSVLogger):
+    """Lightning's CSV logger for the run's own folder, which writes every few rows."""
+
     def __init__(self, folder: Path) -> None:
         super().__init__(folder.parent, name="", version=folder.name)
         self.folder = folder
 
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
         super().log_metrics(metrics, step)
-        # Lightning waits for a step that a hundred divides.
-        if self._experiment is not None and len(self._experiment.metrics) >= FLUSHED:
+        # Lightning writes only every hundred steps.
+        if self._experiment is not None and len(self._experiment.metrics) >= ROWS:
             self.save()
 
     @property
@@ -34,7 +36,7 @@ class MetricsCSV(CSVLogger):
 
 
 class MetricsWriter(ExperimentWriter):
-    """Adds to the file that is there, where Lightning's deletes it."""
+    """Adds to an existing file, which Lightning's writer would delete."""
 
     def __init__(self, log_dir: str) -> None:
         super().__init__(log_dir)

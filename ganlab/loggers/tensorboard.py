@@ -7,7 +7,7 @@ class TensorBoard(TensorBoardLogger):
     """Its x axis is generator steps; steps that a resumed run repeats replace those logged before.
 
     Args:
-        save_dir: The folder in which its own is created; None: the run's.
+        save_dir: The folder in which TensorBoard's folder is created; None: the run's.
         purge_step: What was logged from this step on is hidden.
     """
 

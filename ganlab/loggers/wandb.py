@@ -1,4 +1,4 @@
-"""Weights & Biases by one line: named, kept in the run's folder, no prompts, no row sent twice."""
+"""Weights & Biases with one line of configuration: in the run's folder, no prompts, no row sent twice."""
 
 import json
 import math
@@ -25,23 +25,23 @@ FILE = "wandb.json"
 class SteadyWandbLogger(WandbLogger):
     """One W&B run for a run, however often it was killed and resumed; its x axis is images seen.
 
-    It sends what W&B has not got, and all of that: a killed process takes rows with it that metrics.csv
-    still has, and a resumed one comes by rows again that W&B has already.
+    It sends exactly the rows that W&B lacks: a killed process may lose rows that metrics.csv has, and a
+    resumed one repeats steps that W&B has already.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # Lightning passes it on even if nobody chose it, and W&B warns that it means nothing any more.
+        # Lightning always passes it on, and W&B warns that it is deprecated.
         if self._wandb_init["anonymous"] is None:
             del self._wandb_init["anonymous"]
 
-    _sent: float | None = None  # images at the last row that W&B has
+    _sent_images: float | None = None  # at the last row that W&B has
     _scores: frozenset[str] = frozenset()
 
     @rank_zero_only
     def log_hyperparams(self, params: Any) -> None:
-        """The first are the game's own: the run's whole configuration is sent in their place."""
-        if self._sent is not None:
+        """Send settings; in place of the first, the game's own, the run's whole configuration is sent."""
+        if self._sent_images is not None:
             super().log_hyperparams(params)
             return
         folder = Path(str(self.save_dir))
@@ -52,13 +52,13 @@ class SteadyWandbLogger(WandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
-        if metrics.get("images", math.inf) >= (self._sent or 0):
+        if metrics.get("images", math.inf) >= (self._sent_images or 0):
             for name in metrics.keys() - self._scores:
                 self._define(name)
             super().log_metrics(metrics, step)
 
     def _define(self, name: str) -> None:
-        """A score's summary is the best of the run, and the last."""
+        """Let W&B summarise a score by the run's best and its last value."""
         score = measured(name)
         if score and score.value.better:
             self._scores |= {name}
@@ -67,19 +67,21 @@ class SteadyWandbLogger(WandbLogger):
     @rank_zero_only
     def finalize(self, status: str) -> None:
         super().finalize(status)
-        if self._sent is not None and self.experiment.offline:
+        if self._sent_images is not None and self.experiment.offline:
             print(f"Weights & Biases gets this run by: wandb sync {self.save_dir}/wandb/offline-run-*")
 
     def _catch_up(self, folder: Path) -> None:
-        """W&B's server knows the last row that it has; offline, its files do."""
-        rows = [row for _, start in wandb_files.starts(folder) for row in start]
-        self._sent = max((row.get("images", 0) for row in [*rows, dict(self.experiment.summary)]), default=0)
-        for step, values in sorted(_recorded(folder), key=lambda entry: entry[0]):
+        """Send the recorded rows that W&B lacks: after the last in its summary and in its offline files."""
+        rows = [row for _, rows_of_start in wandb_files.starts(folder) for row in rows_of_start]
+        self._sent_images = max(
+            (row.get("images", 0) for row in [*rows, dict(self.experiment.summary)]), default=0
+        )
+        for step, values in sorted(_recorded_rows(folder), key=lambda entry: entry[0]):
             self.log_metrics(values, step)
 
 
-def _recorded(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """What a run has in its own files, with its steps."""
+def _recorded_rows(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Step and values of each row of the run's metrics, and of each of its sample pictures."""
     import wandb
 
     step, images = 0, 0.0
@@ -87,12 +89,14 @@ def _recorded(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         step, images = row.pop("step"), row.get("images", 0.0)
         yield step, row
     for path in folder.glob("samples/step-*.png"):
-        drawn = int(path.stem.removeprefix("step-"))
-        if drawn <= step:
-            yield drawn, {"samples": wandb.Image(str(path)), "images": images * drawn / step}
+        picture_step = int(path.stem.removeprefix("step-"))
+        if picture_step <= step:
+            values = {"samples": wandb.Image(str(path)), "images": images * picture_step / step}
+            yield picture_step, values
 
 
 def remembered(folder: Path) -> dict[str, Any]:
+    """The run's id and group at W&B, as an earlier start saved them in its folder; else empty."""
     try:
         return json.loads((folder / FILE).read_text())
     except (OSError, ValueError):
@@ -100,33 +104,35 @@ def remembered(folder: Path) -> dict[str, Any]:
 
 
 @rank_zero_only
-def remember(folder: Path, what: dict[str, Any]) -> None:
-    (folder / FILE).write_text(json.dumps(what))
+def remember(folder: Path, names: dict[str, Any]) -> None:
+    """Save the run's id and group at W&B in its folder, for its next start."""
+    (folder / FILE).write_text(json.dumps(names))
 
 
 def prepare(logger: Any, folder: Path, *, group: Callable[[], str], seed: int, tags: list[str]) -> None:
-    """Fill in what a user left out; a resumed run stays what it was."""
+    """Fill in the settings that the user left out; a resumed run keeps its id and group."""
     arguments, earlier = logger.init_args, remembered(folder)
-    # A sweep's agent has chosen already.
-    own = earlier.get("id") or os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
+    # The agent of a W&B sweep sets WANDB_RUN_ID.
+    run_id = earlier.get("id") or os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
     arguments.project = arguments.project or os.environ.get("WANDB_PROJECT", "ganlab")
     arguments.group = arguments.get("group") or earlier.get("group") or group()
     arguments.name = arguments.name or f"{arguments.group}-seed{seed}"
     arguments.tags = arguments.get("tags") or tags
     if str(arguments.save_dir) in (".", "None"):
         arguments.save_dir = str(folder)
-        arguments.id = arguments.id or own
+        arguments.id = arguments.id or run_id
         logger.class_path = public_path(SteadyWandbLogger)
         remember(folder, {"id": arguments.id, "group": arguments.group})
     if "WANDB_MODE" not in os.environ and not arguments.offline and (reason := unreachable()):
         os.environ["WANDB_MODE"] = "offline"
         print(f"Weights & Biases works offline: {reason}.")
     if arguments.offline or os.environ.get("WANDB_MODE") == "offline":
-        # It would name how to sync but the last start of a run, where the logger names all.
+        # W&B would print how to sync the last start alone; the logger prints how to sync all.
         os.environ.setdefault("WANDB_SILENT", "true")
 
 
 def unreachable() -> str | None:
+    """Why W&B cannot be used from here, or None; it tries to connect, for at most three seconds."""
     server = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
     host, port = server.hostname or "", server.port or (80 if server.scheme == "http" else 443)
     netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()

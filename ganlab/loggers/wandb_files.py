@@ -1,6 +1,6 @@
-"""What Weights & Biases has on disk of a run: its files hold records in LevelDB's log format.
+"""Read the files of Weights & Biases in a run's folder, which hold records in LevelDB's log format.
 
-A killed process leaves less there than it logged, and W&B itself does not say how much.
+A killed process leaves fewer rows there than it logged, and W&B itself does not say how many.
 """
 
 import json
@@ -9,41 +9,41 @@ from pathlib import Path
 from typing import Any, cast
 
 BLOCK, HEADER = 32 * 1024, 7  # bytes
-FULL, LAST = 1, 4  # kinds of pieces; the others are continued
+FULL, LAST = 1, 4  # kinds of pieces that end a record; the others are continued
 
 
 def starts(folder: Path) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Of each start of a run its W&B id and the rows that were kept, in order."""
-    return [_start(path) for path in sorted(folder.glob("wandb/*run-*-*/*.wandb"))]
+    """The W&B id and the rows in the files of each start of a run, in order."""
+    return [_read_start(path) for path in sorted(folder.glob("wandb/*run-*-*/*.wandb"))]
 
 
-def _start(path: Path) -> tuple[str, list[dict[str, Any]]]:
+def _read_start(path: Path) -> tuple[str, list[dict[str, Any]]]:
     from wandb.proto import wandb_internal_pb2
 
-    name, rows = "", []
+    run_id, rows = "", []
     for content in _records(path.read_bytes()):
         record = cast(Any, wandb_internal_pb2).Record.FromString(content)
         if record.HasField("run"):
-            name = record.run.run_id
+            run_id = record.run.run_id
         if record.HasField("history"):
-            named = ((item.key or ".".join(item.nested_key), item.value_json) for item in record.history.item)
-            rows.append({key: json.loads(value) for key, value in named})
-    return name, rows
+            items = ((item.key or ".".join(item.nested_key), item.value_json) for item in record.history.item)
+            rows.append({key: json.loads(value) for key, value in items})
+    return run_id, rows
 
 
 def _records(content: bytes) -> Iterator[bytes]:
-    """Those that are whole."""
-    place, whole = HEADER, b""  # The file begins with a header of the same size.
-    while place + HEADER <= len(content):
-        if (left := BLOCK - place % BLOCK) < HEADER:
-            place += left
+    """The complete records of a file's content."""
+    offset, record = HEADER, b""  # The file begins with a header of the same size.
+    while offset + HEADER <= len(content):
+        if (rest := BLOCK - offset % BLOCK) < HEADER:
+            offset += rest
             continue
-        size, kind = int.from_bytes(content[place + 4 : place + 6], "little"), content[place + 6]
-        piece = content[place + HEADER : place + HEADER + size]
+        size, kind = int.from_bytes(content[offset + 4 : offset + 6], "little"), content[offset + 6]
+        piece = content[offset + HEADER : offset + HEADER + size]
         if len(piece) < size:
             return
-        whole += piece
-        place += HEADER + size
+        record += piece
+        offset += HEADER + size
         if kind in (FULL, LAST):
-            yield whole
-            whole = b""
+            yield record
+            record = b""

@@ -1,4 +1,4 @@
-"""From a run, a checkpoint or an export to the game that was trained: no flags to repeat, no pickled code."""
+"""Load a trained game from a run, a checkpoint or an export, which hold its settings but no pickled code."""
 
 import sys
 from collections.abc import Iterable
@@ -19,26 +19,26 @@ from ganlab.runs import user_code
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds, left on disk until it is used."""
+    """The content of a checkpoint of a run; its tensors stay on disk until they are used."""
     if not path.is_file():
         raise Refused(f"There is no checkpoint {path}.")
     if reason := checksummed.damage(path):
         raise Refused(f"The checkpoint {path} is damaged: {reason}.\nTake another one beside it.")
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except UnpicklingError as error:
         raise Refused(
             f"{path} holds more than plain values and tensors: code would be run to read it, and was not."
         ) from error
     except (RuntimeError, EOFError, ValueError) as error:
         raise Refused(f"{path} is no checkpoint: {str(error).splitlines()[0][:100]}") from error
-    plain = isinstance(held, dict) and isinstance(held.get("state_dict"), dict)
-    if not plain or not isinstance(held.get("global_step"), int):
+    has_state = isinstance(content, dict) and isinstance(content.get("state_dict"), dict)
+    if not has_state or not isinstance(content.get("global_step"), int):
         raise Refused(f"{path} is no checkpoint of a run: it holds no state_dict or no global_step.")
-    told = held.get("hyper_parameters")
-    if isinstance(told, dict) and "_class_path" in told and "ganlab" not in held:
+    hyperparameters = content.get("hyper_parameters")
+    if isinstance(hyperparameters, dict) and "_class_path" in hyperparameters and "ganlab" not in content:
         raise outdated(path)
-    return held
+    return content
 
 
 def step_of(path: Path) -> int:
@@ -48,44 +48,42 @@ def step_of(path: Path) -> int:
 def begin_with_weights(game: GAN, path: Path) -> None:
     """Take over the weights of a run (its newest) or of a checkpoint, and nothing else."""
     folder = path / "checkpoints"
-    found = (
-        [each for each in newest_first(folder) if not checksummed.damage(each)][:1]
-        if path.is_dir()
-        else [path]
-    )
-    if not found:
+    whole = (file for file in newest_first(folder) if not checksummed.damage(file))
+    checkpoint = next(whole, None) if path.is_dir() else path
+    if not checkpoint:
         raise Refused(f"{path} has no whole checkpoint to begin with (init_from).")
-    weights = read_checkpoint(found[0])["state_dict"]
-    refuse_unfit(game, weights, found[0], "init_from")
-    game.load_state_dict(_taken(weights), strict=False)
+    weights = read_checkpoint(checkpoint)["state_dict"]
+    refuse_unfit(game, weights, checkpoint, "init_from")
+    game.load_state_dict(_without_counters(weights), strict=False)
 
 
 def refuse_unfit(game: GAN, weights: dict[str, Any], path: Path, option: str) -> None:
-    if wrong := mismatches(_taken(weights), _taken(game.state_dict())):
+    """Refuse weights that do not match the game's; `option` is the one that named the file."""
+    if wrong := mismatches(_without_counters(weights), _without_counters(game.state_dict())):
         raise Refused(
             f"The weights of {path} do not fit this game ({option}): {wrong}\n"
             "have another shape or are not there."
         )
 
 
-def _taken(weights: dict[str, Any]) -> dict[str, Any]:
+def _without_counters(weights: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in weights.items() if name != "skipped_steps"}
 
 
 def checkpoint_or_export(path: Path) -> Path:
-    """The file or exported folder that is meant: of a run its best checkpoint by score, else its newest."""
+    """A run's best checkpoint by score, else its newest; a checkpoint or an exported folder itself."""
     path = path.expanduser()
     if path.is_file() or is_export(path):
         return path
     if not path.exists():
         raise Refused(f"There is no {path}: give a run's folder, a checkpoint or an exported folder.")
     folder = path / "checkpoints"
-    there = [each for each in (folder / "best.ckpt", *newest_first(folder)) if each.is_file()]
-    for each in there:
-        if not (reason := checksummed.damage(each)):
-            return each
-        print(f"ganlab: {each} is damaged: {reason}. Taking another one.", file=sys.stderr)
-    what = "no whole checkpoint" if there else "neither checkpoints nor a generator.safetensors"
+    files = [file for file in (folder / "best.ckpt", *newest_first(folder)) if file.is_file()]
+    for file in files:
+        if not (reason := checksummed.damage(file)):
+            return file
+        print(f"ganlab: {file} is damaged: {reason}. Taking another one.", file=sys.stderr)
+    what = "no whole checkpoint" if files else "neither checkpoints nor a generator.safetensors"
     raise Refused(f"{path} holds {what}: give a run's folder, a checkpoint or an exported folder.")
 
 
@@ -93,10 +91,10 @@ def load(path: str | Path, *, classes: Iterable[type] = (), trust_code: bool = F
     """Rebuild the game on the CPU, from a run's folder, a checkpoint or an exported folder, and nothing else.
 
     Args:
-        classes: Your own that it may name, built of plain arguments. Else it may name ganlab's, and torch's
-            layers, optimizers and schedules.
-        trust_code: Import and build whatever the file names, from the code that the run has kept or else
-            from Python's path. Only for what you would run as a program.
+        classes: Your own classes that the file may name, besides ganlab's, and torch's layers, optimizers
+            and schedules; they are built of plain arguments.
+        trust_code: Import and build whatever the file names, from the run's copy of your code or else from
+            Python's path. Only for files that you would run as a program.
     """
     source = checkpoint_or_export(Path(path))
     if source.is_dir():
@@ -104,13 +102,13 @@ def load(path: str | Path, *, classes: Iterable[type] = (), trust_code: bool = F
     if Path(path).is_dir():
         print(f"ganlab: taking {source} (step {step_of(source):,})", file=sys.stderr)
     run = source.resolve().parent.parent
-    kept = run / user_code.FOLDER
-    if trust_code and (run / "config.yaml").is_file() and kept.is_dir() and str(kept) not in sys.path:
-        sys.path.insert(0, str(kept))
-    held = read_checkpoint(source)
-    told = held.get("hyper_parameters")
-    told = told if isinstance(told, dict) else {}
-    game = rebuild(told, source, classes=classes, trusted=trust_code)
-    load_weights(game, held["state_dict"], source)
-    game.on_load_checkpoint(held)
+    code = run / user_code.FOLDER
+    if trust_code and (run / "config.yaml").is_file() and code.is_dir() and str(code) not in sys.path:
+        sys.path.insert(0, str(code))
+    content = read_checkpoint(source)
+    hyperparameters = content.get("hyper_parameters")
+    hyperparameters = hyperparameters if isinstance(hyperparameters, dict) else {}
+    game = rebuild(hyperparameters, source, classes=classes, trusted=trust_code)
+    load_weights(game, content["state_dict"], source)
+    game.on_load_checkpoint(content)
     return game

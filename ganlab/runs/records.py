@@ -1,4 +1,4 @@
-"""What a run has recorded, as it is compared: its terms and its evaluations."""
+"""A run's recorded terms and evaluations, in the form in which runs are compared."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import numpy as np
 from ganlab.metrics.contract import digest
 from ganlab.system.untrusted import Problems, number, readable, whole_number
 
-CHANGED = "a score's contract is not the one that its hash was made of"
+HASH_DIFFERS = "a score's contract is not the one that its hash was made of"
 
 
 def columns(rows: Iterable[dict[str, Any]], over: str) -> dict[str, list[tuple[float, float]]]:
-    """Of each name the finite values, over those of another."""
+    """By name the finite values of each column, each with the value of the column `over` in its row."""
     points: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
-        at = number(row.get(over))
+        x = number(row.get(over))
         for name, value in row.items():
-            if at is not None and name != over and (finite := number(value)) is not None:
-                points.setdefault(readable(name), []).append((at, finite))
+            if x is not None and name != over and (finite := number(value)) is not None:
+                points.setdefault(readable(name), []).append((x, finite))
     return points
 
 
 @dataclass
 class Scored:
-    """One evaluation of a run: a row of scores.jsonl, with the clock's time at its step."""
+    """One evaluation of a run: a row of scores.jsonl, with the seconds of training up to its step."""
 
     step: int
     images: int
@@ -41,8 +41,12 @@ class Scored:
 def evaluations(
     rows: Iterable[dict[str, Any]], clock: list[dict[str, Any]], problems: Problems
 ) -> list[Scored]:
-    """In the order of steps; where a step was scored twice under one contract, the later row holds."""
-    by_contract: dict[tuple[str, int], Scored] = {}
+    """The evaluations in the order of steps; of two of one step and contract the later row counts.
+
+    Args:
+        clock: The run's clock (`ganlab.runs.status.read_clock`), from which images and seconds follow.
+    """
+    evaluated: dict[tuple[str, int], Scored] = {}
     lost = 0
     for row in rows:
         step, scores, contract = row["step"], row.get("scores"), row.get("contract")
@@ -50,32 +54,34 @@ def evaluations(
             lost += 1
             continue
         reasons, floor = row.get("reasons"), row.get("floor")
-        evaluation = scored(step, scores, reasons if isinstance(reasons, dict) else {}, contract, problems)
+        evaluation = as_evaluation(
+            step, scores, reasons if isinstance(reasons, dict) else {}, contract, problems
+        )
         evaluation.floor = floor if isinstance(floor, dict) else {}
-        evaluation.images = whole_number(row.get("images")) or round(_at(clock, step, "images") or 0)
-        evaluation.seconds = _at(clock, step, "seconds")
-        by_contract[evaluation.contract["hash"], step] = evaluation
+        evaluation.images = whole_number(row.get("images")) or round(_interpolate(clock, step, "images") or 0)
+        evaluation.seconds = _interpolate(clock, step, "seconds")
+        evaluated[evaluation.contract["hash"], step] = evaluation
     if lost:
         problems.append(f"{lost} of the rows of scores.jsonl have no scores or no contract")
-    return sorted(by_contract.values(), key=lambda evaluation: evaluation.step)
+    return sorted(evaluated.values(), key=lambda evaluation: evaluation.step)
 
 
-def scored(
+def as_evaluation(
     step: int, scores: dict[str, Any], reasons: dict[str, Any], contract: dict[str, Any], problems: list[str]
 ) -> Scored:
-    """With the hash that the contract has, whatever it says."""
+    """An evaluation of checked values; its contract's hash is computed anew, and a wrong one is a problem."""
     content = {name: value for name, value in contract.items() if name != "hash"}
-    if contract.get("hash") != (true := digest(content)) and CHANGED not in problems:
-        problems.append(CHANGED)
-    contract = {"hash": true, **content}
+    if contract.get("hash") != (right := digest(content)) and HASH_DIFFERS not in problems:
+        problems.append(HASH_DIFFERS)
+    contract = {"hash": right, **content}
     values = {readable(name): number(value) for name, value in scores.items()}
-    why = {readable(name): readable(reason) for name, reason in reasons.items()}
+    given = {readable(name): readable(reason) for name, reason in reasons.items()}
     unknown = {name: "it is no finite number" for name, value in values.items() if value is None}
-    return Scored(step, 0, None, values, {**unknown, **why}, {}, contract)
+    return Scored(step, 0, None, values, {**unknown, **given}, {}, contract)
 
 
-def _at(clock: list[dict[str, Any]], step: int, name: str) -> float | None:
-    """Between two rows, and a little after the last, at the rate of all."""
+def _interpolate(clock: list[dict[str, Any]], step: int, name: str) -> float | None:
+    """A column of the clock at a step: linear between two rows; after the last at the mean rate up to it."""
     if not clock:
         return None
     last = clock[-1]

@@ -1,4 +1,4 @@
-"""A new run that begins where another was best, so that what went wrong after it can be played otherwise."""
+"""Start a new run from the best checkpoint of another, so that it can go on with other draws or settings."""
 
 import shutil
 from pathlib import Path
@@ -12,8 +12,8 @@ from ganlab.system.records import Records
 RECORDS = (METRICS, SCORES, CLOCK)
 
 
-def source(target: str) -> Path:
-    """The checkpoint that is meant: of a run its best."""
+def chosen_checkpoint(target: str) -> Path:
+    """The checkpoint that `--rollback` names: a run's best, or the file itself."""
     path = Path(target)
     if path.is_dir():
         path = path / "checkpoints" / "best.ckpt"
@@ -25,19 +25,19 @@ def source(target: str) -> Path:
     return path
 
 
-def carry(taken: Path, folder: Path) -> int:
-    """Bring along what a run has recorded up to its checkpoint, whose step is returned."""
-    step, old = step_of(taken), run_of(taken)
+def copy_records(checkpoint: Path, folder: Path) -> int:
+    """Copy records and pictures of a checkpoint's run up to its step into a new folder; return the step."""
+    step, old = step_of(checkpoint), run_of(checkpoint)
     if not old:
         return step
-    drawn = [*old.glob("samples/step-*.png"), *old.glob("nearest/step-*.*")]
-    pictures = [path for path in drawn if int(path.stem.removeprefix("step-")) <= step]
-    best = ["checkpoints/best.ckpt"] if taken.name == "best.ckpt" else []
+    files = [*old.glob("samples/step-*.png"), *old.glob("nearest/step-*.*")]
+    pictures = [path for path in files if int(path.stem.removeprefix("step-")) <= step]
+    best = ["checkpoints/best.ckpt"] if checkpoint.name == "best.ckpt" else []
     for path in [*(old / name for name in (*RECORDS, *best)), *pictures]:
         if path.is_file():
             (copy := folder / path.relative_to(old)).parent.mkdir(exist_ok=True)
             shutil.copyfile(path, copy)
-    # Of checkpoints that stay behind, no score comes along.
+    # `rewind_records` would keep what `ganlab evaluate` added for later checkpoints, which are not copied.
     Records(folder / SCORES).rewind(step)
     rewind_records(folder, step)
     return step

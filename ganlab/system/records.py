@@ -1,4 +1,4 @@
-"""Rows that a process adds to a file as it goes on: wherever it is killed, the rows before are kept."""
+"""Files to which a process adds rows while it runs: if it is killed, the rows written before are kept."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Records:
             file.write(("\n" * cut_off + text).encode())
 
     def read(self, problems: Problems | None = None) -> list[Row]:
-        """All rows in the file's order; of a file that is missing none.
+        """All rows in the file's order; none if the file is missing.
 
         Args:
             problems: What cannot be read is added here, in words.
@@ -44,7 +44,7 @@ class Records:
         except OSError as error:
             problems.append(f"{self.path.name} cannot be read: {error.strerror}")
             return []
-        lost = [place for place, (_, row) in enumerate(lines, 1) if row == {}]
+        lost = [number for number, (_, row) in enumerate(lines, 1) if row == {}]
         if lost:
             more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
             problems.append(f"line {lost[0]}{more} of {self.path.name} cannot be read")
@@ -63,18 +63,18 @@ class Records:
         lines = (self.path.read_bytes() if self.path.exists() else b"").decode(errors="replace").split("\n")
         for line, content in zip(lines, self._parse(lines), strict=True):
             step = whole_number(below(content, "step"))
-            known = {} if step is None else {**content, "step": step}
-            yield line, None if content is None else known
+            row = {} if step is None else {**content, "step": step}
+            yield line, None if content is None else row
 
     def _parse(self, lines: list[str]) -> Iterator[Any]:
-        """What each line holds; None: nothing."""
+        """Each line's content; None for an empty line."""
         return (json_value(line) or {} if line.strip() else None for line in lines)
 
 
 class Table(Records):
-    """The same as a CSV file with a column for each name; a new name adds one to the rows before, too.
+    """Records as a CSV file with a column for each name; a new name adds a column to all rows.
 
-    A row is read as the numbers that it holds.
+    Of a row the numbers are read, and other cells are left out.
     """
 
     def __init__(self, path: Path) -> None:
@@ -82,7 +82,7 @@ class Table(Records):
         self.names: list[str] = []
 
     def append(self, *rows: Row) -> None:
-        """What `rewind` would drop of the file must have been dropped."""
+        """Add rows; a file that holds damaged lines must have been cleaned by `rewind` before."""
         new = {name for row in rows for name in row}
         if not new <= {*self.names}:
             before = [row for _, row in self._lines() if row] if self.path.is_file() else None

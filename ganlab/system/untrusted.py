@@ -1,4 +1,4 @@
-"""Reading files that may be missing, half-written or hostile: what cannot be used is told, never raised."""
+"""Read files that may be missing, half-written or hostile: a problem is added to a list, never raised."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from typing import Any
 
 import yaml
 
-LARGEST, DEEPEST = 100_000, 100  # values in a configuration, and levels
-Problems = list[str]
+MOST_VALUES, MOST_LEVELS = 100_000, 100  # of a configuration
+Problems = list[str]  # sentences on what could not be read
 
 
 def readable(text: Any) -> str:
-    """What a terminal would obey, or show as something else, is spelt out."""
+    """The text with control characters and the like escaped, which a terminal would obey or not show."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text))
 
 
 def number(value: Any) -> float | None:
+    """The value as a float; None if it is no finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -31,11 +32,13 @@ def number(value: Any) -> float | None:
 
 
 def whole_number(value: Any) -> int | None:
-    found = number(value)
-    return int(found) if found is not None and found >= 0 and found == int(found) else None
+    """The value as an integer; None if it is not whole, or below 0."""
+    real = number(value)
+    return int(real) if real is not None and real >= 0 and real == int(real) else None
 
 
-def text_of(path: Path, problems: Problems, *, needed: bool = False) -> str:
+def read_text(path: Path, problems: Problems, *, needed: bool = False) -> str:
+    """A file's text; empty if it cannot be read, which is a problem unless it is missing and not needed."""
     try:
         return path.read_text(errors="replace")
     except OSError as error:
@@ -45,18 +48,18 @@ def text_of(path: Path, problems: Problems, *, needed: bool = False) -> str:
 
 
 def json_object(path: Path, problems: Problems) -> dict[str, Any]:
-    """One JSON object; none: {}."""
-    if not (content := text_of(path, problems)):
+    """The JSON object in a file; empty if there is none, or another value."""
+    if not (content := read_text(path, problems)):
         return {}
-    found = json_value(content)
-    if not isinstance(found, dict):
+    value = json_value(content)
+    if not isinstance(value, dict):
         problems.append(f"{path.name} is garbled")
         return {}
-    return found
+    return value
 
 
 def json_value(content: str) -> Any:
-    """None: it is no JSON."""
+    """The value of a JSON text; None if it is not JSON."""
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
@@ -64,38 +67,40 @@ def json_value(content: str) -> Any:
 
 
 def yaml_config(path: Path, problems: Problems) -> dict[str, Any]:
-    content = text_of(path, problems, needed=True)
+    """The mapping in a YAML file; empty if it is missing or garbled, or larger than any configuration."""
+    content = read_text(path, problems, needed=True)
     try:
-        found = yaml.load(content, yaml.CSafeLoader) if _shallow(content) else None
-        # A few lines of references to references can stand for more than any memory holds.
-        small = len(list(islice(_nodes(found), LARGEST))) < LARGEST
+        value = yaml.load(content, yaml.CSafeLoader) if _is_shallow(content) else None
+        # A few lines of references to references can stand for more values than any memory holds.
+        small = len(list(islice(_nodes(value), MOST_VALUES))) < MOST_VALUES
     except (yaml.YAMLError, ValueError, RecursionError, TypeError):
-        found, small = None, False
-    if isinstance(found, dict) and small:
-        return found
+        value, small = None, False
+    if isinstance(value, dict) and small:
+        return value
     if content:
         problems.append(f"{path.name} is garbled")
     return {}
 
 
-def _shallow(content: str) -> bool:
-    """What is nested without end would end the parser, and with it this process."""
+def _is_shallow(content: str) -> bool:
+    """Whether the text is nested at most `MOST_LEVELS` deep: the parser would crash at far deeper ones."""
     depth = 0
     for event in yaml.parse(content, yaml.CSafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
+        if depth > MOST_LEVELS:
             return False
     return True
 
 
 def _nodes(tree: Any) -> Iterator[Any]:
+    """The tree itself and everything in it."""
     yield tree
     for branch in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
         yield from _nodes(branch)
 
 
 def below(tree: Any, *names: str) -> Any:
-    """tree[a][b][c]; none where there is no such branch."""
+    """tree[a][b][c]; None where there is no such branch."""
     for name in names:
         tree = tree.get(name) if isinstance(tree, dict) else None
     return tree

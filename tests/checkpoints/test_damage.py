@@ -1,4 +1,4 @@
-"""What a run survives: being killed at any moment, files that break, a disk that is full."""
+"""A run survives being killed at any moment, damaged files, and a full disk."""
 
 import errno
 import random
@@ -31,7 +31,8 @@ def _end() -> Iterator[None]:
     end_all()
 
 
-def played(folder: Path, *arguments: str) -> Path:
+def train(folder: Path, *arguments: str) -> Path:
+    """Train a run to its end and return its folder."""
     answer = fit("--config", write(folder, GAME), *arguments, folder=folder)
     assert answer.code == 0, answer
     return begun(folder)
@@ -39,16 +40,16 @@ def played(folder: Path, *arguments: str) -> Path:
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return played(tmp_path_factory.mktemp("straight"))
+    return train(tmp_path_factory.mktemp("straight"))
 
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return played(tmp_path_factory.mktemp("long"), *LONG)
+    return train(tmp_path_factory.mktemp("long"), *LONG)
 
 
-def whole(run: Path) -> list[int]:
-    """The steps of its checkpoints; all of them are whole."""
+def whole_steps(run: Path) -> list[int]:
+    """The steps of the run's checkpoints, none of which may be damaged."""
     assert not [damage(path) for path in newest_first(run / "checkpoints") if damage(path)]
     return steps(run)
 
@@ -61,7 +62,7 @@ def leftovers(run: Path) -> list[Path]:
 
 
 def begin(folder: Path, *arguments: str, patch: str = "") -> tuple[Command, Path]:
-    """A run, once it has a checkpoint."""
+    """Start a run in a process of its own, and return when it has a checkpoint."""
     command = Command("fit", "--config", write(folder, GAME), *arguments, folder=folder, patch=patch)
     command.until(lambda: [*folder.glob("runs/*/*/*/checkpoints/step-*.ckpt")])
     return command, begun(folder)
@@ -79,7 +80,7 @@ def kill_often(folder: Path, kills: int, seed: int) -> Path:
         before = steps(run)
         command.signal(signal.SIGKILL)
         assert command.end().code == -signal.SIGKILL
-        after = whole(run)
+        after = whole_steps(run)
         assert after[0] >= before[0]
         assert len(after) >= min(3, len(before))
     answer = Command("fit", "--resume", run, folder=folder).end()
@@ -90,19 +91,21 @@ def kill_often(folder: Path, kills: int, seed: int) -> Path:
 def test_a_run_that_is_killed_four_times_is_the_straight_one(long: Path, tmp_path: Path) -> None:
     run = kill_often(tmp_path, kills=4, seed=0)
     assert_same_end(run, long)
-    assert whole(run) == [150, 147, 144]
+    assert whole_steps(run) == [150, 147, 144]
     assert not leftovers(run)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
-def test_so_is_one_that_is_killed_at_other_moments(seed: int, long: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_killed_at_other_moments_is_the_straight_one(
+    seed: int, long: Path, tmp_path: Path
+) -> None:
     run = kill_often(tmp_path, kills=5, seed=seed)
     assert_same_end(run, long)
     assert not leftovers(run)
 
 
-# When a function is first called with a file of that name.
+# Kill the process when a function is first called with a file of that name.
 DIE = """
 import io, os, signal
 from pathlib import Path
@@ -127,7 +130,7 @@ MOMENTS = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_death_within_a_write_costs_nothing_that_was_written(
+def test_a_kill_during_a_write_loses_no_earlier_checkpoint(
     moment: str, straight: Path, tmp_path: Path
 ) -> None:
     function, name, first = MOMENTS[moment]
@@ -135,24 +138,24 @@ def test_death_within_a_write_costs_nothing_that_was_written(
     command = Command("fit", "--config", write(tmp_path, GAME), folder=tmp_path, patch=patch)
     assert command.end().code == -signal.SIGKILL
     run = begun(tmp_path)
-    assert whole(run) == ([12, 9, 6, 3] if "older" in moment else [6, 3])
+    assert whole_steps(run) == ([12, 9, 6, 3] if "older" in moment else [6, 3])
     assert bool(leftovers(run)) == ("older" not in moment)
     answer = fit("--resume", run, folder=tmp_path)
     assert answer.code == 0, answer
     assert_same_end(run, straight)
-    assert whole(run) == [13, 12, 9]
+    assert whole_steps(run) == [13, 12, 9]
     assert not leftovers(run)
 
 
 # Damaged files
 
 
-def truncated(path: Path, length: int) -> None:
+def truncate(path: Path, length: int) -> None:
     with path.open("r+b") as file:
         file.truncate(length)
 
 
-def flipped(path: Path, offset: int, bit: int = 0) -> None:
+def flip_bit(path: Path, offset: int, bit: int = 0) -> None:
     with path.open("r+b") as file:
         file.seek(offset)
         byte = file.read(1)[0]
@@ -162,11 +165,11 @@ def flipped(path: Path, offset: int, bit: int = 0) -> None:
 
 @pytest.fixture
 def copy(straight: Path, tmp_path: Path) -> Path:
-    """Of the finished run: its checkpoints are 13, 12 and 9."""
+    """A copy of the finished run, whose checkpoints are 13, 12 and 9."""
     return shutil.copytree(straight, tmp_path / "runs" / "digits" / "small" / straight.name)
 
 
-def test_a_file_that_ends_too_early_is_noticed_wherever_it_ends(copy: Path) -> None:
+def test_a_truncated_file_is_detected_wherever_it_ends(copy: Path) -> None:
     path = at(copy, 13)
     content = path.read_bytes()
     assert damage(path) is None
@@ -182,18 +185,18 @@ def test_a_file_that_ends_too_early_is_noticed_wherever_it_ends(copy: Path) -> N
     assert damage(path)
 
 
-def test_a_flipped_bit_is_noticed_wherever_it_is(copy: Path) -> None:
+def test_a_flipped_bit_is_detected_wherever_it_is(copy: Path) -> None:
     path, source = at(copy, 13), random.Random(0)
     size = path.stat().st_size
     for offset in [*source.sample(range(size), 50), *range(size - MARK_SIZE - 2, size)]:
         bit = source.randrange(8)
-        flipped(path, offset, bit)
+        flip_bit(path, offset, bit)
         assert damage(path), offset
-        flipped(path, offset, bit)
+        flip_bit(path, offset, bit)
         assert damage(path) is None
 
 
-def test_what_torch_itself_saves_is_not_called_damaged(tmp_path: Path) -> None:
+def test_a_file_without_a_checksum_is_not_called_damaged(tmp_path: Path) -> None:
     torch.save({"weights": torch.zeros(100)}, tmp_path / "theirs.ckpt")
     assert damage(tmp_path / "theirs.ckpt") is None
 
@@ -203,35 +206,35 @@ def test_a_resumed_run_falls_back_to_the_checkpoint_before(
     damaged: list[int], copy: Path, straight: Path, tmp_path: Path
 ) -> None:
     for step in damaged:
-        (truncated if step == 13 else flipped)(at(copy, step), 5000)
+        (truncate if step == 13 else flip_bit)(at(copy, step), 5000)
     answer = fit("--resume", copy, folder=tmp_path)
     assert answer.code == 0, answer
     for step in damaged:
-        (told,) = (line for line in answer.err.splitlines() if str(at(copy, step)) in line)
-        assert "damaged" in told
-        assert "the one before it" in told
+        (message,) = (line for line in answer.err.splitlines() if str(at(copy, step)) in line)
+        assert "damaged" in message
+        assert "the one before it" in message
     assert f"step-{12 if damaged == [13] else 9:09d}.ckpt" in answer.out
     assert_same_end(copy, straight)
-    assert whole(copy) == [13, 12, 9]
+    assert whole_steps(copy) == [13, 12, 9]
 
 
 def test_where_all_are_damaged_it_begins_anew_in_its_folder(
     copy: Path, straight: Path, tmp_path: Path
 ) -> None:
     for path in newest_first(copy / "checkpoints"):
-        truncated(path, 5000)
+        truncate(path, 5000)
     answer = fit("--resume", copy, folder=tmp_path)
     assert answer.code == 0, answer
     assert answer.err.count("is damaged: ") == 3
     assert begun(tmp_path) == copy
     assert_same_end(copy, straight)
-    assert whole(copy) == [13, 12, 9]
+    assert whole_steps(copy) == [13, 12, 9]
 
 
-def test_damaged_files_push_no_whole_one_out(copy: Path, straight: Path, tmp_path: Path) -> None:
-    """A run that begins anew below them is stopped before it reaches them."""
+def test_damaged_files_do_not_displace_whole_ones(copy: Path, straight: Path, tmp_path: Path) -> None:
+    """A run that begins anew is stopped before it reaches the steps of the damaged files."""
     for path in newest_first(copy / "checkpoints"):
-        truncated(path, 5000)
+        truncate(path, 5000)
     with signalled(step=4):
         assert fit("--resume", copy, "--checkpoints.keep", "2", folder=tmp_path).code == 75
     assert [step for step in steps(copy) if not damage(at(copy, step))] == [4, 3]
@@ -239,8 +242,10 @@ def test_damaged_files_push_no_whole_one_out(copy: Path, straight: Path, tmp_pat
     assert_same_end(copy, straight)
 
 
-def test_a_run_that_goes_back_forgets_what_lay_ahead(copy: Path, straight: Path, tmp_path: Path) -> None:
-    """Its records have been rewound, so a later checkpoint would leave a gap in them."""
+def test_resuming_an_earlier_checkpoint_removes_later_ones(
+    copy: Path, straight: Path, tmp_path: Path
+) -> None:
+    """The records are rewound, so that resuming a later checkpoint would leave a gap in them."""
     with signalled(step=11):
         assert fit("--resume", at(copy, 9), folder=tmp_path).code == 75
     assert steps(copy) == [11, 9]
@@ -250,7 +255,7 @@ def test_a_run_that_goes_back_forgets_what_lay_ahead(copy: Path, straight: Path,
 
 def test_a_damaged_file_is_refused_in_a_sentence(copy: Path, tmp_path: Path) -> None:
     path = at(copy, 13)
-    flipped(path, 5000)
+    flip_bit(path, 5000)
     with pytest.raises(Refused, match=re.escape(str(path))) as refusal:
         ganlab.load(path)
     assert "damaged" in str(refusal.value)
@@ -290,15 +295,15 @@ def failed(answer: Any) -> str:
     return answer.err
 
 
-def test_a_full_disk_ends_a_run_in_a_sentence_and_costs_nothing_that_was_written(
+def test_a_full_disk_ends_a_run_with_a_sentence_and_loses_nothing(
     small_disk: Path, straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = torch.save
 
-    def save(what: Any, file: Any) -> None:
+    def save(content: Any, file: Any) -> None:
         if "step-000000012" in file.name:
             fill(small_disk, leave=20_000)
-        original(what, file)
+        original(content, file)
 
     monkeypatch.setattr(torch, "save", save)
     answer = fit("--config", write(tmp_path, GAME), folder=tmp_path)
@@ -306,7 +311,7 @@ def test_a_full_disk_ends_a_run_in_a_sentence_and_costs_nothing_that_was_written
     message = failed(answer)
     assert "No space left" in message
     assert f"--resume {run.relative_to(tmp_path)}" in message
-    assert whole(run) == [9, 6, 3]
+    assert whole_steps(run) == [9, 6, 3]
     assert not leftovers(run)
     monkeypatch.undo()
     (small_disk / "ballast").unlink()
@@ -322,7 +327,7 @@ def fill(place: Path, leave: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["metrics.csv", "scores.jsonl", "samples/step-000000010.png"])
-def test_so_does_one_that_is_full_when_a_run_only_records(
+def test_a_disk_that_is_full_for_records_ends_a_run_and_loses_nothing(
     name: str, straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = GAN.training_step
@@ -332,7 +337,7 @@ def test_so_does_one_that_is_full_when_a_run_only_records(
             path = begun(tmp_path) / name
             path.parent.mkdir(exist_ok=True)
             if path.exists():
-                path.rename(tmp_path / "kept")
+                path.rename(tmp_path / "moved")
             path.symlink_to("/dev/full")
         original(game, *arguments)
 
@@ -341,33 +346,33 @@ def test_so_does_one_that_is_full_when_a_run_only_records(
     answer = fit("--config", write(tmp_path, GAME), *often, folder=tmp_path)
     run = begun(tmp_path)
     assert "No space left on device" in failed(answer)
-    assert 3 in whole(run)
+    assert 3 in whole_steps(run)
     assert not leftovers(run)
     monkeypatch.undo()
     (run / name).unlink()
-    if (tmp_path / "kept").exists():
-        (tmp_path / "kept").rename(run / name)
+    if (tmp_path / "moved").exists():
+        (tmp_path / "moved").rename(run / name)
     assert fit("--resume", run, folder=tmp_path).code == 0
     assert_same_end(run, straight)
 
 
-def test_a_write_that_fails_anywhere_costs_nothing_that_was_written(
+def test_a_failed_write_loses_nothing(
     straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where nothing can be mounted."""
+    """The same without a file system to mount."""
     original = torch.save
 
-    def save(what: Any, file: Any) -> None:
+    def save(content: Any, file: Any) -> None:
         if "step-000000012" in file.name:
             file.write(bytes(5000))
             raise OSError(errno.ENOSPC, "No space left on device")
-        original(what, file)
+        original(content, file)
 
     monkeypatch.setattr(torch, "save", save)
     answer = fit("--config", write(tmp_path, GAME), folder=tmp_path)
     run = begun(tmp_path)
     assert "No space left on device" in failed(answer)
-    assert whole(run) == [9, 6, 3]
+    assert whole_steps(run) == [9, 6, 3]
     assert not leftovers(run)
     monkeypatch.undo()
     assert fit("--resume", run, folder=tmp_path).code == 0
@@ -382,7 +387,7 @@ def refused(answer: Any) -> str:
     return answer.err
 
 
-def test_a_folder_that_nothing_can_be_written_in_is_refused_before_the_first_step(
+def test_a_folder_that_cannot_be_written_to_is_refused_before_the_first_step(
     straight: Path, tmp_path: Path
 ) -> None:
     write(tmp_path, GAME)

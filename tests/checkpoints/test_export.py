@@ -1,4 +1,4 @@
-"""`ganlab export`: the same samples to the last bit, for others; and no file makes its reader run code."""
+"""`ganlab export`: exports draw the run's samples to the last bit, and no file makes its reader run code."""
 
 import json
 import os
@@ -19,16 +19,16 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from trained_runs import (
     CONDITIONAL,
+    CONDITIONAL_CONFIG,
     GAME,
-    MINE,
     MY_GENERATOR,
     NETWORKS,
     POINTS,
     SCORED,
-    exported,
-    imported,
-    own_classes,
-    trained,
+    defined_classes,
+    export_run,
+    import_for_test,
+    train_run,
 )
 
 import ganlab
@@ -60,12 +60,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(home: Path) -> Path:
-    return trained(home, SCORED)
+    return train_run(home, SCORED)
 
 
 @pytest.fixture(scope="module")
 def export(run: Path, home: Path) -> Path:
-    return exported(run, home / "export")
+    return export_run(run, home / "export")
 
 
 @pytest.fixture
@@ -84,20 +84,20 @@ EXACT += [("batch", "64-true", True), ("residual", "64-true", False), ("residual
 def test_an_export_draws_what_the_run_drew(
     network: str, precision: str, raw: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[int, torch.Tensor]] = []
+    samples: list[tuple[int, torch.Tensor]] = []
     original = GAN.sample
 
-    def watched(game: GAN, count: int, **how: Any) -> torch.Tensor:
+    def recording(game: GAN, count: int, **options: Any) -> torch.Tensor:
         if game._trainer is not None:
-            seen.append((game.global_step, original(game, 9, seed=3, raw=raw)))
-        return original(game, count, **how)
+            samples.append((game.global_step, original(game, 9, seed=3, raw=raw)))
+        return original(game, count, **options)
 
-    monkeypatch.setattr(GAN, "sample", watched)
+    monkeypatch.setattr(GAN, "sample", recording)
     config = GAME.replace("NETWORK", NETWORKS[network])
-    run = trained(tmp_path, config, "--trainer.precision", precision)
+    run = train_run(tmp_path, config, "--trainer.precision", precision)
     monkeypatch.undo()
-    (drawn,) = [images for step, images in seen if step == 5]
-    out = exported(run, tmp_path / "export", *(("--raw",) if raw else ()))
+    (drawn,) = [images for step, images in samples if step == 5]
+    out = export_run(run, tmp_path / "export", *(("--raw",) if raw else ()))
     game = ganlab.load(out)
     assert game.sample(9, seed=3).dtype == drawn.dtype
     assert torch.equal(game.sample(9, seed=3, raw=raw), drawn)
@@ -116,14 +116,14 @@ def test_an_average_has_no_raw_generator_to_draw_with(export: Path, tmp_path: Pa
         ganlab.load(export).discriminator(torch.zeros(1))
 
 
-# What lies in the folder
+# The folder
 
 
-def test_the_folder_holds_data_alone(export: Path, run: Path) -> None:
+def test_the_folder_holds_only_data(export: Path, run: Path) -> None:
     names = {"README.md", "config.json", "contract.json", "generator.safetensors", "samples.png"}
     assert {path.name for path in export.iterdir()} == names
     modes = {stat.S_IMODE(path.stat().st_mode) for path in export.iterdir()}
-    assert len(modes) == 1, "nobody else may read some of them"
+    assert len(modes) == 1, "other users could not read some of them"
     config = json.loads((export / "config.json").read_text())
     assert is_plain(config)
     assert config["variant"].endswith("R3GAN")
@@ -133,59 +133,59 @@ def test_the_folder_holds_data_alone(export: Path, run: Path) -> None:
     assert config["generator"]["class_path"].endswith(".MLPGenerator")
     assert config["generator"]["init_args"]["image_shape"] == [1, 8, 8]
     assert (config["weights"], config["step"]) == ("ema", ganlab.runs.load.step_of(best(run)))
-    wanted = torch.load(best(run), weights_only=True)["state_dict"]
-    held = load_file(export / "generator.safetensors")
-    assert held.keys() == {n.removeprefix("ema.network.") for n in wanted if n.startswith("ema.")}
-    for name, value in held.items():
-        assert torch.equal(value, wanted[f"ema.network.{name}"])
+    state = torch.load(best(run), weights_only=True)["state_dict"]
+    weights = load_file(export / "generator.safetensors")
+    assert weights.keys() == {n.removeprefix("ema.network.") for n in state if n.startswith("ema.")}
+    for name, value in weights.items():
+        assert torch.equal(value, state[f"ema.network.{name}"])
 
 
 def best(run: Path) -> Path:
     return run / "checkpoints" / "best.ckpt"
 
 
-def test_a_score_goes_along_only_if_it_is_of_these_weights(export: Path, run: Path, tmp_path: Path) -> None:
+def test_a_score_is_exported_only_if_it_is_of_these_weights(export: Path, run: Path, tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (run / "scores.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [4, 7]
     (row,) = [row for row in rows if row["step"] == ganlab.runs.load.step_of(best(run))]
     assert json.loads((export / "contract.json").read_text()) == row
     assert row["contract"]["hash"]
     assert f"{row['scores']['fid40_pixels']:.5g}" in (export / "README.md").read_text()
-    raw = exported(run, tmp_path / "raw", "--raw")
-    other = exported(run / "checkpoints" / "step-000000003.ckpt", tmp_path / "other")
+    raw = export_run(run, tmp_path / "raw", "--raw")
+    other = export_run(run / "checkpoints" / "step-000000003.ckpt", tmp_path / "other")
     for folder in (raw, other):
         assert not (folder / "contract.json").exists()
         assert "contract" not in (folder / "README.md").read_text()
     garbled = shutil.copytree(run, tmp_path / "run")
     (garbled / "scores.jsonl").write_text("[]\n{\nnull\n" + (run / "scores.jsonl").read_text() + '{"step"')
-    assert (exported(garbled, tmp_path / "again") / "contract.json").exists()
+    assert (export_run(garbled, tmp_path / "again") / "contract.json").exists()
 
 
 def test_an_export_scores_what_its_run_scored(export: Path, run: Path, tmp_path: Path) -> None:
     chosen = ("--samples", "40", "--extractor", "Pixels", "--scores", "fid", "--json")
     answer = here("evaluate", export, "--reference", run / "config.yaml", *chosen, folder=tmp_path)
     assert answer.code == 0, answer
-    told, row = json.loads(answer.out), json.loads((export / "contract.json").read_text())
-    assert told["scores"]["fid40_pixels"]["value"] == pytest.approx(row["scores"]["fid40_pixels"])
-    assert told["contract"]["hash"] == row["contract"]["hash"]
-    raw = exported(run, tmp_path / "raw", "--raw")
+    result, row = json.loads(answer.out), json.loads((export / "contract.json").read_text())
+    assert result["scores"]["fid40_pixels"]["value"] == pytest.approx(row["scores"]["fid40_pixels"])
+    assert result["contract"]["hash"] == row["contract"]["hash"]
+    raw = export_run(run, tmp_path / "raw", "--raw")
     answer = here("evaluate", raw, "--reference", run / "config.yaml", *chosen, folder=tmp_path)
     assert json.loads(answer.out)["contract"]["fakes"] == "raw"
     assert "--reference" in refused(here("evaluate", export, *chosen, folder=tmp_path), tmp_path)
 
 
-def test_the_card_is_what_the_hub_expects(export: Path) -> None:
+def test_the_card_has_the_hubs_metadata(export: Path) -> None:
     _, front, text = (export / "README.md").read_text().split("---\n", 2)
-    told = yaml.safe_load(front)
-    assert told["library_name"] == "ganlab"
-    assert told["pipeline_tag"] == "unconditional-image-generation"
-    assert told["license"] == "unknown"
-    assert "gan" in told["tags"]
+    metadata = yaml.safe_load(front)
+    assert metadata["library_name"] == "ganlab"
+    assert metadata["pipeline_tag"] == "unconditional-image-generation"
+    assert metadata["license"] == "unknown"
+    assert "gan" in metadata["tags"]
     assert text.startswith("\n# R3GAN on Digits\n\n![64 samples](samples.png)\n")
     assert 'ganlab.load("DIR").sample(64, seed=0)' in text
 
 
-def test_the_sheet_is_the_one_that_is_drawn_from_the_folder(export: Path, tmp_path: Path) -> None:
+def test_the_picture_is_the_one_that_ganlab_sample_draws(export: Path, tmp_path: Path) -> None:
     assert here("sample", export, "--out", "grid.png", folder=tmp_path).code == 0
     one, other = (np.asarray(Image.open(path)) for path in (tmp_path / "grid.png", export / "samples.png"))
     assert np.array_equal(one, other)
@@ -193,17 +193,17 @@ def test_the_sheet_is_the_one_that_is_drawn_from_the_folder(export: Path, tmp_pa
 
 
 def test_points_keep_their_picture(home: Path, tmp_path: Path) -> None:
-    run = trained(home, POINTS, name="points")
-    out = exported(run, tmp_path / "points")
-    wanted = sheet(Source(ganlab.load(out), run=run), 64)
-    assert np.array_equal(np.asarray(Image.open(out / "samples.png")), np.asarray(wanted))
+    run = train_run(home, POINTS, name="points")
+    out = export_run(run, tmp_path / "points")
+    expected = sheet(Source(ganlab.load(out), run=run), 64)
+    assert np.array_equal(np.asarray(Image.open(out / "samples.png")), np.asarray(expected))
     lone = shutil.copy(run / "checkpoints" / "step-000000002.ckpt", tmp_path / "lone.ckpt")
-    out = exported(Path(lone), tmp_path / "more")
+    out = export_run(Path(lone), tmp_path / "more")
     assert not (out / "samples.png").exists()
     assert "samples.png" not in (out / "README.md").read_text()
 
 
-def test_a_folder_that_is_there_is_left_alone(run: Path, export: Path, tmp_path: Path) -> None:
+def test_an_existing_folder_is_left_alone(run: Path, export: Path, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     assert "there is there already" in refused(
         here("export", run, "--out", "there", folder=tmp_path), tmp_path
@@ -216,16 +216,16 @@ def test_a_folder_that_is_there_is_left_alone(run: Path, export: Path, tmp_path:
     assert {path.name for path in tmp_path.iterdir()} == {"there", "file"}
 
 
-# A user's own
+# A user's own classes
 
 
-def test_a_variant_that_samples_as_all_do_is_not_needed(home: Path, tmp_path: Path) -> None:
+def test_a_variant_that_samples_like_gan_is_not_needed(home: Path, tmp_path: Path) -> None:
     write(home, LOSS_ALONE, "my_loss.py")
     config = SCORED.replace("R3GAN", "my_loss.MyLoss").replace("critic_steps: 2", "weight: 3")
-    run = trained(home, config, name="loss")
+    run = train_run(home, config, name="loss")
     answer = here("export", run, "--out", tmp_path / "no", folder=tmp_path)
     assert "--trust_code" in refused(answer, tmp_path)
-    out = exported(run, tmp_path / "export", "--trust_code")
+    out = export_run(run, tmp_path / "export", "--trust_code")
     assert "my_loss" not in sys.modules
     assert type(ganlab.load(out)) is GAN
     assert json.loads((out / "config.json").read_text())["variant"] == "my_loss.MyLoss"
@@ -235,13 +235,13 @@ def test_a_variant_that_samples_as_all_do_is_not_needed(home: Path, tmp_path: Pa
 def with_network(home: Path) -> Path:
     write(home, MY_GENERATOR, "my_generator.py")
     config = GAME.replace("NETWORK", "my_generator.MyGenerator")
-    return trained(home, config, name="network")
+    return train_run(home, config, name="network")
 
 
-def test_a_network_of_ones_own_is_passed_by_its_owner(
+def test_a_users_network_must_be_passed_or_trusted(
     with_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = exported(with_network, tmp_path / "export", "--trust_code")
+    out = export_run(with_network, tmp_path / "export", "--trust_code")
     card = (out / "README.md").read_text()
     assert "`my_generator.MyGenerator`" in card
     assert 'ganlab.load("DIR", classes=[MyGenerator])' in card
@@ -251,7 +251,7 @@ def test_a_network_of_ones_own_is_passed_by_its_owner(
     with pytest.raises(Refused, match=r"classes=\[MyGenerator\]"):
         ganlab.load(out)
     assert "my_generator" not in sys.modules
-    classes = own_classes(imported(monkeypatch, "my_generator"))
+    classes = defined_classes(import_for_test(monkeypatch, "my_generator"))
     for path in (out, with_network):
         with pytest.raises(Refused, match=r"classes=\[MyGenerator\]"):
             ganlab.load(path)
@@ -259,15 +259,15 @@ def test_a_network_of_ones_own_is_passed_by_its_owner(
     assert torch.equal(one, other)
 
 
-def test_a_conditional_game_goes_along_with_its_class(
+def test_a_conditional_game_is_exported_with_its_class(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(home, CONDITIONAL, "my_conditional.py")
-    run = trained(home, MINE, name="mine")
-    out = exported(run, tmp_path / "export", "--trust_code")
+    run = train_run(home, CONDITIONAL_CONFIG, name="mine")
+    out = export_run(run, tmp_path / "export", "--trust_code")
     assert json.loads((out / "config.json").read_text())["game"]["class_path"].endswith("MyConditional")
     monkeypatch.syspath_prepend(run / "code")
-    classes = own_classes(imported(monkeypatch, "my_conditional"))
+    classes = defined_classes(import_for_test(monkeypatch, "my_conditional"))
     labels = torch.tensor([3, 1, 4])
     games = [ganlab.load(path, classes=classes) for path in (run, out)]
     one, other = (game.sample(3, seed=0, condition=labels) for game in games)
@@ -293,17 +293,17 @@ PARTS = """{
   act: {class_path: torch.nn.SiLU}}"""
 
 
-def test_networks_that_are_built_from_others_go_along(
+def test_networks_within_networks_are_exported(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(home, NESTED, "my_nested.py")
     network = f"my_nested.MyGenerator, init_args: {PARTS}"
-    run = trained(home, GAME.replace("NETWORK", network), name="nested")
-    out = exported(run, tmp_path / "export", "--trust_code")
-    told = json.loads((out / "config.json").read_text())["generator"]["init_args"]
-    assert told["top"]["class_path"] == "torch.nn.Linear"
+    run = train_run(home, GAME.replace("NETWORK", network), name="nested")
+    out = export_run(run, tmp_path / "export", "--trust_code")
+    arguments = json.loads((out / "config.json").read_text())["generator"]["init_args"]
+    assert arguments["top"]["class_path"] == "torch.nn.Linear"
     monkeypatch.syspath_prepend(run / "code")
-    classes = own_classes(imported(monkeypatch, "my_nested"))
+    classes = defined_classes(import_for_test(monkeypatch, "my_nested"))
     games = [ganlab.load(out, classes=classes), ganlab.load(run, classes=classes)]
     games += [ganlab.load(out, trust_code=True)]
     assert len(games[0].ema.network.top) == 4
@@ -314,13 +314,13 @@ def test_networks_that_are_built_from_others_go_along(
 def test_what_would_draw_other_samples_is_not_exported(home: Path, tmp_path: Path) -> None:
     write(home, MY_GENERATOR, "my_hiding.py")
     network = "my_hiding.MyGenerator, init_args: {hides: true}"
-    run = trained(home, GAME.replace("NETWORK", network), name="my_hiding")
+    run = train_run(home, GAME.replace("NETWORK", network), name="my_hiding")
     answer = here("export", run, "--out", "export", "--trust_code", folder=tmp_path)
     assert "draws other samples" in refused(answer, tmp_path)
     assert not [*tmp_path.iterdir()]
 
 
-# Files that would have their readers run something
+# Hostile files, which would make their readers run code
 
 TRAP = """\
 from pathlib import Path
@@ -352,7 +352,7 @@ LAYER = {"class_path": "torch.nn.Identity"}
 
 
 class Imported(torch.nn.Module):
-    """A reader's own class, which the reader did not pass."""
+    """A class that the reader has imported, but did not pass."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__()
@@ -361,7 +361,7 @@ class Imported(torch.nn.Module):
 
 @pytest.fixture
 def field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder where a module lies that must not be imported, and where nothing may be run."""
+    """A folder where a module lies that must not be imported; code that runs leaves a file `sprung`."""
     write(tmp_path, TRAP, "my_trap.py")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -400,8 +400,8 @@ def test_the_trap_works(field: Path) -> None:
 def test_pickled_code_is_never_run(command: str, run: Path, field: Path) -> None:
     copy = shutil.copytree(run, field / "run")
     for path in (copy / "checkpoints").iterdir():
-        held = torch.load(path, weights_only=True)
-        torch.save({**held, "callbacks": Bomb()}, path)
+        content = torch.load(path, weights_only=True)
+        torch.save({**content, "callbacks": Bomb()}, path)
     words = {"RUN": copy, "FILE": best(copy), "CONFIG": copy / "config.yaml"}
     answer = here(*(words.get(word, word) for word in command.split()), folder=field)
     assert "more than plain values" in answer.err
@@ -419,26 +419,28 @@ def deep(value: Any, levels: int = 400) -> Any:
     return value
 
 
-def layers(told: Any, levels: int = 1) -> dict[str, Any]:
-    """Within a layer that may be named, and that holds others."""
+def layers(content: Any, levels: int = 1) -> dict[str, Any]:
+    """The content within a layer that is allowed and holds others."""
     for _ in range(levels):
-        told = {"class_path": "torch.nn.ModuleList", "init_args": {"modules": [told]}}
-    return told
+        content = {"class_path": "torch.nn.ModuleList", "init_args": {"modules": [content]}}
+    return content
 
 
-def nested(told: Any) -> Callable[[dict[str, Any]], None]:
-    return lambda all_: all_["generator"]["init_args"].update(hidden=told)
+def nested(value: Any) -> Callable[[dict[str, Any]], None]:
+    """A change that makes the value an argument of the generator."""
+    return lambda config: config["generator"]["init_args"].update(hidden=value)
 
 
-def network(told: Any) -> Callable[[dict[str, Any]], None]:
-    return lambda all_: all_["generator"].update(class_path=told)
+def network(path: Any) -> Callable[[dict[str, Any]], None]:
+    """A change of the generator's class path."""
+    return lambda config: config["generator"].update(class_path=path)
 
 
 # Both in the hyperparameters of a checkpoint and in an export's configuration.
 HOSTILE: dict[str, Callable[[dict[str, Any]], None]] = {
     "a function": network("os.system"),
     "a builtin": network("builtins.eval"),
-    "a program": lambda all_: all_.update(generator=POPEN),
+    "a program": lambda config: config.update(generator=POPEN),
     "a module not imported": network("my_trap.Net"),
     "a module of torch not imported": network("torch.utils.bottleneck.__main__.main"),
     "a class that fetches": network("torchmetrics.image.fid.FrechetInceptionDistance"),
@@ -454,11 +456,11 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], None]] = {
     "a module's name as text": nested('"my\\x5ftrap.Net"'),
     "a module as text": nested("class_path: my_trap.Net"),
     "a file that names a module": nested("trap.yaml"),
-    "a network as a file": lambda all_: all_.update(generator="trap.yaml"),
-    "a program beside the arguments": lambda all_: all_["generator"].update(dict_kwargs=POPEN),
-    "a wrong argument": lambda all_: all_["generator"]["init_args"].update(nonsense=1),
-    "too large": lambda all_: all_["generator"]["init_args"].update(hidden=[10**12]),
-    "another shape": lambda all_: all_["generator"]["init_args"].update(hidden=[17]),
+    "a network as a file": lambda config: config.update(generator="trap.yaml"),
+    "a program beside the arguments": lambda config: config["generator"].update(dict_kwargs=POPEN),
+    "a wrong argument": lambda config: config["generator"]["init_args"].update(nonsense=1),
+    "too large": lambda config: config["generator"]["init_args"].update(hidden=[10**12]),
+    "another shape": lambda config: config["generator"]["init_args"].update(hidden=[17]),
     "too deep": nested(deep(0)),
     "a base class": network("torch.nn.Module"),
     "a function of torch": network("torch.nn.utils.clip_grad_norm_"),
@@ -486,67 +488,73 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], None]] = {
     "a program in layers": nested(layers(POPEN, 3)),
     "a program in layers in a list": nested([16, {"more": [layers([[POPEN]])]}]),
     "a class merely imported in layers": nested(layers({"class_path": f"{__name__}.Imported"})),
-    "a network of layers that holds a program": lambda all_: all_.update(generator=layers(POPEN)),
-    "a program beside a layer's arguments": lambda all_: all_.update(
+    "a network of layers that holds a program": lambda config: config.update(generator=layers(POPEN)),
+    "a program beside a layer's arguments": lambda config: config.update(
         generator={**layers(LAYER), "with": POPEN}
     ),
-    "a layer that is called with a program": lambda all_: all_.update(
+    "a layer that is called with a program": lambda config: config.update(
         generator={"class_path": "torch.nn.TripletMarginWithDistanceLoss", "init_args": {"swap": POPEN}}
     ),
-    "layers too deep": lambda all_: all_.update(generator=layers(LAYER, 60)),
+    "layers too deep": lambda config: config.update(generator=layers(LAYER, 60)),
     "a huge list": nested([1] * 100_000),
-    "a huge list of layers": lambda all_: all_["generator"]["init_args"].update(more=[LAYER] * 100_000),
+    "a huge list of layers": lambda config: config["generator"]["init_args"].update(more=[LAYER] * 100_000),
     "a class path that is a list": nested({"class_path": ["torch.nn.Identity"]}),
     "arguments that are a list": nested({"class_path": "torch.nn.Identity", "init_args": [1]}),
-    "a name of the builder's own": lambda all_: all_["generator"]["init_args"].update(build=1, self=2),
+    "a name of the builder's own": lambda config: config["generator"]["init_args"].update(build=1, self=2),
 }
 
 
 HOSTILE_GAMES: dict[str, Callable[[dict[str, Any]], None]] = {
     **HOSTILE,
-    "a network as text": lambda all_: all_.update(discriminator=json.dumps({"class_path": "my_trap.Net"})),
-    "a network as hidden text": lambda all_: all_.update(discriminator='{class_path: "my\\x5ftrap.Net"}'),
-    "a program within text": lambda all_: all_.update(discriminator=json.dumps(HOLDER)),
-    "a program within a network": lambda all_: all_.update(discriminator=HOLDER),
-    "an optimizer as hidden text": lambda all_: all_.update(generator_optimizer='"my\\x5ftrap.Net"'),
-    "an optimizer that is a program": lambda all_: all_.update(generator_optimizer=POPEN),
-    "a schedule not imported": lambda all_: all_.update(generator_scheduler={"class_path": "my_trap.Net"}),
-    "a schedule that calls": lambda all_: all_.update(
+    "a network as text": lambda config: config.update(
+        discriminator=json.dumps({"class_path": "my_trap.Net"})
+    ),
+    "a network as hidden text": lambda config: config.update(discriminator='{class_path: "my\\x5ftrap.Net"}'),
+    "a program within text": lambda config: config.update(discriminator=json.dumps(HOLDER)),
+    "a program within a network": lambda config: config.update(discriminator=HOLDER),
+    "an optimizer as hidden text": lambda config: config.update(generator_optimizer='"my\\x5ftrap.Net"'),
+    "an optimizer that is a program": lambda config: config.update(generator_optimizer=POPEN),
+    "a schedule not imported": lambda config: config.update(
+        generator_scheduler={"class_path": "my_trap.Net"}
+    ),
+    "a schedule that calls": lambda config: config.update(
         generator_scheduler={
             "class_path": "torch.optim.lr_scheduler.LambdaLR",
             "init_args": {"lr_lambda": "eval"},
         }
     ),
-    "an optimizer's base": lambda all_: all_.update(
+    "an optimizer's base": lambda config: config.update(
         generator_optimizer={"class_path": "torch.optim.Optimizer"}
     ),
-    "an optimizer with a program": lambda all_: all_["generator_optimizer"]["init_args"].update(lr=POPEN),
-    "an optimizer with nonsense": lambda all_: all_["generator_optimizer"]["init_args"].update(nonsense=1),
-    "a schedule for an optimizer": lambda all_: all_.update(
+    "an optimizer with a program": lambda config: config["generator_optimizer"]["init_args"].update(lr=POPEN),
+    "an optimizer with nonsense": lambda config: config["generator_optimizer"]["init_args"].update(
+        nonsense=1
+    ),
+    "a schedule for an optimizer": lambda config: config.update(
         generator_optimizer={"class_path": "torch.optim.lr_scheduler.StepLR", "init_args": {"step_size": 1}}
     ),
-    "a layer for an optimizer": lambda all_: all_.update(generator_optimizer=LAYER),
-    "a layer for a schedule": lambda all_: all_.update(generator_scheduler=LAYER),
-    "an augmentation that is none": lambda all_: all_.update(augmentations=["flip", "os.system"]),
-    "a game merely imported": lambda all_: all_.update(_class_path=f"{__name__}.Imported"),
-    "a private name of the game": lambda all_: all_.update(_class_path="ganlab.game.gan.GAN"),
-    "a program beside the optimizer": lambda all_: all_["generator_optimizer"].update(dict_kwargs=POPEN),
-    "a tensor": lambda all_: all_.update(seed=torch.zeros(2)),
-    "a number for a name": lambda all_: all_.update({5: 5}),
+    "a layer for an optimizer": lambda config: config.update(generator_optimizer=LAYER),
+    "a layer for a schedule": lambda config: config.update(generator_scheduler=LAYER),
+    "an augmentation that is none": lambda config: config.update(augmentations=["flip", "os.system"]),
+    "a game merely imported": lambda config: config.update(_class_path=f"{__name__}.Imported"),
+    "a private name of the game": lambda config: config.update(_class_path="ganlab.game.gan.GAN"),
+    "a program beside the optimizer": lambda config: config["generator_optimizer"].update(dict_kwargs=POPEN),
+    "a tensor": lambda config: config.update(seed=torch.zeros(2)),
+    "a number for a name": lambda config: config.update({5: 5}),
 }
 
 
 @pytest.mark.parametrize("case", HOSTILE_GAMES)
-def test_a_checkpoints_words_run_nothing(case: str, run: Path, field: Path) -> None:
+def test_a_hostile_checkpoint_runs_nothing(case: str, run: Path, field: Path) -> None:
     write(field, "class_path: my_trap.Net\n", "trap.yaml")
-    held = torch.load(best(run), weights_only=True)
-    HOSTILE_GAMES[case](held["hyper_parameters"])
-    torch.save(held, "hostile.ckpt")
+    content = torch.load(best(run), weights_only=True)
+    HOSTILE_GAMES[case](content["hyper_parameters"])
+    torch.save(content, "hostile.ckpt")
     check_refused(field, "hostile.ckpt")
 
 
 def test_what_may_be_named_is_public_and_of_a_game() -> None:
-    """Every name leads to a class that stands there, made by ganlab or among torch's own layers."""
+    """Every allowed path is public, and leads to a class of ganlab's or torch's layers, optimizers, …"""
     roots = (torch.nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, losses.Loss)
     for path, kind in ALLOWED.items():
         assert issubclass(kind, roots), path
@@ -562,16 +570,16 @@ VARIANTS = ["os.system", "my_trap.Game", "torch.nn.Identity", "ganlab.game.gan.G
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_a_checkpoints_variant_is_a_game_or_nothing(variant: Any, run: Path, field: Path) -> None:
-    held = torch.load(best(run), weights_only=True)
-    held["hyper_parameters"]["_class_path"] = variant
-    torch.save(held, "hostile.ckpt")
+    content = torch.load(best(run), weights_only=True)
+    content["hyper_parameters"]["_class_path"] = variant
+    torch.save(content, "hostile.ckpt")
     check_refused(field, "hostile.ckpt")
 
 
 def check_refused(field: Path, what: str) -> None:
     before = {path.name for path in field.iterdir()}
-    scored = ("evaluate", what, "--reference", "Digits", "--extractor", "Pixels")
-    other = ("export", what, "--out", "export") if what.endswith(".ckpt") else scored
+    evaluate = ("evaluate", what, "--reference", "Digits", "--extractor", "Pixels")
+    other = ("export", what, "--out", "export") if what.endswith(".ckpt") else evaluate
     for command in (("sample", what, "--out", "grid.png"), other):
         refused(here(*command, folder=field), field)
     with pytest.raises(Refused) as refusal:
@@ -582,46 +590,46 @@ def check_refused(field: Path, what: str) -> None:
     assert {path.name for path in field.iterdir()} == before
 
 
-def changed(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+def change_config(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     config = json.loads((folder / "config.json").read_text())
     change(config)
     (folder / "config.json").write_text(json.dumps(config))
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_an_exports_words_run_nothing(case: str, copy: Path, field: Path) -> None:
+def test_a_hostile_export_runs_nothing(case: str, copy: Path, field: Path) -> None:
     write(field, "class_path: my_trap.Net\n", "trap.yaml")
-    changed(copy, HOSTILE[case])
+    change_config(copy, HOSTILE[case])
     check_refused(field, "copy")
 
 
 CONFIGS: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "a game that is none": lambda all_: all_["game"].update(class_path="torch.nn.Identity"),
-    "a game not imported": lambda all_: all_["game"].update(class_path="my_trap.Game"),
-    "a function as a game": lambda all_: all_["game"].update(class_path="os.system"),
-    "a program for the game": lambda all_: all_["game"]["init_args"].update(latent_size=POPEN),
-    "an optimizer": lambda all_: all_["game"]["init_args"].update(
+    "a game that is none": lambda config: config["game"].update(class_path="torch.nn.Identity"),
+    "a game not imported": lambda config: config["game"].update(class_path="my_trap.Game"),
+    "a function as a game": lambda config: config["game"].update(class_path="os.system"),
+    "a program for the game": lambda config: config["game"]["init_args"].update(latent_size=POPEN),
+    "an optimizer": lambda config: config["game"]["init_args"].update(
         generator_optimizer={"class_path": "torch.optim.Adam"}
     ),
-    "a player in the game": lambda all_: all_["game"]["init_args"].update(generator=all_["generator"]),
-    "another discriminator": lambda all_: all_.update(discriminator=POPEN),
-    "a discriminator not imported": lambda all_: all_.update(discriminator={"class_path": "my_trap.Net"}),
-    "arguments that are none": lambda all_: all_["generator"].update(init_args=[1, 2]),
-    "a path as weights": lambda all_: all_.update(weights="../../run.safetensors"),
-    "another format": lambda all_: all_.update(format=3),
-    "a game without a name": lambda all_: all_["game"].pop("class_path"),
-    "a game with more": lambda all_: all_["game"].update(dict_kwargs={}),
-    "an optimizer in no class": lambda all_: all_["game"]["init_args"].update(generator_optimizer=None),
-    "a class as an argument of the game": lambda all_: all_["game"]["init_args"].update(more=LAYER),
-    "nothing": lambda all_: all_.clear(),
-    "a number": lambda all_: all_.update(generator=5),
-    "another distribution": lambda all_: all_["game"]["init_args"].update(latent_distribution="cauchy"),
+    "a player in the game": lambda config: config["game"]["init_args"].update(generator=config["generator"]),
+    "another discriminator": lambda config: config.update(discriminator=POPEN),
+    "a discriminator not imported": lambda config: config.update(discriminator={"class_path": "my_trap.Net"}),
+    "arguments that are none": lambda config: config["generator"].update(init_args=[1, 2]),
+    "a path as weights": lambda config: config.update(weights="../../run.safetensors"),
+    "another format": lambda config: config.update(format=3),
+    "a game without a name": lambda config: config["game"].pop("class_path"),
+    "a game with more": lambda config: config["game"].update(dict_kwargs={}),
+    "an optimizer in no class": lambda config: config["game"]["init_args"].update(generator_optimizer=None),
+    "a class as an argument of the game": lambda config: config["game"]["init_args"].update(more=LAYER),
+    "nothing": lambda config: config.clear(),
+    "a number": lambda config: config.update(generator=5),
+    "another distribution": lambda config: config["game"]["init_args"].update(latent_distribution="cauchy"),
 }
 
 
 @pytest.mark.parametrize("case", CONFIGS)
 def test_an_export_is_a_game_of_plain_values(case: str, copy: Path, field: Path) -> None:
-    changed(copy, CONFIGS[case])
+    change_config(copy, CONFIGS[case])
     check_refused(field, "copy")
 
 
@@ -650,7 +658,7 @@ def counted(state: dict[str, torch.Tensor]) -> None:
 
 
 @pytest.mark.parametrize("change", [reshaped, renamed, added, counted, dict.clear, dict.popitem])
-def test_weights_fit_to_the_last_name(
+def test_weights_that_do_not_match_are_refused(
     change: Callable[[dict[str, torch.Tensor]], Any], copy: Path, field: Path
 ) -> None:
     state = load_file(copy / "generator.safetensors")

@@ -1,4 +1,4 @@
-"""`ganlab export --onnx`: the same images without torch, for any number of latents, or no file at all."""
+"""`ganlab export --onnx`: the file draws the same images for any number of latents, or is not written."""
 
 import sys
 from pathlib import Path
@@ -10,15 +10,15 @@ import torch
 from command_line import REPOSITORY, here, refused, write
 from trained_runs import (
     CONDITIONAL,
+    CONDITIONAL_CONFIG,
     GAME,
-    MINE,
     MY_GENERATOR,
     NETWORKS,
     POINTS,
-    exported,
-    imported,
-    own_classes,
-    trained,
+    defined_classes,
+    export_run,
+    import_for_test,
+    train_run,
 )
 
 import ganlab
@@ -26,9 +26,9 @@ from ganlab.game.gan import GAN
 
 pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
 
-CLOSE = 1e-5  # what networks as small as these keep to; an export forgives more
+CLOSE = 1e-5  # the largest difference for networks as small as these; an export allows more
 RETURN = "return (self.layer(latent) + self.hidden).tanh().unflatten(1, self.image_shape)"
-# What a generator may return, and what is said of it.
+# What a generator returns, and a part of the message.
 UNFIT = {
     "by how many there are": ("(images * len(latent)).tanh()", "other images"),
     "by values": ("(images * float(latent.abs().mean())).tanh()", "other images"),
@@ -45,27 +45,28 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(home: Path) -> Path:
-    return trained(home, GAME.replace("NETWORK", NETWORKS["linear"]))
+    return train_run(home, GAME.replace("NETWORK", NETWORKS["linear"]))
 
 
-def drawn(folder: Path, **told: torch.Tensor) -> torch.Tensor:
+def run_onnx(folder: Path, **inputs: torch.Tensor) -> torch.Tensor:
+    """The images that the exported file draws of these inputs."""
     file = folder / "generator.onnx"
     onnx.checker.check_model(str(file), full_check=True)
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    assert [each.name for each in session.get_inputs()] == [*told]
+    assert [each.name for each in session.get_inputs()] == [*inputs]
     assert [each.name for each in session.get_outputs()] == ["images"]
     for each in (*session.get_inputs(), *session.get_outputs()):
         assert each.shape[0] == "n", each
-    (images,) = session.run(None, {name: value.numpy() for name, value in told.items()})
+    (images,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
     return torch.from_numpy(images)
 
 
 def assert_same(game: GAN, folder: Path, *, raw: bool = False) -> None:
     for count in (1, 2, 70):
         latents = game.latents(count, seed=count)
-        wanted, found = game.generate(latents, raw=raw).float(), drawn(folder, latents=latents.float())
-        assert found.dtype == torch.float32
-        torch.testing.assert_close(found, wanted, atol=CLOSE, rtol=0)
+        expected, images = game.generate(latents, raw=raw).float(), run_onnx(folder, latents=latents.float())
+        assert images.dtype == torch.float32
+        torch.testing.assert_close(images, expected, atol=CLOSE, rtol=0)
 
 
 # The same images
@@ -76,50 +77,50 @@ KINDS = [(network, "32") for network in NETWORKS] + [("residual", "64-true"), ("
 @pytest.mark.parametrize(("network", "precision"), KINDS)
 def test_a_file_draws_what_the_run_draws(network: str, precision: str, tmp_path: Path) -> None:
     config = GAME.replace("NETWORK", NETWORKS[network])
-    run = trained(tmp_path, config, "--trainer.precision", precision)
+    run = train_run(tmp_path, config, "--trainer.precision", precision)
     game = ganlab.load(run)
-    out = exported(run, tmp_path / "export", "--onnx")
+    out = export_run(run, tmp_path / "export", "--onnx")
     assert_same(game, out)
     average, other = (game.generate(game.latents(2, seed=0), raw=raw) for raw in (False, True))
-    assert (average - other).abs().max() > 100 * CLOSE, "or nobody would see which one was written"
+    assert (average - other).abs().max() > 100 * CLOSE, "else the test could not tell which one was written"
     assert torch.equal(ganlab.load(out).sample(3, seed=0), game.sample(3, seed=0))
 
 
 def test_the_raw_generator_is_written_where_it_is_asked_for(run: Path, tmp_path: Path) -> None:
-    assert_same(ganlab.load(run), exported(run, tmp_path / "export", "--onnx", "--raw"), raw=True)
+    assert_same(ganlab.load(run), export_run(run, tmp_path / "export", "--onnx", "--raw"), raw=True)
 
 
-def test_points_may_be_far_out(home: Path, tmp_path: Path) -> None:
-    run = trained(home, POINTS, name="points")
-    assert_same(ganlab.load(run), exported(run, tmp_path / "export", "--onnx"))
+def test_a_generator_of_points_is_written(home: Path, tmp_path: Path) -> None:
+    run = train_run(home, POINTS, name="points")
+    assert_same(ganlab.load(run), export_run(run, tmp_path / "export", "--onnx"))
 
 
 @pytest.mark.parametrize("inputs", [("latents", "labels"), ("labels",)], ids=" and ".join)
-def test_labels_are_told_beside_latents(
+def test_labels_are_an_input_beside_latents(
     inputs: tuple[str, ...], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = CONDITIONAL
     if "latents" in inputs:
         text = text.replace("self.shades(label)", "(self.shades(label) + latent[:, :1])")
     write(home, text, "my_conditional.py")
-    run = trained(home, MINE, name="mine")
-    out = exported(run, tmp_path / "export", "--trust_code", "--onnx")
+    run = train_run(home, CONDITIONAL_CONFIG, name="mine")
+    out = export_run(run, tmp_path / "export", "--trust_code", "--onnx")
     monkeypatch.syspath_prepend(run / "code")
-    classes = own_classes(imported(monkeypatch, "my_conditional"))
+    classes = defined_classes(import_for_test(monkeypatch, "my_conditional"))
     game, labels = ganlab.load(run, classes=classes), torch.tensor([3, 1, 4, 1, 9, 0])
-    told = {"latents": game.latents(6, seed=0), "labels": labels}
-    found = drawn(out, **{name: told[name] for name in inputs})
-    wanted = game.generate(told["latents"], condition=labels)
-    torch.testing.assert_close(found, wanted, atol=CLOSE, rtol=0)
-    assert len(found.unique()) == (6 if "latents" in inputs else 5)
+    values = {"latents": game.latents(6, seed=0), "labels": labels}
+    images = run_onnx(out, **{name: values[name] for name in inputs})
+    expected = game.generate(values["latents"], condition=labels)
+    torch.testing.assert_close(images, expected, atol=CLOSE, rtol=0)
+    assert len(images.unique()) == (6 if "latents" in inputs else 5)
     assert "`labels` (int64, n) to" in (out / "README.md").read_text()
 
 
 # What lies in the folder
 
 
-def test_the_card_tells_of_the_file_where_there_is_one(run: Path, tmp_path: Path) -> None:
-    out, without = exported(run, tmp_path / "export", "--onnx"), exported(run, tmp_path / "without")
+def test_the_card_describes_the_file_where_there_is_one(run: Path, tmp_path: Path) -> None:
+    out, without = export_run(run, tmp_path / "export", "--onnx"), export_run(run, tmp_path / "without")
     card = (out / "README.md").read_text()
     assert "`latents` (float32, n × 4) to `images` (float32, n × 1 × 8 × 8)" in card
     assert "onnx" not in (without / "README.md").read_text()
@@ -127,10 +128,10 @@ def test_the_card_tells_of_the_file_where_there_is_one(run: Path, tmp_path: Path
     assert {path.name for path in out.iterdir()} == {*names, "generator.onnx"}
 
 
-def test_a_file_tells_nothing_of_the_machine_it_was_made_on(run: Path, tmp_path: Path) -> None:
-    held = (exported(run, tmp_path / "export", "--onnx") / "generator.onnx").read_bytes()
-    for place in (REPOSITORY, tmp_path, run, Path(torch.__file__).parent):
-        assert str(place).encode() not in held
+def test_a_file_holds_no_paths_of_this_machine(run: Path, tmp_path: Path) -> None:
+    content = (export_run(run, tmp_path / "export", "--onnx") / "generator.onnx").read_bytes()
+    for path in (REPOSITORY, tmp_path, run, Path(torch.__file__).parent):
+        assert str(path).encode() not in content
 
 
 # What is refused
@@ -143,22 +144,22 @@ def test_a_file_that_does_not_draw_the_same_is_not_kept(
     result, words = UNFIT[case]
     images = "images = self.layer(latent).unflatten(1, self.image_shape)"
     write(home, MY_GENERATOR.replace(RETURN, f"{images}\n        return {result}"), "my_generator.py")
-    run = trained(home, GAME.replace("NETWORK", "my_generator.MyGenerator"), name="other")
+    run = train_run(home, GAME.replace("NETWORK", "my_generator.MyGenerator"), name="other")
     arguments = ("export", run, "--out", "export", "--trust_code")
     message = refused(here(*arguments, "--onnx", folder=tmp_path), tmp_path)
     assert "MyGenerator" in message
     assert words in message
-    assert capfd.readouterr().out == "", "torch prints past Python"
+    assert capfd.readouterr().out == "", "torch's exporter must not print"
     assert not [*tmp_path.iterdir()]
     assert here(*arguments, folder=tmp_path).code == 0
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
-def test_a_package_that_is_not_there_is_named(
+def test_a_missing_package_is_named(
     package: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     answer = here("export", run, "--out", "export", "--onnx", folder=tmp_path)
     assert refused(answer, tmp_path) == f'ganlab: --onnx needs {package}: pip install "ganlab[onnx]"\n'
     assert not [*tmp_path.iterdir()]
-    exported(run, tmp_path / "export")
+    export_run(run, tmp_path / "export")

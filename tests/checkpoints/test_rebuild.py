@@ -1,4 +1,4 @@
-"""What a file tells becomes the game that the command line would have built of it, or nothing."""
+"""A game rebuilt from a file is the one that the command line builds, or it is refused."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -20,7 +20,7 @@ ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 1, "betas": [0.0, 
 STEP = {"class_path": "torch.optim.lr_scheduler.StepLR", "init_args": {"step_size": 3}}
 
 
-def told(variant: str = "HingeGAN", network: str = "MLP", **more: Any) -> dict[str, Any]:
+def hyperparameters(variant: str = "HingeGAN", network: str = "MLP", **more: Any) -> dict[str, Any]:
     facts = {"image_shape": [1, 8, 8]}
     return {
         "_class_path": f"ganlab.variants.{variant}",
@@ -35,7 +35,7 @@ def told(variant: str = "HingeGAN", network: str = "MLP", **more: Any) -> dict[s
     }
 
 
-def plainly(game: GAN) -> dict[str, Any]:
+def plain_attributes(game: GAN) -> dict[str, Any]:
     return {
         name: value for name, value in vars(game).items() if type(value) in (int, float, str, bool, tuple)
     }
@@ -46,25 +46,28 @@ FAMILIES = sorted(name.removesuffix("Generator") for name in networks.__all__ if
 
 @pytest.mark.parametrize("network", FAMILIES)
 @pytest.mark.parametrize("variant", ["HingeGAN", "R3GAN"])
-def test_it_is_the_game_that_the_command_line_builds(variant: str, network: str) -> None:
-    check_same(told(variant, network))
+def test_a_rebuilt_game_is_the_one_that_the_command_line_builds(variant: str, network: str) -> None:
+    check_same(hyperparameters(variant, network))
 
 
 @pytest.mark.parametrize("variant", variants.__all__)
 def test_every_variant_is_rebuilt(variant: str) -> None:
     check_same(
-        told(variant, generator_optimizer=ADAM, generator_scheduler=STEP, augmentations=["flip", "cutout"])
+        hyperparameters(
+            variant, generator_optimizer=ADAM, generator_scheduler=STEP, augmentations=["flip", "cutout"]
+        )
     )
 
 
-def check_same(told: dict[str, Any]) -> None:
+def check_same(arguments: dict[str, Any]) -> None:
+    """Check that games built with and without trust are equal."""
     games = []
     for trusted in (False, True):
         torch.manual_seed(0)
-        games.append(rebuild(told, SOURCE, trusted=trusted))
+        games.append(rebuild(arguments, SOURCE, trusted=trusted))
     one, other = games
     assert type(one) is type(other)
-    assert plainly(one) == plainly(other)
+    assert plain_attributes(one) == plain_attributes(other)
     assert str(one) == str(other)
     for name, value in other.state_dict().items():
         assert torch.equal(one.state_dict()[name], value), name
@@ -78,16 +81,16 @@ def check_same(told: dict[str, Any]) -> None:
         ]
         assert groups[0] == groups[1]
     if one.generator_scheduler:
-        made = one.generator_scheduler(one.generator_optimizer(one.generator.parameters()))
-        assert made.step_size == 3
+        scheduler = one.generator_scheduler(one.generator_optimizer(one.generator.parameters()))
+        assert scheduler.step_size == 3
 
 
-def test_what_is_passed_may_be_named_by_either_of_its_names() -> None:
+def test_a_class_that_is_passed_may_be_named_by_either_path() -> None:
     for path in ("ganlab.game.gan.GAN", "ganlab.GAN"):
-        game = rebuild(told(_class_path=path), SOURCE, classes=[GAN])
+        game = rebuild(hyperparameters(_class_path=path), SOURCE, classes=[GAN])
         assert type(game) is GAN
     with pytest.raises(Refused, match=r"ganlab\.game\.gan\.GAN"):
-        rebuild(told(_class_path="ganlab.game.gan.GAN"), SOURCE)
+        rebuild(hyperparameters(_class_path="ganlab.game.gan.GAN"), SOURCE)
 
 
 class Sized(nn.Module):
@@ -105,7 +108,7 @@ class Many(Sized):
         self.parts = parts
 
 
-def test_ones_own_class_is_given_what_it_declares() -> None:
+def test_a_users_class_gets_arguments_of_its_declared_types() -> None:
     path = f"{Many.__module__}.Many"
     arguments = {
         "sizes": [1, 2],
@@ -113,14 +116,18 @@ def test_ones_own_class_is_given_what_it_declares() -> None:
         "parts": [[1.5, None]],
         "x": {"y": [1]},
     }
-    game = rebuild(told(generator={"class_path": path, "init_args": arguments}), SOURCE, classes=[Many])
+    game = rebuild(
+        hyperparameters(generator={"class_path": path, "init_args": arguments}), SOURCE, classes=[Many]
+    )
     network: Any = game.generator
     assert network.sizes == (1, 2)
     assert isinstance(network.act, nn.SiLU)
     assert (network.parts, network.more) == ([[1.5, None]], {"x": {"y": [1]}})
     for wrong in ({"sizes": 3}, {"act": {"class_path": "torch.optim.Adam"}}, {"act": "SiLU"}):
         with pytest.raises(Refused, match=f"some.ckpt holds .* as '{next(iter(wrong))}' of Many"):
-            rebuild(told(generator={"class_path": path, "init_args": wrong}), SOURCE, classes=[Many])
+            rebuild(
+                hyperparameters(generator={"class_path": path, "init_args": wrong}), SOURCE, classes=[Many]
+            )
 
 
 LAYER, MAKES = nn.Identity(), partial(nn.ReLU)
@@ -174,14 +181,14 @@ UNFIT = [
 ]
 
 
-@pytest.mark.parametrize(("value", "wanted", "found"), FIT, ids=str)
-def test_a_value_that_fits(value: Any, wanted: Any, found: Any) -> None:
-    made = fitted(value, wanted)
-    assert made == found
-    assert type(made) is type(found)
+@pytest.mark.parametrize(("value", "declared", "expected"), FIT, ids=str)
+def test_a_value_that_fits(value: Any, declared: Any, expected: Any) -> None:
+    result = fitted(value, declared)
+    assert result == expected
+    assert type(result) is type(expected)
 
 
-@pytest.mark.parametrize(("value", "wanted"), UNFIT, ids=str)
-def test_a_value_that_does_not_fit(value: Any, wanted: Any) -> None:
+@pytest.mark.parametrize(("value", "declared"), UNFIT, ids=str)
+def test_a_value_that_does_not_fit(value: Any, declared: Any) -> None:
     with pytest.raises(TypeError):
-        fitted(value, wanted)
+        fitted(value, declared)

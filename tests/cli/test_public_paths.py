@@ -45,7 +45,7 @@ OURS = re.compile(r"ganlab(\.\w+)+")
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every string in it, the names of its parts included."""
+    """Every string in a value, the keys of mappings included."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -66,14 +66,14 @@ def class_paths(value: Any) -> Iterator[str]:
             yield from class_paths(below)
 
 
-def private(value: Any) -> set[str]:
-    """Those of ganlab's paths in it that no package shows, and class paths that have a shorter public one."""
+def private_paths(value: Any) -> set[str]:
+    """ganlab's paths in a value that no package exports, and class paths that have a shorter public one."""
     ours = {text for text in texts(value) if OURS.fullmatch(text)}
-    hidden = {path for path in ours if not shown(path)}
+    hidden = {path for path in ours if not is_exported(path)}
     return hidden | {path for path in class_paths(value) if public_path(imported(path)) != path}
 
 
-def shown(path: str) -> bool:
+def is_exported(path: str) -> bool:
     package, _, name = path.rpartition(".")
     try:
         return name in import_module(package).__all__
@@ -83,16 +83,17 @@ def shown(path: str) -> bool:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run, and what is exported of it."""
-    return made(tmp_path_factory.mktemp("home"), BARE)
+    """A folder with a run and its export."""
+    return train_and_export(tmp_path_factory.mktemp("home"), BARE)
 
 
 @pytest.fixture(scope="module")
-def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made(tmp_path_factory.mktemp("copied"), SMALL)
+def privately_named(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, where the configuration names classes by private paths."""
+    return train_and_export(tmp_path_factory.mktemp("private"), SMALL)
 
 
-def made(home: Path, text: str) -> Path:
+def train_and_export(home: Path, text: str) -> Path:
     write(home, text)
     answer = here("fit", "--config", "small.yaml", folder=home)
     assert answer.code == 0, answer
@@ -101,7 +102,8 @@ def made(home: Path, text: str) -> Path:
     return home
 
 
-def written(home: Path, name: str) -> Any:
+def read_file(home: Path, name: str) -> Any:
+    """The content of a file of the run, or of its export."""
     (run,) = run_folders(home)
     path = home / name if name.startswith("export/") else run / name
     if path.suffix == ".ckpt":
@@ -125,44 +127,44 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_names_public_paths_only(name: str, home: Path) -> None:
-    value = written(home, name)
+    value = read_file(home, name)
     assert FILES[name] <= {*class_paths(value)}
-    assert private(value) == set()
+    assert private_paths(value) == set()
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != "config.yaml"])
-def test_it_does_so_whatever_the_configuration_says(name: str, copied: Path) -> None:
-    value = written(copied, name)
+def test_it_does_so_where_the_configuration_names_private_paths(name: str, privately_named: Path) -> None:
+    value = read_file(privately_named, name)
     assert FILES[name] <= {*class_paths(value)}
-    assert private(value) == set()
+    assert private_paths(value) == set()
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_private_path_in_it_would_be_seen(name: str, home: Path) -> None:
-    value = [written(home, name), {"deep": [{"within": "ganlab.game.gan.GAN"}]}]
-    assert private(value) == {"ganlab.game.gan.GAN"}
-    assert private([value, {"class_path": "torch.optim.adam.Adam"}]) >= {"torch.optim.adam.Adam"}
+def test_a_private_path_in_it_would_be_detected(name: str, home: Path) -> None:
+    value = [read_file(home, name), {"deep": [{"within": "ganlab.game.gan.GAN"}]}]
+    assert private_paths(value) == {"ganlab.game.gan.GAN"}
+    assert private_paths([value, {"class_path": "torch.optim.adam.Adam"}]) >= {"torch.optim.adam.Adam"}
 
 
 def test_no_other_file_names_private_modules(home: Path) -> None:
-    """As bytes, whatever their form: a checkpoint's pickled part, the model card, TensorBoard's events."""
+    """The bytes are searched, also of a checkpoint's pickled part, the model card, TensorBoard's events."""
     modules = rb"ganlab\.(game|checkpoints|runs|cli)\.|ganlab\.\w+\.[a-z_]+\.[A-Z]"
     for path in [*home.rglob("*.*")]:
         if path.is_file() and path != home / "small.yaml":
-            held = path.read_bytes()
+            content = path.read_bytes()
             if path.suffix == ".ckpt":
                 with zipfile.ZipFile(path) as archive:
-                    held = archive.read(
+                    content = archive.read(
                         next(name for name in archive.namelist() if name.endswith("data.pkl"))
                     )
-            assert not re.search(modules, held), path
+            assert not re.search(modules, content), path
 
 
-def test_the_version_goes_along(home: Path) -> None:
-    now = import_module("ganlab").__version__
-    assert written(home, "checkpoints/step-000000002.ckpt")["ganlab"] == now
-    told = written(home, "export/config.json")
-    assert (told["format"], told["ganlab"]) == (2, now)
+def test_files_name_the_version(home: Path) -> None:
+    version = import_module("ganlab").__version__
+    assert read_file(home, "checkpoints/step-000000002.ckpt")["ganlab"] == version
+    config = read_file(home, "export/config.json")
+    assert (config["format"], config["ganlab"]) == (2, version)
 
 
 @pytest.mark.parametrize(
@@ -177,14 +179,14 @@ def test_the_version_goes_along(home: Path) -> None:
         ("builtins", "dict", "builtins.dict"),
     ],
 )
-def test_the_shortest_path_at_which_the_very_class_is_found(module: str, name: str, path: str) -> None:
+def test_the_public_path_is_the_shortest_that_leads_to_the_class(module: str, name: str, path: str) -> None:
     kind = vars(import_module(module))[name]
     assert public_path(kind) == path
     assert imported(path) is kind
     assert configured(kind, a=1) == {"class_path": path, "init_args": {"a": 1}}
 
 
-def test_a_namesake_is_not_taken_for_it() -> None:
+def test_another_class_of_the_same_name_is_not_confused_with_it() -> None:
     kind = type("GAN", (), {"__module__": "ganlab.game.other"})
     assert public_path(kind) == "ganlab.game.other.GAN"
 
@@ -195,18 +197,18 @@ class Outer:
 
 
 def test_a_configuration_is_named_publicly_at_every_level() -> None:
-    told = {
+    settings = {
         "class_path": "ganlab.variants.r3gan.R3GAN",
         "init_args": Namespace(
             parts=[{"class_path": "torch.nn.modules.linear.Identity"}, {"class_path": "ganlab.GAN"}, None],
             inner=Namespace(class_path=f"{__name__}.Outer.Inner", init_args={"class_path": 5}),
         ),
     }
-    name_publicly(told)
-    assert told["class_path"] == "ganlab.variants.R3GAN"
-    assert told["init_args"].parts == [
+    name_publicly(settings)
+    assert settings["class_path"] == "ganlab.variants.R3GAN"
+    assert settings["init_args"].parts == [
         {"class_path": "torch.nn.Identity"},
         {"class_path": "ganlab.GAN"},
         None,
     ]
-    assert told["init_args"].inner.class_path == f"{__name__}.Outer.Inner"
+    assert settings["init_args"].inner.class_path == f"{__name__}.Outer.Inner"

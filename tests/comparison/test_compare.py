@@ -1,4 +1,4 @@
-"""Runs that were written by hand, compared: who is grouped with whom, what is claimed, what is told."""
+"""Comparisons of runs written by hand: groups, tables, troubles, damaged files, and the command."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from scipy import stats
 
 from ganlab.cli.compare import read_runs
 from ganlab.comparison import read_wandb, tables, text
-from ganlab.comparison.read import find, read
+from ganlab.comparison.read import find_run_folders, read_run
 from ganlab.comparison.result import Comparison, Table
 from ganlab.errors import Refused
 from ganlab.metrics.contract import Contract
@@ -33,7 +33,7 @@ STEPS, BATCH = 1000, 64
 
 
 def config(**changed: Any) -> dict[str, Any]:
-    """Settings by their dotted names; init_args go without saying."""
+    """A run's configuration, with settings changed by their dotted names."""
     tree: dict[str, Any] = {
         "seed_everything": 0,
         "trainer": {"devices": 1, "num_nodes": 1, "max_steps": STEPS, "precision": "32", "logger": None},
@@ -57,9 +57,9 @@ def config(**changed: Any) -> dict[str, Any]:
         "init_from": None,
     }
     for key, value in changed.items():
-        *above, last = key.split(".")
+        *parents, last = key.split(".")
         branch = tree
-        for name in above:
+        for name in parents:
             branch = branch[name]
         branch[last] = value
     return tree
@@ -95,12 +95,13 @@ def make(
     verdict: str = "",
     **changed: Any,
 ) -> Path:
+    """Write a run's folder and return it."""
     folder = home / "runs" / "digits" / experiment / f"{time}-seed{seed}"
     folder.mkdir(parents=True)
     settings = config(**{"seed_everything": seed, **changed})
     (folder / "config.yaml").write_text(yaml.safe_dump(settings))
-    told = {"state": state, "host": "far", "pid": 1, "time": 0, "step": step, "max_steps": STEPS}
-    (folder / "status.json").write_text(json.dumps({**told, **(status or {})}))
+    written = {"state": state, "host": "far", "pid": 1, "time": 0, "step": step, "max_steps": STEPS}
+    (folder / "status.json").write_text(json.dumps({**written, **(status or {})}))
     rows = (
         [row(at, value) for at, value in [(500, last * 1.5), (1000, last)] if at <= step]
         if rows is None
@@ -113,26 +114,27 @@ def make(
     environment = {"command": ["ganlab", "fit"], "cpu": "AMD EPYC", "cores": 2, "gpus": []}
     (folder / "environment.json").write_text(json.dumps(environment))
     if verdict:
-        found = {"verdict": verdict, "collapsed": verdict.startswith("collapsed"), "alarms": []}
-        (folder / "verdict.json").write_text(json.dumps(found))
+        content = {"verdict": verdict, "collapsed": verdict.startswith("collapsed"), "alarms": []}
+        (folder / "verdict.json").write_text(json.dumps(content))
     return folder
 
 
-def three(home: Path, experiment: str, *last: float, **changed: Any) -> None:
+def make_seeds(home: Path, experiment: str, *last: float, **changed: Any) -> None:
+    """Write a run for each last score, with seeds 0, 1, …"""
     for seed, value in enumerate(last):
         make(home, experiment, seed, value, **changed)
 
 
-def compared(home: Path, **how: Any) -> Comparison:
-    return tables.compare([read(folder) for folder in find([home])], **how)
+def compared(home: Path, **options: Any) -> Comparison:
+    return tables.compare([read_run(folder) for folder in find_run_folders([home])], **options)
 
 
-def names(found: Comparison) -> list[str]:
-    return [group.name for group in found.groups]
+def names(result: Comparison) -> list[str]:
+    return [group.name for group in result.groups]
 
 
-def only(found: Comparison) -> Table:
-    (table,) = found.tables
+def only_table(result: Comparison) -> Table:
+    (table,) = result.tables
     return table
 
 
@@ -140,13 +142,13 @@ def only(found: Comparison) -> Table:
 
 
 def test_a_group_is_named_by_its_experiment_and_what_sets_it_apart(tmp_path: Path) -> None:
-    three(tmp_path, "hinge", 20, 21, 22)
-    three(tmp_path, "hinge", 10, 11, 12, time="20261121-130000", **{GAMMA: 2.0})
-    three(tmp_path, "r3gan", 5, 6, 7, **{WIDTH: 32, GAMMA: 5.0})
-    found = compared(tmp_path)
-    assert names(found) == ["hinge", "hinge gamma=2", "r3gan"]
-    assert [len(group.runs) for group in found.groups] == [3, 3, 3]
-    assert [group.differs for group in found.groups] == [
+    make_seeds(tmp_path, "hinge", 20, 21, 22)
+    make_seeds(tmp_path, "hinge", 10, 11, 12, time="20261121-130000", **{GAMMA: 2.0})
+    make_seeds(tmp_path, "r3gan", 5, 6, 7, **{WIDTH: 32, GAMMA: 5.0})
+    result = compared(tmp_path)
+    assert names(result) == ["hinge", "hinge gamma=2", "r3gan"]
+    assert [len(group.runs) for group in result.groups] == [3, 3, 3]
+    assert [group.differs for group in result.groups] == [
         {"gamma": 1.0, "generator.width": 16},
         {"gamma": 2.0, "generator.width": 16},
         {"gamma": 5.0, "generator.width": 32},
@@ -167,14 +169,14 @@ def test_a_name_is_the_shortest_that_is_not_ambiguous(tmp_path: Path) -> None:
     ]
 
 
-def test_what_a_swapped_class_is_made_with_is_said_where_it_must_be(tmp_path: Path) -> None:
+def test_a_swapped_class_is_named_with_its_arguments_where_they_differ(tmp_path: Path) -> None:
     make(tmp_path)
     for seed, hidden in enumerate(([8], [9]), 1):
         network = {"class_path": "ganlab.networks.MLPGenerator", "init_args": {"hidden": hidden}}
         make(tmp_path, seed=seed, **{"model.init_args.generator": network})
-    found = names(compared(tmp_path))
-    assert len(set(found)) == 3
-    assert all(any(f"hidden=[{size}]" in name for name in found) for size in (8, 9))
+    result = names(compared(tmp_path))
+    assert len(set(result)) == 3
+    assert all(any(f"hidden=[{size}]" in name for name in result) for size in (8, 9))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +200,9 @@ def test_what_a_swapped_class_is_made_with_is_said_where_it_must_be(tmp_path: Pa
         {"model.init_args.new_setting": None},
     ],
 )
-def test_what_changes_no_training_splits_no_group(changed: dict[str, Any], tmp_path: Path) -> None:
+def test_settings_that_leave_training_unchanged_split_no_group(
+    changed: dict[str, Any], tmp_path: Path
+) -> None:
     make(tmp_path)
     make(tmp_path, seed=1, **changed)
     assert names(compared(tmp_path)) == ["hinge"]
@@ -220,33 +224,41 @@ def test_what_changes_no_training_splits_no_group(changed: dict[str, Any], tmp_p
         ({"data.class_path": "ganlab.data.MNIST"}, "hinge data=MNIST"),
     ],
 )
-def test_what_changes_training_splits_it(changed: dict[str, Any], name: str, tmp_path: Path) -> None:
+def test_settings_that_change_training_split_a_group(
+    changed: dict[str, Any], name: str, tmp_path: Path
+) -> None:
     for seed, settings in enumerate(({}, {}, changed)):
-        # Where there is no clock, the configuration tells the batch.
+        # Without a clock the batch's size comes from the configuration.
         (make(tmp_path, seed=seed, **settings) / "clock.jsonl").unlink()
     assert names(compared(tmp_path)) == ["hinge", name]
 
 
 def test_a_setting_may_label_groups_but_pools_none(tmp_path: Path) -> None:
-    three(tmp_path, "hinge", 20, 21, 22)
-    three(tmp_path, "hinge", 10, 11, 12, time="20261121-130000", **{GAMMA: 2.0})
-    three(tmp_path, "other", 5, 6, 7, **{GAMMA: 2.0, WIDTH: 32})
+    make_seeds(tmp_path, "hinge", 20, 21, 22)
+    make_seeds(tmp_path, "hinge", 10, 11, 12, time="20261121-130000", **{GAMMA: 2.0})
+    make_seeds(tmp_path, "other", 5, 6, 7, **{GAMMA: 2.0, WIDTH: 32})
     labelled = compared(tmp_path, by="gamma")
     assert names(labelled) == ["gamma=1", "gamma=2 (hinge gamma=2)", "gamma=2 (other)"]
-    assert [row.seeds for row in only(labelled).rows] == [3, 3, 3]
+    assert [row.seeds for row in only_table(labelled).rows] == [3, 3, 3]
     assert names(compared(tmp_path, by=GAMMA)) == names(labelled)
 
 
-def test_only_who_asks_for_it_gets_settings_pooled_and_is_told(tmp_path: Path) -> None:
-    three(tmp_path, "hinge", 20, 21, 22)
-    three(tmp_path, "hinge", 10, 11, 12, time="20261121-130000", **{GAMMA: 2.0})
-    three(tmp_path, "other", 5, 6, 7, **{GAMMA: 2.0, WIDTH: 32})
+def test_settings_are_pooled_on_request_only_and_a_note_says_so(tmp_path: Path) -> None:
+    make_seeds(tmp_path, "hinge", 20, 21, 22)
+    make_seeds(tmp_path, "hinge", 10, 11, 12, time="20261121-130000", **{GAMMA: 2.0})
+    make_seeds(tmp_path, "other", 5, 6, 7, **{GAMMA: 2.0, WIDTH: 32})
     by_experiment = compared(tmp_path, pool=True)
-    assert [(row.group.name, row.seeds) for row in only(by_experiment).rows] == [("other", 3), ("hinge", 6)]
+    assert [(row.group.name, row.seeds) for row in only_table(by_experiment).rows] == [
+        ("other", 3),
+        ("hinge", 6),
+    ]
     assert "hinge pools runs of different gamma" in by_experiment.notes
     assert by_experiment.groups[0].differs["gamma"] == "1 | 2"
     by_gamma = compared(tmp_path, by="gamma", pool=True)
-    assert [(row.group.name, row.seeds) for row in only(by_gamma).rows] == [("gamma=2", 6), ("gamma=1", 3)]
+    assert [(row.group.name, row.seeds) for row in only_table(by_gamma).rows] == [
+        ("gamma=2", 6),
+        ("gamma=1", 3),
+    ]
     assert "gamma=2 pools runs of different generator.width" in by_gamma.notes
 
 
@@ -261,25 +273,25 @@ def test_a_label_that_is_no_setting_is_refused(by: str, words: list[str], tmp_pa
 
 
 def test_a_seed_that_ran_twice_counts_once(tmp_path: Path) -> None:
-    """Its second run would be no evidence of its own, and shrink the interval."""
-    three(tmp_path, "hinge", 20, 21)
+    """A second run of a seed is no further evidence, but would shrink the interval."""
+    make_seeds(tmp_path, "hinge", 20, 21)
     make(tmp_path, seed=1, last=99.0, time="20261121-130000")
     make(tmp_path, seed=1, last=98.0, time="20261121-140000", state="failed")
-    (row,) = only(compared(tmp_path)).rows
+    (row,) = only_table(compared(tmp_path)).rows
     assert row.last == [20, 99]
     assert [line.split(":")[0] for line in row.trouble] == ["seed 1 was run again"] * 2
     assert "20261121-120000-seed1" in row.trouble[0]
     assert "failed" in row.trouble[1]
 
 
-# What is claimed
+# Scores, intervals and tests
 
 
 def test_the_table_is_what_scipy_says(tmp_path: Path) -> None:
     scores = {"good": (5.0, 5.5, 6.0), "same": (5.2, 5.6, 6.1), "bad": (20.0, 21.0, 22.0)}
     for name, values in scores.items():
-        three(tmp_path, name, *values, **{GAMMA: len(name) + values[0]})
-    table = only(compared(tmp_path))
+        make_seeds(tmp_path, name, *values, **{GAMMA: len(name) + values[0]})
+    table = only_table(compared(tmp_path))
     logs = {name: [math.log(value) for value in values] for name, values in scores.items()}
     spread = math.sqrt(sum(stats.tvar(each) for each in logs.values()) / 3)
     good, same, bad = table.rows
@@ -318,66 +330,74 @@ def test_the_table_is_what_scipy_says(tmp_path: Path) -> None:
         ("coverage359_k5_bf16", "max", "raw"),
     ],
 )
-def test_a_scores_name_says_where_better_lies(name: str, better: str, scale: str, tmp_path: Path) -> None:
+def test_a_scores_name_decides_which_direction_is_better(
+    name: str, better: str, scale: str, tmp_path: Path
+) -> None:
     for experiment, value in (("low", 2.0), ("high", 4.0)):
         for seed in (0, 1):
             rows = [row(at, value + 0.1 * seed, name) for at in (500, 1000)]
             make(tmp_path, experiment, seed, rows=rows, **{GAMMA: value})
-    table = only(compared(tmp_path))
+    table = only_table(compared(tmp_path))
     assert (table.better, table.scale) == (better, scale)
     assert table.rows[0].group.name == ("low" if better == "min" else "high")
     (low,) = (row for row in table.rows if row.group.name == "low")
     assert low.mean == pytest.approx(math.sqrt(2 * 2.1) if scale == "log" else 2.05)
 
 
-def test_best_of_run_and_last_stand_side_by_side_and_the_last_is_tested(tmp_path: Path) -> None:
+def test_the_best_and_the_last_score_are_listed_and_the_last_is_tested(tmp_path: Path) -> None:
     for seed in (0, 1):
         make(tmp_path, seed=seed, rows=[row(500, 4.0), row(1000, 16.0 + seed)])
-    (found,) = only(compared(tmp_path)).rows
-    assert (found.best, found.last) == ([4, 4], [16, 17])
-    assert (found.best_mean, found.mean) == (pytest.approx(4), pytest.approx(math.sqrt(16 * 17)))
+    (result,) = only_table(compared(tmp_path)).rows
+    assert (result.best, result.last) == ([4, 4], [16, 17])
+    assert (result.best_mean, result.mean) == (pytest.approx(4), pytest.approx(math.sqrt(16 * 17)))
 
 
 def test_one_seed_has_no_interval_and_says_so(tmp_path: Path) -> None:
     make(tmp_path, "a", last=5.0)
     make(tmp_path, "b", last=50.0, **{GAMMA: 2.0})
-    table = only(compared(tmp_path))
-    for found in table.rows:
-        assert (found.low, found.high, found.tied, found.p, found.wins_over) == (None, None, None, {}, [])
-        assert "one seed" in found.missing["low"]
+    table = only_table(compared(tmp_path))
+    for result in table.rows:
+        assert (result.low, result.high, result.tied, result.p, result.wins_over) == (
+            None,
+            None,
+            None,
+            {},
+            [],
+        )
+        assert "one seed" in result.missing["low"]
     assert any("one seed" in note and "no test" in note for note in table.notes)
 
 
-def test_seeds_that_do_not_differ_prove_nothing(tmp_path: Path) -> None:
-    three(tmp_path, "a", 5, 5, 5)
-    three(tmp_path, "b", 6, 6, 6, **{GAMMA: 2.0})
-    table = only(compared(tmp_path))
-    assert [found.wins_over for found in table.rows] == [[], []]
+def test_without_spread_no_group_wins(tmp_path: Path) -> None:
+    make_seeds(tmp_path, "a", 5, 5, 5)
+    make_seeds(tmp_path, "b", 6, 6, 6, **{GAMMA: 2.0})
+    table = only_table(compared(tmp_path))
+    assert [result.wins_over for result in table.rows] == [[], []]
     assert any("no spread" in note for note in table.notes)
 
 
-def test_uneven_spreads_are_told_with_welchs_test_beside(tmp_path: Path) -> None:
-    three(tmp_path, "narrow", 10, 10.1, 10.2)
-    three(tmp_path, "wide", 10, 20, 40, **{GAMMA: 2.0})
-    three(tmp_path, "far", 100, 101, 102, **{GAMMA: 3.0})
-    table = only(compared(tmp_path))
+def test_uneven_spreads_are_noted_and_welchs_test_is_added(tmp_path: Path) -> None:
+    make_seeds(tmp_path, "narrow", 10, 10.1, 10.2)
+    make_seeds(tmp_path, "wide", 10, 20, 40, **{GAMMA: 2.0})
+    make_seeds(tmp_path, "far", 100, 101, 102, **{GAMMA: 3.0})
+    table = only_table(compared(tmp_path))
     assert any("fourfold" in note for note in table.notes)
-    (narrow,) = (found for found in table.rows if found.group.name == "narrow")
+    (narrow,) = (result for result in table.rows if result.group.name == "narrow")
     one, other = ([math.log(v) for v in values] for values in ((10, 10.1, 10.2), (100, 101, 102)))
     assert narrow.welch["far"] == pytest.approx(3 * stats.ttest_ind(one, other, equal_var=False).pvalue)
     assert narrow.welch.keys() == narrow.p.keys()
 
 
 def test_welch_says_where_it_does_not_confirm(tmp_path: Path) -> None:
-    three(tmp_path, "narrow", 10, 10.01, 10.02)
-    three(tmp_path, "wide", 20, 50, 80, **{GAMMA: 2.0})
-    notes = only(compared(tmp_path)).notes
+    make_seeds(tmp_path, "narrow", 10, 10.01, 10.02)
+    make_seeds(tmp_path, "wide", 20, 50, 80, **{GAMMA: 2.0})
+    notes = only_table(compared(tmp_path)).notes
     assert "Welch's test does not confirm that narrow is better than wide." in notes
 
 
 def test_values_without_logarithms_are_compared_as_they_are(tmp_path: Path) -> None:
-    three(tmp_path, "a", 0.0, 0.2, 0.1)
-    table = only(compared(tmp_path))
+    make_seeds(tmp_path, "a", 0.0, 0.2, 0.1)
+    table = only_table(compared(tmp_path))
     assert table.scale == "raw"
     assert table.rows[0].mean == pytest.approx(0.1)
     assert any("logarithms" in note for note in table.notes)
@@ -388,7 +408,7 @@ def test_values_without_logarithms_are_compared_as_they_are(tmp_path: Path) -> N
 
 def test_contracts_are_never_mixed(tmp_path: Path) -> None:
     other = Contract(**{**{k: v for k, v in CONTRACT.items() if k != "hash"}, "reals": 9}).plain()
-    three(tmp_path, "a", 5, 6, 7)
+    make_seeds(tmp_path, "a", 5, 6, 7)
     for seed in range(3):
         rows = [row(1000, 1.0 + seed, contract=other), row(1000, 50.0 + seed)]
         make(tmp_path, "b", seed, rows=rows if seed else rows[:1], **{GAMMA: 2.0})
@@ -399,32 +419,32 @@ def test_contracts_are_never_mixed(tmp_path: Path) -> None:
     assert [(each.group.name, each.last) for each in second.rows] == [("b", [1, 2, 3])]
 
 
-def test_nor_where_a_record_claims_anothers_hash(tmp_path: Path) -> None:
-    three(tmp_path, "a", 5, 6, 7)
+def test_contracts_are_not_mixed_where_a_record_has_the_hash_of_another(tmp_path: Path) -> None:
+    make_seeds(tmp_path, "a", 5, 6, 7)
     forged = {**CONTRACT, "samples": 100}
     make(tmp_path, "b", rows=[row(1000, 1.0, contract=forged)], **{GAMMA: 2.0})
-    found = compared(tmp_path)
-    assert [[each.group.name for each in table.rows] for table in found.tables] == [["a"], ["b"]]
-    assert any("hash" in note and "/b/" in note for note in found.notes)
+    result = compared(tmp_path)
+    assert [[each.group.name for each in table.rows] for table in result.tables] == [["a"], ["b"]]
+    assert any("hash" in note and "/b/" in note for note in result.notes)
 
 
 def test_a_contract_keeps_its_hash_through_a_record(tmp_path: Path) -> None:
-    run = read(make(tmp_path))
+    run = read_run(make(tmp_path))
     assert not run.problems
     assert run.evaluations[0].contract == CONTRACT
 
 
-def test_scores_of_one_contract_have_a_table_each(tmp_path: Path) -> None:
+def test_each_score_of_a_contract_has_a_table(tmp_path: Path) -> None:
     both = {"fid10k_digits": 5.0, "is10k_digits": 9.0, "is10k_std_digits": 0.1, "own_score": 3.0}
     make(tmp_path, rows=[row(1000, 5.0, scores=both)])
-    found = compared(tmp_path)
-    assert [(table.score, table.floor) for table in found.tables] == [
+    result = compared(tmp_path)
+    assert [(table.score, table.floor) for table in result.tables] == [
         ("fid10k_digits", 0.5),
         ("is10k_digits", 8.0),
     ]
-    assert any(note.startswith("own_score") for note in found.notes)
+    assert any(note.startswith("own_score") for note in result.notes)
     for chosen in ("is", "is10k_digits"):
-        assert only(compared(tmp_path, score=chosen)).score == "is10k_digits"
+        assert only_table(compared(tmp_path, score=chosen)).score == "is10k_digits"
     with pytest.raises(Refused, match="fid10k_digits, is10k_digits"):
         compared(tmp_path, score="kid")
 
@@ -448,99 +468,99 @@ TROUBLES: list[tuple[dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("made", "told"), TROUBLES)
-def test_what_did_not_come_to_its_end_is_told_and_not_in_the_mean(
-    made: dict[str, Any], told: str, tmp_path: Path
+@pytest.mark.parametrize(("arguments", "sentence"), TROUBLES)
+def test_an_unfinished_run_is_listed_and_not_in_the_mean(
+    arguments: dict[str, Any], sentence: str, tmp_path: Path
 ) -> None:
     make(tmp_path, seed=0, last=20.0)
-    make(tmp_path, seed=1, **made)
+    make(tmp_path, seed=1, **arguments)
     make(tmp_path, seed=2, last=22.0)
-    (found,) = only(compared(tmp_path)).rows
-    assert found.trouble == [told]
-    assert (found.seeds, found.last, found.best) == (2, [20, None, 22], [20, None, 22])
+    (result,) = only_table(compared(tmp_path)).rows
+    assert result.trouble == [sentence]
+    assert (result.seeds, result.last, result.best) == (2, [20, None, 22], [20, None, 22])
 
 
-def test_a_run_that_collapsed_is_told_and_stays_in_the_mean(tmp_path: Path) -> None:
-    """To leave it out would make the collapsing variant look the better, the oftener it collapses."""
+def test_a_collapsed_run_is_listed_and_stays_in_the_mean(tmp_path: Path) -> None:
+    """Otherwise a variant would look better the more often it collapses."""
     verdict = "collapsed at 1.2 M images; best 49.0 at 0.9 M, now 137"
     make(tmp_path, seed=0, last=20.0, verdict="healthy")
     make(tmp_path, seed=1, last=137.0, verdict=verdict)
     early = [row(500, 49.0), row(700, 140.0)]
     make(tmp_path, seed=2, rows=early, verdict=verdict, state="stopped", step=700)
-    (found,) = only(compared(tmp_path)).rows
-    assert found.last == [20, 137, 140]
-    assert found.trouble == [f"seed 1 {verdict}", f"seed 2 {verdict}"]
+    (result,) = only_table(compared(tmp_path)).rows
+    assert result.last == [20, 137, 140]
+    assert result.trouble == [f"seed 1 {verdict}", f"seed 2 {verdict}"]
 
 
-def test_a_group_of_which_no_run_was_ever_scored_is_in_the_table(tmp_path: Path) -> None:
+def test_a_group_without_any_score_is_in_the_table(tmp_path: Path) -> None:
     make(tmp_path, "a")
     for seed in (0, 1):
         make(tmp_path, "b", seed, rows=[], state="failed", step=3, status={"error": "no"}, **{GAMMA: 2.0})
-    _, found = only(compared(tmp_path)).rows
-    assert (found.group.name, found.seeds, found.mean) == ("b", 0, None)
-    assert found.missing["mean"]
-    assert found.trouble == [f"seed {seed} failed at step 3 of 1,000: no" for seed in (0, 1)]
+    _, result = only_table(compared(tmp_path)).rows
+    assert (result.group.name, result.seeds, result.mean) == ("b", 0, None)
+    assert result.missing["mean"]
+    assert result.trouble == [f"seed {seed} failed at step 3 of 1,000: no" for seed in (0, 1)]
 
 
-def test_runs_without_any_score_are_told(tmp_path: Path) -> None:
+def test_runs_without_any_score_are_noted(tmp_path: Path) -> None:
     make(tmp_path, rows=[])
-    found = compared(tmp_path)
-    assert not found.tables
-    assert "it has no score" in found.notes[0]
+    result = compared(tmp_path)
+    assert not result.tables
+    assert "it has no score" in result.notes[0]
 
 
-def test_a_later_row_of_the_same_step_holds_and_order_does_not_matter(tmp_path: Path) -> None:
-    again = [row(1000, 7.0), row(500, 9.0), row(1000, 8.0)]
-    for each in again:
+def test_a_later_row_of_the_same_step_replaces_the_earlier_in_any_order(tmp_path: Path) -> None:
+    unordered = [row(1000, 7.0), row(500, 9.0), row(1000, 8.0)]
+    for each in unordered:
         del each["images"], each["floor"]
-    make(tmp_path, rows=again)
-    (run,) = (read(folder) for folder in find([tmp_path]))
-    wanted = [(500, 32_000, 1800.0, 9.0), (1000, 64_000, 3600.0, 8.0)]
-    found = [(e.step, e.images, e.seconds, e.scores["fid10k_digits"]) for e in run.evaluations]
-    assert found == wanted
+    make(tmp_path, rows=unordered)
+    (run,) = (read_run(folder) for folder in find_run_folders([tmp_path]))
+    expected = [(500, 32_000, 1800.0, 9.0), (1000, 64_000, 3600.0, 8.0)]
+    result = [(e.step, e.images, e.seconds, e.scores["fid10k_digits"]) for e in run.evaluations]
+    assert result == expected
 
 
-# The way to a target
+# Targets and costs
 
 
 def test_images_and_hours_to_a_target_are_the_median_over_all_seeds(tmp_path: Path) -> None:
-    courses = [[(250, 9.0), (500, 5.0), (1000, 7.0)], [(250, 5.0), (1000, 4.0)], [(250, 9.0), (1000, 8.0)]]
-    for seed, course in enumerate(courses):
-        make(tmp_path, seed=seed, rows=[row(*each) for each in course])
-    (found,) = only(compared(tmp_path, target=5.0)).rows
-    assert (found.reached, found.images_to_target, found.hours_to_target) == (2, 500 * BATCH, 0.5)
-    (found,) = only(compared(tmp_path, target=4.0)).rows
-    assert (found.reached, found.images_to_target, found.hours_to_target) == (1, None, None)
-    assert found.missing["hours_to_target"] == "1 of 3 seeds reached it"
+    scores = [[(250, 9.0), (500, 5.0), (1000, 7.0)], [(250, 5.0), (1000, 4.0)], [(250, 9.0), (1000, 8.0)]]
+    for seed, points in enumerate(scores):
+        make(tmp_path, seed=seed, rows=[row(*point) for point in points])
+    (result,) = only_table(compared(tmp_path, target=5.0)).rows
+    assert (result.reached, result.images_to_target, result.hours_to_target) == (2, 500 * BATCH, 0.5)
+    (result,) = only_table(compared(tmp_path, target=4.0)).rows
+    assert (result.reached, result.images_to_target, result.hours_to_target) == (1, None, None)
+    assert result.missing["hours_to_target"] == "1 of 3 seeds reached it"
 
 
 def test_a_target_of_shares_is_reached_from_below(tmp_path: Path) -> None:
     make(tmp_path, rows=[row(500, 0.4, "recall10k_k3"), row(1000, 0.7, "recall10k_k3")])
-    (found,) = only(compared(tmp_path, target=0.6)).rows
-    assert found.images_to_target == 1000 * BATCH
+    (result,) = only_table(compared(tmp_path, target=0.6)).rows
+    assert result.images_to_target == 1000 * BATCH
 
 
-def test_a_target_is_of_one_score(tmp_path: Path) -> None:
+def test_a_target_needs_one_score(tmp_path: Path) -> None:
     make(tmp_path, rows=[row(1000, 5.0, scores={"fid10k_digits": 5.0, "is10k_digits": 9.0})])
     with pytest.raises(Refused, match="--score"):
         compared(tmp_path, target=5.0)
     assert compared(tmp_path, target=5.0, score="fid").tables[0].rows[0].reached == 1
 
 
-def test_costs_are_told(tmp_path: Path) -> None:
-    three(tmp_path, "hinge", 20, 21)
-    (found,) = only(compared(tmp_path)).rows
-    assert (found.steps, found.images, found.hours) == (1000, 64_000, 1.0)
-    assert found.images_per_second == pytest.approx(64_000 / 3600)
-    assert (found.peak_memory, found.hardware) == (2**30 + 1000, "AMD EPYC, 2 cores")
+def test_costs_are_listed(tmp_path: Path) -> None:
+    make_seeds(tmp_path, "hinge", 20, 21)
+    (result,) = only_table(compared(tmp_path)).rows
+    assert (result.steps, result.images, result.hours) == (1000, 64_000, 1.0)
+    assert result.images_per_second == pytest.approx(64_000 / 3600)
+    assert (result.peak_memory, result.hardware) == (2**30 + 1000, "AMD EPYC, 2 cores")
 
 
 def test_hardware_is_that_of_all_starts(tmp_path: Path) -> None:
     folder = make(tmp_path)
     for number, gpus in ((2, ["H200", "H200"]), (10, [])):
-        told = {"gpus": gpus, "cpu": "AMD EPYC", "cores": 2}
-        (folder / f"environment-{number}.json").write_text(json.dumps(told))
-    assert read(folder).hardware == "AMD EPYC, 2 cores, then 2 x H200"
+        environment = {"gpus": gpus, "cpu": "AMD EPYC", "cores": 2}
+        (folder / f"environment-{number}.json").write_text(json.dumps(environment))
+    assert read_run(folder).hardware == "AMD EPYC, 2 cores, then 2 x H200"
 
 
 # Files that are missing, garbled or hostile
@@ -574,43 +594,45 @@ CONTENTS = {
 
 @pytest.mark.parametrize("content", CONTENTS)
 @pytest.mark.parametrize("name", FILES)
-def test_a_garbled_file_stops_nothing(name: str, content: str, tmp_path: Path) -> None:
-    three(tmp_path, "good", 5, 6, 7)
+def test_a_garbled_file_stops_no_comparison(name: str, content: str, tmp_path: Path) -> None:
+    make_seeds(tmp_path, "good", 5, 6, 7)
     bad = make(tmp_path, "bad", last=30.0, **{GAMMA: 2.0})
     (bad / name).write_bytes(CONTENTS[content])
-    found = compared(tmp_path)
-    good = next(each for each in only(found).rows if each.group.name == "good")
+    result = compared(tmp_path)
+    good = next(each for each in only_table(result).rows if each.group.name == "good")
     assert (good.seeds, good.low is None) == (3, False)
-    told = [note for note in found.notes if "/bad/" in note]
-    told += [line for each in only(found).rows for line in each.trouble]
+    notes = [note for note in result.notes if "/bad/" in note]
+    notes += [line for each in only_table(result).rows for line in each.trouble]
     harmless = name in ("metrics.csv", "environment.json", "verdict.json", "clock.jsonl")
-    assert told or harmless or any(each.mean == pytest.approx(30) for each in only(found).rows)
-    json.dumps(text.plain(found), allow_nan=False)
-    text.markdown(found)
+    assert notes or harmless or any(each.mean == pytest.approx(30) for each in only_table(result).rows)
+    json.dumps(text.plain(result), allow_nan=False)
+    text.markdown(result)
 
 
 @pytest.mark.parametrize("name", FILES[:-1])
 @pytest.mark.parametrize("folder", [False, True])
-def test_nor_does_one_that_is_missing_or_a_folder(name: str, folder: bool, tmp_path: Path) -> None:
-    three(tmp_path, "good", 5, 6, 7)
+def test_a_missing_file_or_a_folder_in_its_place_stops_no_comparison(
+    name: str, folder: bool, tmp_path: Path
+) -> None:
+    make_seeds(tmp_path, "good", 5, 6, 7)
     bad = make(tmp_path, "bad", last=30.0, **{GAMMA: 2.0})
     (bad / name).unlink()
     if folder:
         (bad / name).mkdir()
-    found = compared(tmp_path)
-    assert only(found).rows[0].seeds == 3
+    result = compared(tmp_path)
+    assert only_table(result).rows[0].seeds == 3
     if name == "config.yaml":
-        assert any("/bad/" in note and "config.yaml" in note for note in found.notes)
-        assert any("/bad/" in note and "no group" in note for note in found.notes)
+        assert any("/bad/" in note and "config.yaml" in note for note in result.notes)
+        assert any("/bad/" in note and "no group" in note for note in result.notes)
     if name == "status.json":
-        assert only(found).rows[1].mean == pytest.approx(30), "its scores reach its budget"
+        assert only_table(result).rows[1].mean == pytest.approx(30), "its scores reach its budget"
 
 
 def test_a_row_that_was_cut_off_costs_only_itself(tmp_path: Path) -> None:
     folder = make(tmp_path)
     with (folder / "scores.jsonl").open("a") as file:
         file.write('{"step": 1500, "scores": {"fid')
-    run = read(folder)
+    run = read_run(folder)
     assert [each.step for each in run.evaluations] == [500, 1000]
     assert run.problems == ["line 3 of scores.jsonl cannot be read"]
 
@@ -630,58 +652,58 @@ def test_a_hostile_name_is_spelt_out_everywhere(tmp_path: Path) -> None:
     written = "".join(
         (tmp_path / "report" / name).read_text() for name in ("table.md", "table.csv", "scores.json")
     )
-    for shown in (answer.out, answer.err, written):
-        assert "\x1b" not in shown.replace("\x1b[1m", "")
-        assert "\u202e" not in shown
+    for output in (answer.out, answer.err, written):
+        assert "\x1b" not in output.replace("\x1b[1m", "")
+        assert "\u202e" not in output
     assert "\\x1b[31m" in answer.out
     markdown = (tmp_path / "report" / "table.md").read_text()
     assert "<script>" not in markdown
-    lines = [line for line in markdown.splitlines() if line.startswith("| &lt;script")]
-    (line,) = lines
+    (line,) = (line for line in markdown.splitlines() if line.startswith("| &lt;script"))
     assert len(re.split(r"(?<!\\)\|", line)) == len(re.split(r"(?<!\\)\|", markdown.splitlines()[4]))
     assert "good" in answer.out
 
 
-def test_a_name_is_no_formula(tmp_path: Path) -> None:
+def test_a_name_cannot_become_a_spreadsheets_formula(tmp_path: Path) -> None:
     make(tmp_path, "=cmd()", last=4.0)
-    (found,) = csv.DictReader(text.table_csv(compared(tmp_path)).splitlines())
-    assert found["group"] == "'=cmd()"
+    (result,) = csv.DictReader(text.table_csv(compared(tmp_path)).splitlines())
+    assert result["group"] == "'=cmd()"
 
 
-# Finding them
+# Finding runs
 
 
 def test_runs_are_found_by_folder_pattern_and_launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [make(tmp_path, experiment, seed) for experiment in ("a", "b") for seed in (0, 1)]
-    assert find([tmp_path]) == find([tmp_path / "runs" / "*" / "*" / "*"]) == runs
-    assert find([runs[1], runs[1] / "config.yaml", tmp_path / "runs" / "digits" / "a"]) == runs[:2]
-    assert find([f"{tmp_path}/**/b/*"]) == runs[2:]
+    assert find_run_folders([tmp_path]) == find_run_folders([tmp_path / "runs" / "*" / "*" / "*"]) == runs
+    overlapping = [runs[1], runs[1] / "config.yaml", tmp_path / "runs" / "digits" / "a"]
+    assert find_run_folders(overlapping) == runs[:2]
+    assert find_run_folders([f"{tmp_path}/**/b/*"]) == runs[2:]
     launch = tmp_path / "runs" / "launches" / "20261121-110000"
     launch.mkdir(parents=True)
     lines = [str(run.relative_to(tmp_path)) for run in runs[:3]]
     (launch / "runs.txt").write_text("\n".join([*lines, "runs/digits/a/gone"]) + "\n")
     for place in (tmp_path, tmp_path.parent):
         monkeypatch.chdir(place)
-        *found, gone = sorted(find([launch]), key=lambda run: run.name == "gone")
-        assert {run.resolve() for run in found} == set(runs[:3])
-    assert "config.yaml" in read(gone).problems[0]
+        *result, gone = sorted(find_run_folders([launch]), key=lambda run: run.name == "gone")
+        assert {run.resolve() for run in result} == set(runs[:3])
+    assert "config.yaml" in read_run(gone).problems[0]
 
 
 def test_brackets_in_a_name_are_no_pattern(tmp_path: Path) -> None:
     folder = make(tmp_path, "a[0-9]")
-    assert find([folder]) == [folder]
+    assert find_run_folders([folder]) == [folder]
 
 
-def test_one_run_by_two_paths_is_one(tmp_path: Path) -> None:
+def test_a_run_named_by_two_paths_counts_once(tmp_path: Path) -> None:
     folder = make(tmp_path)
     (tmp_path / "link").symlink_to(folder)
-    assert len(find([folder, tmp_path / "link"])) == 1
+    assert len(find_run_folders([folder, tmp_path / "link"])) == 1
 
 
 @pytest.mark.parametrize("pattern", ["nowhere", "no*where", "."])
-def test_where_there_are_none_it_is_refused(pattern: str, tmp_path: Path) -> None:
+def test_a_place_without_runs_is_refused(pattern: str, tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"There (is|are) no"):
-        find([tmp_path / pattern])
+        find_run_folders([tmp_path / pattern])
 
 
 # The command
@@ -693,8 +715,8 @@ def compare_here(folder: Path, *arguments: str) -> Answer:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    three(tmp_path, "hinge", 20, 21, 22)
-    three(tmp_path, "hinge", 10, 11, 12, time="20261121-130000", **{GAMMA: 2.0})
+    make_seeds(tmp_path, "hinge", 20, 21, 22)
+    make_seeds(tmp_path, "hinge", 10, 11, 12, time="20261121-130000", **{GAMMA: 2.0})
     make(
         tmp_path,
         "hinge",
@@ -738,7 +760,7 @@ def test_the_command_prints_and_writes(home: Path) -> None:
     assert (rows[2]["low"], rows[0]["reached"]) == ("", "3")
 
 
-def test_json_says_null_and_why(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_has_null_and_the_reason(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(home, "bad", 0, math.nan, rows=[row(1000, math.inf)], **{GAMMA: 9.0})
     answer = compare_here(home, "runs", "--json", "--out", "there", "--target", "0.01")
     assert answer.code == 0, answer.err
@@ -746,9 +768,9 @@ def test_json_says_null_and_why(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
 
-    told = json.loads(answer.out, parse_constant=refuse)
-    assert told == json.loads((home / "there" / "scores.json").read_text(), parse_constant=refuse)
-    rows = {row["group"]: row for row in told["tables"][0]["rows"]}
+    content = json.loads(answer.out, parse_constant=refuse)
+    assert content == json.loads((home / "there" / "scores.json").read_text(), parse_constant=refuse)
+    rows = {row["group"]: row for row in content["tables"][0]["rows"]}
     for name, why in {"mean": "no run", "low": "no run"}.items():
         assert rows["bad"][name] is None
         assert why in rows["bad"]["missing"][name]
@@ -781,8 +803,8 @@ def test_what_cannot_be_compared_is_refused(arguments: str, words: str, home: Pa
 # Weights & Biases
 
 
-def kept_by_wandb(home: Path) -> Path:
-    """As it lays out what it keeps of one start of a run."""
+def make_wandb_folder(home: Path) -> Path:
+    """Write a folder as W&B does for one start of a run."""
     folder = home / "wandb" / "offline-run-20261121_120000-abc"
     (folder / "files").mkdir(parents=True)
     (folder / "run-abc.wandb").write_bytes(b":W&B")
@@ -790,28 +812,34 @@ def kept_by_wandb(home: Path) -> Path:
     return folder
 
 
-def test_what_wandb_keeps_in_a_runs_folder_is_that_run(tmp_path: Path) -> None:
+def test_wandbs_folder_within_a_runs_folder_is_that_run(tmp_path: Path) -> None:
     run, other = make(tmp_path, "a"), make(tmp_path, "b")
-    kept = kept_by_wandb(run)
-    for path in (kept, kept / "files", kept / "run-abc.wandb", kept.parent, run):
-        assert [each.resolve() for each in find([path])] == [run], path
-    assert len(find([kept, run, f"{run}/wandb/*"])) == 1
-    assert find([tmp_path]) == [run, other]
-    (found,) = read_runs(SimpleNamespace(runs=[str(kept)]))
-    assert [each.step for each in found.evaluations] == [500, 1000]
-    assert not found.problems
+    wandb_folder = make_wandb_folder(run)
+    for path in (
+        wandb_folder,
+        wandb_folder / "files",
+        wandb_folder / "run-abc.wandb",
+        wandb_folder.parent,
+        run,
+    ):
+        assert [each.resolve() for each in find_run_folders([path])] == [run], path
+    assert len(find_run_folders([wandb_folder, run, f"{run}/wandb/*"])) == 1
+    assert find_run_folders([tmp_path]) == [run, other]
+    (result,) = read_runs(SimpleNamespace(runs=[str(wandb_folder)]))
+    assert [each.step for each in result.evaluations] == [500, 1000]
+    assert not result.problems
 
 
-def test_without_the_runs_folder_a_sentence_says_what_to_do(tmp_path: Path) -> None:
-    kept = kept_by_wandb(tmp_path)
-    for path in (kept, kept / "run-abc.wandb", kept.parent):
+def test_wandbs_folder_without_a_run_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    wandb_folder = make_wandb_folder(tmp_path)
+    for path in (wandb_folder, wandb_folder / "run-abc.wandb", wandb_folder.parent):
         answer = compare_here(tmp_path, str(path))
         assert answer.code == 2
         assert len(answer.err.splitlines()) <= 3
-        assert f"wandb sync {kept}" in answer.err
+        assert f"wandb sync {wandb_folder}" in answer.err
         assert "--from wandb:entity/project" in answer.err
     run = make(tmp_path)
-    assert find([tmp_path]) == [run], "and it stops no comparison of runs beside it"
+    assert find_run_folders([tmp_path]) == [run], "and it stops no comparison of runs beside it"
 
 
 def fake_run(name: str, values: list[float], state: str = "finished", **settings: Any) -> Any:
@@ -825,23 +853,23 @@ def fake_run(name: str, values: list[float], state: str = "finished", **settings
         }
         for i, (at, value) in enumerate(zip((500, 1000), values, strict=False))
     ]
-    told = {**config(**settings), "contract": CONTRACT, "_wandb": {}}
+    logged = {**config(**settings), "contract": CONTRACT, "_wandb": {}}
     return SimpleNamespace(
-        id=name, name=name, state=state, config=told, summary={}, metadata={"gpu": "H200", "gpu_count": 2},
+        id=name, name=name, state=state, config=logged, summary={}, metadata={"gpu": "H200", "gpu_count": 2},
         scan_history=lambda: iter(rows),
     )  # fmt: skip
 
 
 class FakeApi:
     def __init__(self, *runs: Any) -> None:
-        self.kept = runs
+        self.all_runs = runs
 
     def runs(self, project: str) -> list[Any]:
         assert project == "me/gans"
-        return list(self.kept)
+        return list(self.all_runs)
 
 
-def test_runs_on_its_server_are_read() -> None:
+def test_runs_on_wandbs_server_are_read() -> None:
     def broken() -> Any:
         raise ConnectionError("gone\nmore")
 
@@ -854,31 +882,33 @@ def test_runs_on_its_server_are_read() -> None:
         fake_run("hinge-seed3", [9.0], seed_everything=3),
         lost,
     )
-    found = tables.compare(read_wandb.of_project("wandb:me/gans", api))
-    row = next(row for row in only(found).rows if row.group.name.startswith("hinge"))
+    result = tables.compare(read_wandb.read_project("wandb:me/gans", api))
+    row = next(row for row in only_table(result).rows if row.group.name.startswith("hinge"))
     assert row.last == [5, 6, None, None]
     assert row.trouble[:2] == ["seed 2 failed at step 500 of 1,000", "seed 3 stopped at step 500 of 1,000"]
     assert row.hardware == "2 x H200"
-    assert "me/gans/lost-seed0: W&B does not tell all of it: gone" in found.notes
+    assert "me/gans/lost-seed0: W&B does not tell all of it: gone" in result.notes
 
 
-def test_a_run_that_told_only_its_games_hyperparameters_is_read() -> None:
+def test_a_wandb_run_with_only_its_games_hyperparameters_is_read() -> None:
     run = fake_run("hinge-seed4", [9.0, 5.0])
     run.config = {"_class_path": "ganlab.variants.R3GAN", "gamma": 2.0, "seed": 4, "contract": CONTRACT}
-    (found,) = read_wandb.of_project("wandb:me/gans", FakeApi(run))
-    assert (found.seed, found.data, found.experiment) == (4, "digits", "hinge")
-    assert found.settings == {"model.class_path": "ganlab.variants.R3GAN", "model.init_args.gamma": 2.0}
+    (result,) = read_wandb.read_project("wandb:me/gans", FakeApi(run))
+    assert (result.seed, result.data, result.experiment) == (4, "digits", "hinge")
+    assert result.settings == {"model.class_path": "ganlab.variants.R3GAN", "model.init_args.gamma": 2.0}
 
 
 def test_scores_without_a_contract_are_in_no_table() -> None:
     run = fake_run("hinge-seed0", [9.0, 5.0])
     del run.config["contract"]
-    found = tables.compare(read_wandb.of_project("wandb:me/gans", FakeApi(run)))
-    assert not found.tables
-    assert any("no contract" in note for note in found.notes)
+    result = tables.compare(read_wandb.read_project("wandb:me/gans", FakeApi(run)))
+    assert not result.tables
+    assert any("no contract" in note for note in result.notes)
 
 
-def test_without_an_account_it_never_asks_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_wandb_account_it_is_refused_without_a_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     answer = here("compare", "--from", "wandb:me/gans", folder=tmp_path, NETRC="/nowhere")
     assert answer.code == 2

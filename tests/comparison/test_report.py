@@ -1,4 +1,4 @@
-"""`report.html`: whole, harmless, and readable whatever was compared."""
+"""`report.html` is complete, harmless and readable whatever was compared."""
 
 import re
 from dataclasses import replace
@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from browser import FOUND, Browser, started
+from browser import CHROMIUM, Browser, started
 from comparisons import STEPS, comparison, contract, draw, run, table
 from jinja2 import UndefinedError
 from PIL import Image
@@ -15,9 +15,9 @@ from PIL import Image
 from ganlab.comparison import report
 from ganlab.comparison.read import Group, Run
 from ganlab.comparison.report import memorisation, samples
-from ganlab.comparison.report import words as verdict
+from ganlab.comparison.report import words as sentences
 from ganlab.comparison.report.axis import Scale, decimals
-from ganlab.comparison.report.curves import of_score
+from ganlab.comparison.report.curves import score_lines
 from ganlab.comparison.report.svg import element
 from ganlab.comparison.report.templates import ENVIRONMENT, writable
 from ganlab.comparison.result import Comparison
@@ -29,7 +29,7 @@ VOID = {"meta", "img", "input", "br", "wbr"}
 
 
 class Page(HTMLParser):
-    """What a page holds: its elements with their attributes, and the text in each part."""
+    """The elements of a page with their attributes, and the text in each part."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -58,38 +58,38 @@ class Page(HTMLParser):
         if self._part:
             self.parts[self._part] += data
 
-    def of(self, tag: str) -> list[dict[str, str | None]]:
+    def elements_named(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def page_of(folder: Path, found: Comparison) -> Page:
-    return Page(report.write(folder, found).read_text())
+def page_of(folder: Path, compared: Comparison) -> Page:
+    return Page(report.write(folder, compared).read_text())
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Path]:
     folder = tmp_path_factory.mktemp("report")
-    found = comparison(folder / "runs", ("hinge", "r3gan", "wgan"))
-    failed = found.groups[2].runs[1]
+    compared = comparison(folder / "runs", ("hinge", "r3gan", "wgan"))
+    failed = compared.groups[2].runs[1]
     failed.state, failed.reason, failed.step = "failed", "the term r1 is no number", 200
     failed.evaluations = failed.evaluations[:2]
-    found.tables = [table(found.groups)]
-    return found, report.write(folder / "out", found)
+    compared.tables = [table(compared.groups)]
+    return compared, report.write(folder / "out", compared)
 
 
 def test_all_groups_are_in_all_parts(written: tuple[Comparison, Path]) -> None:
-    found, path = written
+    compared, path = written
     page = Page(path.read_text())
     assert list(page.parts) == ["contract-1", *PARTS]
     for part, text in page.parts.items():
         if part != "troubles":
-            assert all(group.name in text for group in found.groups), part
+            assert all(group.name in text for group in compared.groups), part
     assert "the term r1 is no number (step 200 of 400)" in page.parts["troubles"]
     assert "--seed_everything 2" in page.parts["commands"]
     assert "10k · digits · train 1,497 · ema" in page.parts["contract-1"]
 
 
-def test_nothing_is_fetched_from_anywhere(written: tuple[Comparison, Path]) -> None:
+def test_the_page_fetches_nothing(written: tuple[Comparison, Path]) -> None:
     text = written[1].read_text()
     page = Page(text)
     for tag, attributes in page.elements:
@@ -100,7 +100,7 @@ def test_nothing_is_fetched_from_anywhere(written: tuple[Comparison, Path]) -> N
     assert "@import" not in text
 
 
-def test_plots_lie_beside_the_page_and_are_whole(written: tuple[Comparison, Path]) -> None:
+def test_plots_beside_the_page_are_complete(written: tuple[Comparison, Path]) -> None:
     folder = written[1].parent / "plots"
     plots = {path.name for path in folder.glob("*.svg")}
     terms = {f"term-{name}.svg" for name in ("discriminator", "generator", "r1")}
@@ -114,49 +114,49 @@ def test_plots_lie_beside_the_page_and_are_whole(written: tuple[Comparison, Path
     assert len([*folder.glob("nearest-*.png")]) == 3
 
 
-def test_plots_of_an_earlier_comparison_do_not_stay(tmp_path: Path) -> None:
+def test_plots_of_an_earlier_comparison_are_removed(tmp_path: Path) -> None:
     report.write(tmp_path / "out", comparison(tmp_path / "a"))
-    own = tmp_path / "out" / "plots" / "mine.svg"
-    own.write_text("")
+    users_file = tmp_path / "out" / "plots" / "mine.svg"
+    users_file.write_text("")
     report.write(tmp_path / "out", Comparison([], []))
-    assert [*(tmp_path / "out" / "plots").iterdir()] == [own]
+    assert [*(tmp_path / "out" / "plots").iterdir()] == [users_file]
 
 
 def test_one_part_for_each_contract(tmp_path: Path) -> None:
-    found = comparison(tmp_path / "runs")
+    compared = comparison(tmp_path / "runs")
     other = contract("Inception")
-    for each in (each for group in found.groups for each in group.runs):
+    for each in (each for group in compared.groups for each in group.runs):
         last = each.evaluations[-1]
         scores = {"fid50k": 7.0 + each.seed}
         each.evaluations.append(replace(last, scores=scores, contract=other))
-    found.tables.append(table(found.groups, "fid50k", other))
-    page = page_of(tmp_path / "out", found)
+    compared.tables.append(table(compared.groups, "fid50k", other))
+    page = page_of(tmp_path / "out", compared)
     assert list(page.parts)[:2] == ["contract-1", "contract-2"]
     assert "fid50k" not in page.parts["contract-1"]
     assert "fid10k_digits" not in page.parts["contract-2"]
     assert "Scores of different contracts are never compared" in page.parts["contract-2"]
 
 
-def test_what_a_run_is_called_is_only_text(tmp_path: Path) -> None:
-    found = comparison(tmp_path / "runs")
-    harmless = len(page_of(tmp_path / "plain", found).elements)
-    group, one = found.groups[0], found.groups[0].runs[0]
-    group.name = one.experiment = HOSTILE
+def test_a_hostile_name_is_only_text(tmp_path: Path) -> None:
+    compared = comparison(tmp_path / "runs")
+    harmless = len(page_of(tmp_path / "plain", compared).elements)
+    group, hostile = compared.groups[0], compared.groups[0].runs[0]
+    group.name = hostile.experiment = HOSTILE
     group.differs = {HOSTILE: HOSTILE, "model.init_args.gamma": 0, "model.class_path": [HOSTILE]}
-    one.command = one.source = one.data = one.reason = HOSTILE
-    one.terms = {HOSTILE: one.terms["r1"]}
-    found.notes = [HOSTILE]
-    top = found.tables[0]
+    hostile.command = hostile.source = hostile.data = hostile.reason = HOSTILE
+    hostile.terms = {HOSTILE: hostile.terms["r1"]}
+    compared.notes = [HOSTILE]
+    top = compared.tables[0]
     top.notes, top.rows[0].hardware, top.rows[0].trouble = [HOSTILE], HOSTILE, [HOSTILE]
     top.rows[0].missing = {"images_per_second": HOSTILE}
     top.contract["extractor"]["name"] = HOSTILE
-    for each in one.evaluations:
-        each.scores[HOSTILE] = 1.0
-    path = report.write(tmp_path / "out", found)
+    for evaluation in hostile.evaluations:
+        evaluation.scores[HOSTILE] = 1.0
+    path = report.write(tmp_path / "out", compared)
     text = path.read_text()
     page = Page(text)
-    assert len(page.of("script")) == len(page.of("style")) == 1
-    assert all(str(image["src"]).startswith("data:image/") for image in page.of("img"))
+    assert len(page.elements_named("script")) == len(page.elements_named("style")) == 1
+    assert all(str(image["src"]).startswith("data:image/") for image in page.elements_named("img"))
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
     assert text.count("<script>") == 1
     assert "\x00" not in text
@@ -170,7 +170,11 @@ def test_what_a_run_is_called_is_only_text(tmp_path: Path) -> None:
 
 
 def test_a_policy_lets_no_other_script_run(written: tuple[Comparison, Path]) -> None:
-    rules = [each["content"] for each in Page(written[1].read_text()).of("meta") if "http-equiv" in each]
+    rules = [
+        each["content"]
+        for each in Page(written[1].read_text()).elements_named("meta")
+        if "http-equiv" in each
+    ]
     assert len(rules) == 1
     assert "default-src 'none'" in str(rules[0])
     assert re.search(r"script-src 'sha256-[^']+'$", str(rules[0]))
@@ -183,11 +187,11 @@ def test_nothing_to_compare(tmp_path: Path) -> None:
 
 
 def test_runs_without_scores_samples_or_terms(tmp_path: Path) -> None:
-    found = comparison(tmp_path / "runs")
-    for each in (each for group in found.groups for each in group.runs):
+    compared = comparison(tmp_path / "runs")
+    for each in (each for group in compared.groups for each in group.runs):
         each.evaluations, each.terms, each.folder, each.command, each.seconds = [], {}, None, "", None
-    found.tables = []
-    page = page_of(tmp_path / "out", found)
+    compared.tables = []
+    page = page_of(tmp_path / "out", compared)
     assert "No run has a score yet" in page.parts["scores"]
     assert "No samples on this machine: hinge and r3gan." in page.parts["samples"]
     assert "No run has kept its terms." in page.parts["terms"]
@@ -202,68 +206,72 @@ def test_one_group_with_one_seed(tmp_path: Path) -> None:
 
 
 def test_a_group_without_a_score_keeps_its_row(tmp_path: Path) -> None:
-    found = comparison(tmp_path / "runs")
-    for each in found.groups[1].runs:
+    compared = comparison(tmp_path / "runs")
+    for each in compared.groups[1].runs:
         each.state, each.reason = "failed", "it broke"
-    found.tables = [table(found.groups)]
-    page = page_of(tmp_path / "out", found)
-    values = [each["data-v"] for each in page.of("td") if each.get("class") == "score" and "data-v" in each]
+    compared.tables = [table(compared.groups)]
+    page = page_of(tmp_path / "out", compared)
+    values = [
+        each["data-v"]
+        for each in page.elements_named("td")
+        if each.get("class") == "score" and "data-v" in each
+    ]
     assert values[1] == ""
     assert "0 of 3" in page.parts["contract-1"]
 
 
-def test_twelve_groups_of_five_seeds_stay_small(tmp_path: Path) -> None:
+def test_the_page_of_twelve_groups_of_five_seeds_is_small(tmp_path: Path) -> None:
     names = tuple(f"group{i}" for i in range(12))
-    found = comparison(tmp_path / "runs", names, 5)
-    path = report.write(tmp_path / "out", found)
+    compared = comparison(tmp_path / "runs", names, 5)
+    path = report.write(tmp_path / "out", compared)
     assert path.stat().st_size < 15e6
     hues = {marks[1] for marks in re.finditer(r'class="mean (g\d)"', path.read_text())}
     assert len(hues) == 6
 
 
-def test_large_pictures_are_made_smaller(tmp_path: Path) -> None:
-    found = comparison(tmp_path / "runs", ("hinge", "r3gan"), 1)
-    for group in found.groups:
+def test_large_pictures_are_shrunk(tmp_path: Path) -> None:
+    compared = comparison(tmp_path / "runs", ("hinge", "r3gan"), 1)
+    for group in compared.groups:
         folder = group.runs[0].folder
         assert folder
         noise = Image.effect_noise((2400, 2400), 80)
         for step in range(500, 1700, 100):
             noise.save(folder / "samples" / f"step-{step:09d}.png")
-    path = report.write(tmp_path / "out", found)
+    path = report.write(tmp_path / "out", compared)
     assert path.stat().st_size < 15e6
-    frames = [image for image in Page(path.read_text()).of("img") if "data-from" in image]
+    frames = [image for image in Page(path.read_text()).elements_named("img") if "data-from" in image]
     assert max(int(image["width"] or 0) for image in frames) == 2400
-    assert len({image["data-from"] for image in frames}) >= samples.FEWEST
+    assert len({image["data-from"] for image in frames}) >= samples.FEWEST_MOMENTS
 
 
 def test_damaged_pictures_are_left_out(tmp_path: Path) -> None:
-    found = comparison(tmp_path / "runs")
-    folder = found.groups[0].runs[0].folder
+    compared = comparison(tmp_path / "runs")
+    folder = compared.groups[0].runs[0].folder
     assert folder
     (folder / "samples" / "step-000000200.png").write_bytes(b"no picture")
     (folder / "samples" / "step-000000400.png").write_bytes(b"")
-    newest(found.groups[0].runs[0]).write_bytes(b"no picture")
-    page = page_of(tmp_path / "out", found)
+    newest(compared.groups[0].runs[0]).write_bytes(b"no picture")
+    page = page_of(tmp_path / "out", compared)
     assert "No nearest training images on this machine: hinge." in page.parts["memorisation"]
-    assert len([image for image in page.of("img") if "data-from" in image]) == 2 * len(STEPS) - 2
+    assert len([image for image in page.elements_named("img") if "data-from" in image]) == 2 * len(STEPS) - 2
 
 
-def newest(made: Run) -> Path:
-    assert made.folder
-    return max((made.folder / "nearest").glob("*.png"))
+def newest(run: Run) -> Path:
+    assert run.folder
+    return max((run.folder / "nearest").glob("*.png"))
 
 
 def test_memorisation_says_what_the_runs_drew(tmp_path: Path) -> None:
-    found = comparison(tmp_path / "runs")
-    page = page_of(tmp_path / "out", found)
+    compared = comparison(tmp_path / "runs")
+    page = page_of(tmp_path / "out", compared)
     part = page.parts["memorisation"]
     assert "median distance of 64 samples 0.0, of unseen images" in part
     assert "64 of 64 are nearer than" in part
     assert "0 of 64 are nearer than" in part
     assert "In time were searched" not in part
-    for group, file in zip(found.groups, sorted((tmp_path / "out" / "plots").glob("*.png")), strict=True):
-        drawn, kept = (Image.open(path) for path in (newest(group.runs[0]), file))
-        assert drawn.tobytes() == kept.tobytes()
+    for group, file in zip(compared.groups, sorted((tmp_path / "out" / "plots").glob("*.png")), strict=True):
+        drawn, copy = (Image.open(path) for path in (newest(group.runs[0]), file))
+        assert drawn.tobytes() == copy.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -278,32 +286,32 @@ def test_memorisation_says_what_the_runs_drew(tmp_path: Path) -> None:
     ],
 )
 def test_numbers_beside_a_picture_may_be_anything(tmp_path: Path, numbers: str | None, words: str) -> None:
-    found = comparison(tmp_path / "runs", ("hinge",), 1)
-    file = newest(found.groups[0].runs[0]).with_suffix(".json")
+    compared = comparison(tmp_path / "runs", ("hinge",), 1)
+    file = newest(compared.groups[0].runs[0]).with_suffix(".json")
     file.write_text(numbers) if numbers else file.unlink()
-    assert words in page_of(tmp_path / "out", found).parts["memorisation"]
+    assert words in page_of(tmp_path / "out", compared).parts["memorisation"]
 
 
-def test_the_best_run_is_looked_at(tmp_path: Path) -> None:
-    found = comparison(tmp_path / "runs", ("hinge",))
-    group = found.groups[0]
+def test_nearest_images_are_of_the_best_run(tmp_path: Path) -> None:
+    compared = comparison(tmp_path / "runs", ("hinge",))
+    group = compared.groups[0]
     for each in group.runs[1:]:
         draw(each)
     last = [float(each.evaluations[-1].scores["fid10k_digits"] or 0) for each in group.runs]
     ranked = [run for _, run in sorted(zip(last, group.runs, strict=True), key=lambda pair: pair[0])]
     for expected in ranked:
-        shown = memorisation.best(group, found)
-        assert shown
-        assert shown.run is expected
+        nearest = memorisation.best_run_nearest(group, compared)
+        assert nearest
+        assert nearest.run is expected
         newest(expected).write_bytes(b"no picture")
-    assert memorisation.best(group, found) is None
+    assert memorisation.best_run_nearest(group, compared) is None
 
 
 def test_a_mean_goes_as_far_as_all_seeds(tmp_path: Path) -> None:
     runs = [run(tmp_path, "hinge", 0, seed) for seed in range(3)]
     runs[1].evaluations = runs[1].evaluations[:2]
     groups = [Group("hinge", runs)]
-    line = of_score(table(groups), groups, "images")[0]
+    line = score_lines(table(groups), groups, "images")[0]
     assert [x for x, _ in line.mean] == [6400.0, 12800.0]
     values = [each.evaluations[1].scores["fid10k_digits"] or 0 for each in runs]
     product = values[0] * values[1] * values[2]
@@ -311,15 +319,15 @@ def test_a_mean_goes_as_far_as_all_seeds(tmp_path: Path) -> None:
     assert line.band[1] == pytest.approx((12800.0, min(values), max(values)))
 
 
-def test_words_for_what_won(tmp_path: Path) -> None:
-    found = comparison(tmp_path / "runs")
-    told = found.tables[0]
-    assert verdict.of_table(told).endswith("over 3 seeds; the other is significantly worse.")
-    told.rows[1].tied = True
-    assert verdict.of_table(told).endswith("r3gan is tied with the best.")
+def test_sentences_on_the_best_group(tmp_path: Path) -> None:
+    compared = comparison(tmp_path / "runs")
+    scores = compared.tables[0]
+    assert sentences.summarise(scores).endswith("over 3 seeds; the other is significantly worse.")
+    scores.rows[1].tied = True
+    assert sentences.summarise(scores).endswith("r3gan is tied with the best.")
     single = comparison(tmp_path / "single", seeds=1).tables[0]
-    assert "one seed has no interval" in verdict.of_table(single)
-    assert verdict.contract_line({"hash": "abc", "extractor": 3}) == "contract abc"
+    assert "one seed has no interval" in sentences.summarise(single)
+    assert sentences.contract_line({"hash": "abc", "extractor": 3}) == "contract abc"
 
 
 def test_scales() -> None:
@@ -333,7 +341,7 @@ def test_scales() -> None:
     assert decimals([0.0123]) == 4
 
 
-def test_markup_escapes_all_but_itself() -> None:
+def test_markup_is_not_escaped_twice() -> None:
     inner = element("b", "<&>")
     drawn = element("a", inner, "<", title='"', class_="x", data_x=None)
     assert drawn == '<a title="&#34;" class="x"><b>&lt;&amp;&gt;</b>&lt;</a>'
@@ -346,10 +354,10 @@ def test_markup_escapes_all_but_itself() -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Browser:  # type: ignore[misc]
-    if not FOUND:
+    if not CHROMIUM:
         pytest.skip("there is no chromium here (apt-get install chromium)")
-    with started() as found:
-        yield found  # type: ignore[misc]
+    with started() as running:
+        yield running  # type: ignore[misc]
 
 
 NAMES = "[...document.querySelectorAll('.scores tbody th .named')].map(each => each.textContent)"
@@ -364,15 +372,15 @@ def click(column: str) -> str:
 @pytest.mark.slow
 def test_in_a_browser_clicks_sort(written: tuple[Comparison, Path], browser: Browser) -> None:
     browser.open(written[1])
-    found = [row.group.name for row in written[0].tables[0].rows]
-    assert browser.run(NAMES) == found
+    names = [row.group.name for row in written[0].tables[0].rows]
+    assert browser.run(NAMES) == names
     sorted_by = "document.querySelector('[aria-sort]').getAttribute('aria-sort')"
     browser.run(click("fid10k_digits"))
-    assert (browser.run(NAMES), browser.run(sorted_by)) == (found, "ascending")
+    assert (browser.run(NAMES), browser.run(sorted_by)) == (names, "ascending")
     browser.run(click("fid10k_digits"))
-    assert (browser.run(NAMES), browser.run(sorted_by)) == (found[::-1], "descending")
+    assert (browser.run(NAMES), browser.run(sorted_by)) == (names[::-1], "descending")
     browser.run(click("group"))
-    assert browser.run(NAMES) == sorted(found)
+    assert browser.run(NAMES) == sorted(names)
     assert browser.run("document.querySelectorAll('[aria-sort]').length") == 1
 
 
@@ -383,19 +391,19 @@ def test_in_a_browser_one_slider_moves_all_groups(written: tuple[Comparison, Pat
     browser.run("slider.value = 0; slider.dispatchEvent(new Event('input'))")
     assert browser.run(SHOWN) == ["6,400 images · step 100"] * 3
     assert browser.run("document.getElementById('moment-told').textContent") == "6,400 images"
-    whole = "[...document.querySelectorAll('img')].every(each => each.complete && each.naturalWidth)"
+    all_loaded = "[...document.querySelectorAll('img')].every(each => each.complete && each.naturalWidth)"
     browser.run("Promise.all([...document.images].map(each => each.decode()))")
-    assert browser.run(whole) is True
+    assert browser.run(all_loaded) is True
 
 
 @pytest.mark.slow
 def test_in_a_browser_nothing_leaves_the_page(written: tuple[Comparison, Path], browser: Browser) -> None:
-    browser.asked.clear()
+    browser.requests.clear()
     browser.complaints.clear()
     browser.open(written[1])
     browser.run("all('button').forEach(each => each.click())")
-    assert {address.split(":")[0] for address in browser.asked} <= {"file", "data"}
-    assert [address for address in browser.asked if address.startswith("file:")] == [written[1].as_uri()]
+    assert {address.split(":")[0] for address in browser.requests} <= {"file", "data"}
+    assert [address for address in browser.requests if address.startswith("file:")] == [written[1].as_uri()]
     assert browser.complaints == []
 
 
@@ -415,17 +423,17 @@ def test_in_a_browser_the_page_fits(
 
 @pytest.mark.slow
 def test_in_a_browser_a_hostile_name_runs_nothing(tmp_path: Path, browser: Browser) -> None:
-    found = comparison(tmp_path / "runs", ("<img src=x onerror=document.title='caught'>", "r3gan"))
-    browser.asked.clear()
-    browser.open(report.write(tmp_path / "out", found))
+    compared = comparison(tmp_path / "runs", ("<img src=x onerror=document.title='caught'>", "r3gan"))
+    browser.requests.clear()
+    browser.open(report.write(tmp_path / "out", compared))
     browser.run("all('button').forEach(each => each.click())")
     assert "caught" not in browser.run("document.title.replace(/<.*>/, '')")
-    assert len([address for address in browser.asked if not address.startswith("data:")]) == 1
+    assert len([address for address in browser.requests if not address.startswith("data:")]) == 1
 
 
 @pytest.mark.slow
 def test_in_a_browser_without_scripts_the_table_stays(written: tuple[Comparison, Path]) -> None:
-    if not FOUND:
+    if not CHROMIUM:
         pytest.skip("there is no chromium here (apt-get install chromium)")
     with started() as browser:
         browser.without_scripts()

@@ -67,7 +67,7 @@ def test_a_seed_that_is_missing_is_none() -> None:
         np.testing.assert_allclose(actual, expected)
 
 
-def test_one_seed_has_no_interval_but_can_be_held_against_others_spread() -> None:
+def test_one_seed_has_no_interval_but_is_tested_by_the_others_spread() -> None:
     result = infer(np.array([[5.0, 6, 7], [20, MISSING, MISSING], [MISSING] * 3]), "raw")
     assert math.isnan(result.low[1])
     assert result.p[0, 1] == pytest.approx(2 * stats.t.sf(14 / math.sqrt(4 / 3), 2))
@@ -79,7 +79,7 @@ def test_one_seed_has_no_interval_but_can_be_held_against_others_spread() -> Non
 @pytest.mark.parametrize(
     "values", [[[5.0], [9.0]], [[8.0, 8, 8], [7, 7, 7]], [[0.1 + 0.2, 0.3], [0.4, 0.4]], [[1e308, -1e308]]]
 )
-def test_without_a_spread_nothing_is_claimed(values: list[list[float]]) -> None:
+def test_without_a_spread_nothing_is_significant(values: list[list[float]]) -> None:
     result = infer(np.array(values), "raw")
     assert np.isnan(result.p).all()
     assert not np.isfinite(result.low).any()
@@ -117,24 +117,24 @@ def simulated_scores(shift: float = 0.0) -> np.ndarray:
     return np.exp(scores)
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+def test_intervals_contain_the_true_mean_as_often_as_claimed() -> None:
     result = infer(simulated_scores(), "log")
     inside = (result.low < math.exp(3.0)) & (math.exp(3.0) < result.high)
     assert 0.945 < inside.mean() < 0.955
 
 
-def test_where_all_are_equal_few_tables_claim_anything() -> None:
+def test_of_equal_groups_few_tables_find_a_difference() -> None:
     claims = (infer(simulated_scores(), "log").p <= 0.05).any((1, 2)).mean()
     # The lower bound fails a test that never claims anything.
     assert 0.02 < claims <= 0.05
 
 
-def test_where_one_is_better_the_others_are_not_told_apart_oftener() -> None:
+def test_where_one_group_is_better_equal_others_differ_no_more_often() -> None:
     among_equals = (infer(simulated_scores(5), "log").p[:, 1:, 1:] <= 0.05).any((1, 2)).mean()
     assert among_equals <= 0.05
 
 
-def test_what_is_five_spreads_apart_is_found() -> None:
+def test_groups_five_standard_deviations_apart_are_told_apart() -> None:
     claims = infer(simulated_scores(5), "log").p[:, 0, 1:] <= 0.05
     assert (claims.mean(0) >= 0.9).all()
     assert claims.all(1).mean() >= 0.9

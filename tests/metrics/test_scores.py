@@ -40,28 +40,30 @@ LOGITS = 2 * normal(2, 2503, 100)
 class TestTorchFidelity:
     def test_fid(self) -> None:
         statistics = (fid_features_to_statistics(features) for features in (FAKE, REAL))
-        wanted = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
-        assert frechet(gaussian(REAL), gaussian(FAKE)) == pytest.approx(wanted, rel=2e-6)
+        expected = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+        assert frechet(gaussian(REAL), gaussian(FAKE)) == pytest.approx(expected, rel=2e-6)
 
     @pytest.mark.parametrize("splits", [10, 3, 1])
     def test_inception_score(self, splits: int) -> None:
-        wanted = isc_features_to_metric(LOGITS, splits=splits)
-        found = scores.inception_score(LOGITS, splits)
-        assert found.mean == pytest.approx(wanted["inception_score_mean"], rel=1e-12)
-        assert found.std == pytest.approx(wanted["inception_score_std"], rel=1e-12, abs=1e-15)
+        expected = isc_features_to_metric(LOGITS, splits=splits)
+        result = scores.inception_score(LOGITS, splits)
+        assert result.mean == pytest.approx(expected["inception_score_mean"], rel=1e-12)
+        assert result.std == pytest.approx(expected["inception_score_std"], rel=1e-12, abs=1e-15)
 
     @pytest.mark.parametrize(("subsets", "size"), [(20, 400), (3, 700)])
     def test_kid(self, subsets: int, size: int) -> None:
-        """700 are all fakes."""
+        """Subsets of 700 hold all fakes."""
         real, fake = REAL[:800], FAKE[:700]
-        wanted = kid_features_to_metric(fake, real, kid_subsets=subsets, kid_subset_size=size, verbose=False)
-        found = scores.kid_subsets(real, fake, subsets, size)
-        assert found.mean == pytest.approx(wanted["kernel_inception_distance_mean"], rel=1e-5)
-        # Their float32 shows in the differences between subsets.
-        assert found.std == pytest.approx(wanted["kernel_inception_distance_std"], rel=1e-3)
+        expected = kid_features_to_metric(
+            fake, real, kid_subsets=subsets, kid_subset_size=size, verbose=False
+        )
+        result = scores.kid_subsets(real, fake, subsets, size)
+        assert result.mean == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-5)
+        # Their rounding to float32 changes the differences between subsets.
+        assert result.std == pytest.approx(expected["kernel_inception_distance_std"], rel=1e-3)
 
     def test_all_subsets_have_their_usual_number_and_size(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """By a distance that is cheaper than the kernel's, and no less another for each subset."""
+        """With a distance that is cheaper than the kernel's, but also differs between subsets."""
 
         def theirs(fake: np.ndarray, real: np.ndarray, **_: Any) -> float:
             return float((fake.sum(0) - real.sum(0)) @ range(1, 9))
@@ -71,31 +73,31 @@ class TestTorchFidelity:
 
         monkeypatch.setattr(metric_kid, "kernel_mmd", theirs)
         monkeypatch.setattr(scores, "kid_full", ours)
-        wanted = kid_features_to_metric(FAKE[:, :8].double(), REAL[:, :8].double(), verbose=False)
-        found = scores.kid_subsets(REAL[:, :8].double(), FAKE[:, :8].double())
-        assert found.mean == pytest.approx(wanted["kernel_inception_distance_mean"], rel=1e-9)
-        assert found.std == pytest.approx(wanted["kernel_inception_distance_std"], rel=1e-9)
+        expected = kid_features_to_metric(FAKE[:, :8].double(), REAL[:, :8].double(), verbose=False)
+        result = scores.kid_subsets(REAL[:, :8].double(), FAKE[:, :8].double())
+        assert result.mean == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-9)
+        assert result.std == pytest.approx(expected["kernel_inception_distance_std"], rel=1e-9)
 
     @pytest.mark.parametrize("k", [3, 1])
     def test_precision_and_recall(self, k: int) -> None:
         real, fake = REAL[:1000], FAKE[:900]
-        wanted = prc_features_to_metric(fake, real, prc_neighborhood=k, verbose=False)
+        expected = prc_features_to_metric(fake, real, prc_neighborhood=k, verbose=False)
         precision, recall = scores.precision_recall(real, fake, k)
-        assert 0.02 < precision < recall < 1, "or nothing is shown"
-        assert precision == pytest.approx(wanted["precision"], abs=1e-6)
-        assert recall == pytest.approx(wanted["recall"], abs=1e-6)
+        assert 0.02 < precision < recall < 1, "else the comparison would show nothing"
+        assert precision == pytest.approx(expected["precision"], abs=1e-6)
+        assert recall == pytest.approx(expected["recall"], abs=1e-6)
 
     def test_precision_and_recall_of_points_on_a_lattice(self) -> None:
         """Full of equal distances, all exact: only ≤ gives these numbers."""
         real, fake = ((6 * uniform(s, 400, 3)).floor() for s in (0, 1))
-        wanted = prc_features_to_metric(fake[:300], 2 * real, verbose=False)
+        expected = prc_features_to_metric(fake[:300], 2 * real, verbose=False)
         precision, recall = scores.precision_recall(2 * real, fake[:300])
-        assert precision == pytest.approx(wanted["precision"], abs=1e-6)
-        assert recall == pytest.approx(wanted["recall"], abs=1e-6)
+        assert precision == pytest.approx(expected["precision"], abs=1e-6)
+        assert recall == pytest.approx(expected["recall"], abs=1e-6)
 
 
 def plain_density_coverage(real: Tensor, fake: Tensor, k: int) -> tuple[float, float]:
-    """As the paper's sums have it, without a block or a product."""
+    """The paper's sums, without blocks and matrix products."""
     within = (real[:, None] - real).square().sum(2).sort(1).values[:, k]
     inside = (real[:, None] - fake).square().sum(2) < within[:, None]
     return int(inside.sum()) / (k * len(fake)), float(inside.any(1).double().mean())
@@ -130,25 +132,25 @@ class TestPlainFormulas:
         real, fake = normal(0, 300, 3).double(), normal(1, 200, 3).double() + 0.5
         if lattice:
             real, fake = real.mul(2).round(), fake.mul(2).round()
-        wanted = plain_density_coverage(real, fake, k)
-        assert wanted[0] > 0
-        assert 0 < wanted[1] < 1
-        assert scores.density_coverage(real, fake, k) == pytest.approx(wanted, rel=1e-12)
+        expected = plain_density_coverage(real, fake, k)
+        assert expected[0] > 0
+        assert 0 < expected[1] < 1
+        assert scores.density_coverage(real, fake, k) == pytest.approx(expected, rel=1e-12)
 
     def test_one_pass_gives_what_two_give(self) -> None:
         real, fake = normal(0, 300, 3), normal(1, 200, 3) + 0.5
-        wanted = (*scores.precision_recall(real, fake, 3), *scores.density_coverage(real, fake, 5))
-        assert scores.overlap(real, fake) == pytest.approx(wanted, rel=1e-12)
-        wanted = (*scores.precision_recall(real, fake, 4), *scores.density_coverage(real, fake, 2))
-        assert scores.overlap(real, fake, 4, 2) == pytest.approx(wanted, rel=1e-12)
+        expected = (*scores.precision_recall(real, fake, 3), *scores.density_coverage(real, fake, 5))
+        assert scores.overlap(real, fake) == pytest.approx(expected, rel=1e-12)
+        expected = (*scores.precision_recall(real, fake, 4), *scores.density_coverage(real, fake, 2))
+        assert scores.overlap(real, fake, 4, 2) == pytest.approx(expected, rel=1e-12)
 
     @pytest.mark.parametrize("k", [1, 7])
     def test_nearest(self, k: int) -> None:
         training, generated = normal(0, 300, 5), normal(1, 150, 5)
-        wanted = (generated[:, None] - training).double().norm(dim=2).sort(1)
+        expected = (generated[:, None] - training).double().norm(dim=2).sort(1)
         distance, index = scores.nearest(training, generated, k)
-        torch.testing.assert_close(distance, wanted.values[:, :k], rtol=1e-6, atol=0)
-        assert torch.equal(index, wanted.indices[:, :k])
+        torch.testing.assert_close(distance, expected.values[:, :k], rtol=1e-6, atol=0)
+        assert torch.equal(index, expected.indices[:, :k])
 
     def test_a_copy_is_found(self) -> None:
         training = normal(0, 300, 64) + 10
@@ -163,12 +165,12 @@ class TestPlainFormulas:
 
 class TestFidInfinity:
     def test_it_removes_the_bias(self) -> None:
-        """The reals' Gaussian is exact, the fakes' true one is it: 0 is right, and every plain FID above."""
+        """Fakes are drawn from the reals' exact Gaussian: the true FID is 0, and a plain one lies above."""
         real = Gaussian(torch.zeros(32).double(), torch.eye(32).double(), 10**9)
         fake = normal(0, 4000, 32)
         biased = frechet(real, gaussian(fake))
-        found = scores.fid_infinity(real, fake, factor(real.covariance), least=400)
-        assert abs(found) < biased / 4
+        result = scores.fid_infinity(real, fake, factor(real.covariance), least=400)
+        assert abs(result) < biased / 4
 
     def test_it_keeps_what_is_no_bias(self) -> None:
         real = Gaussian(torch.zeros(32).double(), torch.eye(32).double(), 10**9)
@@ -188,26 +190,26 @@ class TestModes:
         data = Gaussians(layout=layout, batch_size=1)
         labels = torch.arange(200_000) % len(data.centres)
         points = data.centres[labels] + data.sigma * normal(0, 200_000, 2)
-        found = scores.count_modes(nearest_modes(points, data.centres, data.sigma, data.mixing))
-        assert found.covered == found.well_covered == len(data.centres)
-        assert found.high_quality == pytest.approx(1 - math.exp(-4.5), abs=1e-3)
-        assert found.kl < 1e-3
+        result = scores.count_modes(nearest_modes(points, data.centres, data.sigma, data.mixing))
+        assert result.covered == result.well_covered == len(data.centres)
+        assert result.high_quality == pytest.approx(1 - math.exp(-4.5), abs=1e-3)
+        assert result.kl < 1e-3
 
     @pytest.mark.parametrize("layout", ["ring", "grid"])
     def test_three_modes_only(self, layout: Any) -> None:
         data = Gaussians(layout=layout, batch_size=1)
         points = data.centres[torch.arange(30_000) % 3] + data.sigma * normal(0, 30_000, 2)
-        found = scores.count_modes(nearest_modes(points, data.centres, data.sigma))
-        assert found.covered == found.well_covered == 3
-        assert found.kl == pytest.approx(math.log(len(data.centres) / 3), abs=0.01)
+        result = scores.count_modes(nearest_modes(points, data.centres, data.sigma))
+        assert result.covered == result.well_covered == 3
+        assert result.kl == pytest.approx(math.log(len(data.centres) / 3), abs=0.01)
 
     def test_noise_on_the_grid_has_no_mode_well(self) -> None:
-        """It hits most modes once: 9 π σ² of each mode's square of 4 is near, 1.8 %."""
+        """It hits most modes once: of each mode's square of area 4, 9 π σ² or 1.8 % counts as near."""
         data = Gaussians(layout="grid", batch_size=1)
-        found = scores.count_modes(nearest_modes(10 * uniform(0, 500, 2) - 5, data.centres, data.sigma))
-        assert found.covered >= 3
-        assert found.well_covered == 0
-        assert found.high_quality == pytest.approx(9 * math.pi * 0.05**2 / 4, abs=0.02)
+        result = scores.count_modes(nearest_modes(10 * uniform(0, 500, 2) - 5, data.centres, data.sigma))
+        assert result.covered >= 3
+        assert result.well_covered == 0
+        assert result.high_quality == pytest.approx(9 * math.pi * 0.05**2 / 4, abs=0.02)
 
     def test_correlated_coordinates(self) -> None:
         data = Gaussians(layout="normal", batch_size=1)
@@ -218,42 +220,42 @@ class TestModes:
     def test_by_hand(self) -> None:
         centres = torch.tensor([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0]])
         points = torch.tensor([[2.9, 0.0], [3.1, 0.0], [10.0, 1.0], [10.0, -2.9], [math.nan, 0.0]])
-        found = scores.count_modes(nearest_modes(points, centres, 1.0, enough=2))
-        assert found[:2] == (2, 1)
-        assert found.high_quality == pytest.approx(3 / 5)
-        assert found.kl == pytest.approx(math.log(3 / 2))
+        result = scores.count_modes(nearest_modes(points, centres, 1.0, enough=2))
+        assert result[:2] == (2, 1)
+        assert result.high_quality == pytest.approx(3 / 5)
+        assert result.kl == pytest.approx(math.log(3 / 2))
 
     @pytest.mark.parametrize("value", [math.nan, math.inf])
     def test_a_diverged_generator(self, value: float) -> None:
         data = Gaussians(batch_size=1)
-        found = scores.count_modes(nearest_modes(torch.full((50, 2), value), data.centres, data.sigma))
-        assert found[:3] == (0, 0, 0.0)
-        assert math.isnan(found.kl)
+        result = scores.count_modes(nearest_modes(torch.full((50, 2), value), data.centres, data.sigma))
+        assert result[:3] == (0, 0, 0.0)
+        assert math.isnan(result.kl)
 
 
 class TestLabels:
     def test_stacked_digits(self) -> None:
         """At 26,000 samples the KL of uniform labels is about (1000 - 1) / (2 * 26,000)."""
         labels = torch.randint(1000, (26_000,), generator=torch.Generator().manual_seed(0))
-        found = scores.count_modes(ModeIndices(labels, 1000, enough=10))
-        assert found.covered >= 999
-        assert found.well_covered >= 995
-        assert found.kl == pytest.approx(999 / 52_000, rel=0.1)
+        result = scores.count_modes(ModeIndices(labels, 1000, enough=10))
+        assert result.covered >= 999
+        assert result.well_covered >= 995
+        assert result.kl == pytest.approx(999 / 52_000, rel=0.1)
 
     def test_half_of_the_digits(self) -> None:
         digits = torch.randint(5, (26_000, 3), generator=torch.Generator().manual_seed(0))
         labels = (digits * torch.tensor([100, 10, 1])).sum(1)
         labels[:5] = torch.tensor([999, 998, 997, 996, 995])
-        found = scores.count_modes(ModeIndices(labels, 1000, enough=10))
-        assert found.covered == 130
-        assert found.well_covered == 125
-        assert found.kl == pytest.approx(math.log(8), abs=0.01)
+        result = scores.count_modes(ModeIndices(labels, 1000, enough=10))
+        assert result.covered == 130
+        assert result.well_covered == 125
+        assert result.kl == pytest.approx(math.log(8), abs=0.01)
 
     def test_one_label_only(self) -> None:
-        found = scores.count_modes(ModeIndices(torch.full((100,), 7), 1000, enough=10))
-        assert found[:2] == (1, 1)
-        assert math.isnan(found.high_quality)
-        assert found.kl == pytest.approx(math.log(1000))
+        result = scores.count_modes(ModeIndices(torch.full((100,), 7), 1000, enough=10))
+        assert result[:2] == (1, 1)
+        assert math.isnan(result.high_quality)
+        assert result.kl == pytest.approx(math.log(1000))
 
     def test_histogram_and_its_distance(self) -> None:
         fake = scores.class_histogram(torch.tensor([0, 0, 1, 1]), 4)
@@ -300,8 +302,8 @@ class TestBadGenerators:
 
     @pytest.mark.parametrize(("reals", "fakes", "defined"), [(4, 4, True), (3, 4, False), (4, 3, False)])
     def test_as_many_samples_as_neighbours(self, reals: int, fakes: int, defined: bool) -> None:
-        found = scores.precision_recall(normal(0, reals, 2), normal(1, fakes, 2), 3)
-        assert all(math.isnan(v) != defined for v in found)
+        result = scores.precision_recall(normal(0, reals, 2), normal(1, fakes, 2), 3)
+        assert all(math.isnan(v) != defined for v in result)
 
     @every_score
     def test_huge_features_do_no_harm(self, score: Callable[..., Any]) -> None:
@@ -309,16 +311,16 @@ class TestBadGenerators:
 
     def test_one_image_is_caught(self) -> None:
         real = normal(0, 2000, 32)
-        found = scores.overlap(real, real[:1].expand(1000, 32))
-        assert found.precision == 1
-        assert found.recall < 0.01
-        assert found.coverage < 0.01
+        result = scores.overlap(real, real[:1].expand(1000, 32))
+        assert result.precision == 1
+        assert result.recall < 0.01
+        assert result.coverage < 0.01
         assert scores.inception_score(real[:1].expand(1000, 32)).mean == pytest.approx(1)
         kid = scores.kid_full(real, real[:1].expand(1000, 32))
         assert kid > 100 * abs(scores.kid_full(real[:1000], real[1000:]))
 
     def test_logits_beyond_the_exponential(self) -> None:
-        """Sure of classes 0 and 1 in turn, with e^-2000 for the others."""
+        """They choose classes 0 and 1 in turn, with probability e^-2000 for the others."""
         logits = torch.zeros(40, 5)
         logits[::2, 0] = logits[1::2, 1] = 2000
         assert scores.inception_score(logits, 1).mean == pytest.approx(2)

@@ -1,4 +1,4 @@
-"""Files of rows whose writer was killed at any byte: every whole row is read, kept and followed by more."""
+"""Files of rows whose writer was killed at any byte: complete rows are read, kept, and followed by more."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ def kind(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def written(kind: Any, folder: Path) -> bytes:
+def write_rows(kind: Any, folder: Path) -> bytes:
     kind(folder / "rows").append(*ROWS)
     return (folder / "rows").read_bytes()
 
@@ -40,21 +40,21 @@ def test_rows_come_back_as_they_were_added(kind: Any, tmp_path: Path) -> None:
 
 
 def test_wherever_the_file_was_cut_off_only_that_row_is_lost(kind: Any, tmp_path: Path) -> None:
-    content = written(kind, tmp_path)
+    content = write_rows(kind, tmp_path)
     for size in range(len(content)):
         (path := tmp_path / "rows").write_bytes(content[:size])
-        whole = kind(path).read()
-        assert whole == ROWS[: len(whole)], content[:size]
-        assert len(whole) >= content[:size].count(b"\n") - (kind is Table), content[:size]
+        rows = kind(path).read()
+        assert rows == ROWS[: len(rows)], content[:size]
+        assert len(rows) >= content[:size].count(b"\n") - (kind is Table), content[:size]
         kind(path).rewind(1000)
-        assert kind(path).read(problems := []) == whole, content[:size]
+        assert kind(path).read(problems := []) == rows, content[:size]
         assert not problems
-        kind(path).append(*ROWS[len(whole) :])
+        kind(path).append(*ROWS[len(rows) :])
         assert path.read_bytes() == content, content[:size]
 
 
-def test_it_is_added_to_on_a_line_of_its_own(tmp_path: Path) -> None:
-    content = written(Records, tmp_path)
+def test_a_row_after_a_cut_off_one_has_a_line_of_its_own(tmp_path: Path) -> None:
+    content = write_rows(Records, tmp_path)
     for size in range(len(content)):
         (path := tmp_path / "rows").write_bytes(content[:size])
         records = Records(path)
@@ -78,8 +78,8 @@ GARBLED = [
 
 
 @pytest.mark.parametrize("line", GARBLED, ids=range(len(GARBLED)))
-def test_a_garbled_line_costs_only_itself_and_is_told(kind: Any, line: bytes, tmp_path: Path) -> None:
-    content = written(kind, tmp_path)
+def test_only_a_garbled_line_is_lost_and_it_is_reported(kind: Any, line: bytes, tmp_path: Path) -> None:
+    content = write_rows(kind, tmp_path)
     first = content.index(b"\n") + 1
     (path := tmp_path / "rows").write_bytes(content[:first] + line + content[first:])
     assert kind(path).read(problems := []) == ROWS
@@ -88,7 +88,7 @@ def test_a_garbled_line_costs_only_itself_and_is_told(kind: Any, line: bytes, tm
     assert path.read_bytes() == content
 
 
-def test_what_cannot_be_read_at_all_is_told_and_never_overwritten(kind: Any, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported_and_never_overwritten(kind: Any, tmp_path: Path) -> None:
     (tmp_path / "rows").mkdir()
     assert kind(tmp_path / "rows").read(problems := []) == []
     assert problems == ["rows cannot be read: Is a directory"]
@@ -97,7 +97,7 @@ def test_what_cannot_be_read_at_all_is_told_and_never_overwritten(kind: Any, tmp
 
 
 def test_a_file_is_left_alone_if_nothing_is_dropped_and_otherwise_replaced(kind: Any, tmp_path: Path) -> None:
-    content = written(kind, tmp_path)
+    content = write_rows(kind, tmp_path)
     path = tmp_path / "rows"
     before = path.stat().st_ino
     kind(path).rewind(128)
@@ -120,7 +120,8 @@ def test_numbers_that_are_not_finite_are_refused_in_json(tmp_path: Path) -> None
 # metrics.csv
 
 
-def logged(folder: Path, *rows: dict[str, Any]) -> list[dict[str, str]]:
+def log_rows(folder: Path, *rows: dict[str, Any]) -> list[dict[str, str]]:
+    """Log rows and return all that the file then holds."""
     logger = MetricsCSV(folder)
     for row in rows:
         logger.log_metrics(row, row["step"])
@@ -129,27 +130,27 @@ def logged(folder: Path, *rows: dict[str, Any]) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_new_name_is_a_column_of_the_rows_before_too(tmp_path: Path) -> None:
-    assert logged(tmp_path, {"step": 1, "b": 0.1}) == [{"b": "0.1", "step": "1"}]
-    rows = logged(tmp_path, {"step": 2, "a": 3, "b": float("nan")}, {"step": 3, "b": 1e-05})
+def test_a_new_name_adds_a_column_to_earlier_rows(tmp_path: Path) -> None:
+    assert log_rows(tmp_path, {"step": 1, "b": 0.1}) == [{"b": "0.1", "step": "1"}]
+    rows = log_rows(tmp_path, {"step": 2, "a": 3, "b": float("nan")}, {"step": 3, "b": 1e-05})
     assert [*rows[0]] == ["a", "b", "step"]
     assert [[*row.values()] for row in rows] == [["", "0.1", "1"], ["3", "nan", "2"], ["", "1e-05", "3"]]
     assert (tmp_path / "metrics.csv").read_bytes().count(b"\r\n") == 4
 
 
-def test_a_short_row_that_was_cut_off_costs_not_the_row_before(tmp_path: Path) -> None:
-    logged(tmp_path, {"step": 1, "a": 0.1}, {"step": 2, "a": 0.2})
+def test_a_cut_off_row_leaves_the_row_before_it(tmp_path: Path) -> None:
+    log_rows(tmp_path, {"step": 1, "a": 0.1}, {"step": 2, "a": 0.2})
     with (tmp_path / "metrics.csv").open("a") as file:
         file.write("0.3")
     rewind_records(tmp_path, 2)
-    assert [row["step"] for row in logged(tmp_path, {"step": 3, "a": 0.3})] == ["1", "2", "3"]
+    assert [row["step"] for row in log_rows(tmp_path, {"step": 3, "a": 0.3})] == ["1", "2", "3"]
 
 
 # A run's records
 
 
-def test_a_run_goes_back_in_all_its_records_and_keeps_the_scores_that_were_asked_for(tmp_path: Path) -> None:
-    logged(tmp_path, *({"step": step, "a": 0.1} for step in (1, 2, 3)))
+def test_rewinding_a_run_keeps_the_scores_of_ganlab_evaluate(tmp_path: Path) -> None:
+    log_rows(tmp_path, *({"step": step, "a": 0.1} for step in (1, 2, 3)))
     clock = [{"step": step, "images": step, "seconds": float(step), "memory": None} for step in (0, 1, 3)]
     Records(tmp_path / "clock.jsonl").append(*clock)
     scores = Records(tmp_path / "scores.jsonl")
@@ -157,10 +158,10 @@ def test_a_run_goes_back_in_all_its_records_and_keeps_the_scores_that_were_asked
     rewind_records(tmp_path, 2)
     assert read_clock(tmp_path) == clock[:2]
     assert scores.read() == [{"step": 1}, {"step": 3, "checkpoint": "step-3.ckpt"}, {"step": 2}]
-    assert [row["step"] for row in logged(tmp_path)] == ["1", "2"]
+    assert [row["step"] for row in log_rows(tmp_path)] == ["1", "2"]
 
 
-def test_the_clock_has_only_rows_that_tell_the_time_in_the_order_of_steps(tmp_path: Path) -> None:
+def test_the_clock_has_only_complete_rows_in_the_order_of_steps(tmp_path: Path) -> None:
     rows = [{"step": 9, "images": 9, "seconds": 3.0}, {"step": 4, "images": 4, "seconds": 1.0}]
     Records(tmp_path / "clock.jsonl").append(*rows, {"step": 10}, {"step": 11, "images": 1, "seconds": "x"})
     assert read_clock(tmp_path) == rows[::-1]
@@ -173,9 +174,9 @@ def test_the_last_whole_row_is_the_last_score(tmp_path: Path) -> None:
     with (tmp_path / "scores.jsonl").open("a") as file:
         file.write('{"step": 2, "sco')
     assert state_of(tmp_path).score == "fid 2.5"
-    for scores, shown in (({"fid": None}, "fid -"), ({}, ""), (3, "")):
+    for scores, expected in (({"fid": None}, "fid -"), ({}, ""), (3, "")):
         Records(tmp_path / "scores.jsonl").append({"step": 3, "scores": scores})
-        assert state_of(tmp_path).score == shown
+        assert state_of(tmp_path).score == expected
 
 
 def test_an_export_takes_the_last_score_of_its_weights(tmp_path: Path) -> None:

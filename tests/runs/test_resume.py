@@ -1,4 +1,4 @@
-"""A stopped run that goes on is the run that was not stopped. For each variant: tests/test_conformance.py."""
+"""A resumed run equals the run that was not stopped. For each variant: tests/test_conformance.py."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from ganlab.metrics import Pixels
 from ganlab.testing import Specks, assert_same, new, play, state
 from ganlab.variants import HingeGAN
 
-# Everything that could tell the two apart, in all pairs
+# Everything that could make the two differ, in all pairs of values
 
 FACTORS: dict[str, tuple[Any, ...]] = {
     "stop": ("inside", "border", "first"),
@@ -43,14 +43,14 @@ def pairs(case: Case) -> set[Pair]:
 
 
 def all_pairs() -> list[Case]:
-    """Greedy: always the combination that shows the most new pairs."""
-    every = [dict(zip(FACTORS, values, strict=True)) for values in product(*FACTORS.values())]
-    shown = [(case, pairs(case)) for case in every]
-    missing, chosen = set().union(*(new for _, new in shown)), []
+    """Few cases that cover all pairs: greedily, always the one that covers the most new pairs."""
+    cases = [dict(zip(FACTORS, values, strict=True)) for values in product(*FACTORS.values())]
+    covers = [(case, pairs(case)) for case in cases]
+    missing, chosen = set().union(*(covered for _, covered in covers)), []
     while missing:
-        best, its = max(shown, key=lambda each: len(each[1] & missing))
+        best, covered = max(covers, key=lambda each: len(each[1] & missing))
         chosen.append(best)
-        missing -= its
+        missing -= covered
     return chosen
 
 
@@ -58,15 +58,15 @@ CASES = all_pairs()
 ALONE, TOGETHER = ([case for case in CASES if case["processes"] == number] for number in (1, 2))
 
 
-def named(case: Case) -> str:
+def label(case: Case) -> str:
     return " ".join(f"{name}={value}" for name, value in case.items())
 
 
-def test_the_cases_show_each_pair_of_two_factors_values() -> None:
-    shown = set().union(*map(pairs, CASES))
+def test_the_cases_cover_each_pair_of_two_factors_values() -> None:
+    covered = set().union(*map(pairs, CASES))
     for (one, values), (other, others) in combinations(FACTORS.items(), 2):
         for pair in product(values, others):
-            assert frozenset(zip((one, other), pair, strict=True)) in shown, (one, other, pair)
+            assert frozenset(zip((one, other), pair, strict=True)) in covered, (one, other, pair)
     assert len(CASES) <= 14
 
 
@@ -88,12 +88,12 @@ def game_of(case: Case) -> GAN:
 
 
 def check(case: Case, folder: Path) -> None:
-    """Resume from a checkpoint that a straight run wrote in passing."""
+    """Compare a straight run with one resumed from a checkpoint that the straight run wrote."""
     stop = 1 if case["stop"] == "first" else 4
     at_border = 2 * 8 * case["critic_steps"] * case["processes"]
     images = at_border if case["stop"] == "border" else 37
 
-    def played(name: str, resume: Path | None = None) -> tuple[GAN, Trainer]:
+    def train(name: str, resume: Path | None = None) -> tuple[GAN, Trainer]:
         game = game_of(case)
         (folder / name).mkdir(parents=True, exist_ok=True)
         scored = [Evaluation(Pixels(), ("fid",), 20, every_n_steps=2)] if case["evaluated"] else []
@@ -110,13 +110,13 @@ def check(case: Case, folder: Path) -> None:
         )
         return game, trainer
 
-    straight = played("straight")
-    resumed = played("resumed", at(folder / "straight", stop))
+    straight = train("straight")
+    resumed = train("resumed", at(folder / "straight", stop))
     for (_, trainer), first in ((straight, 0), (resumed, stop)):
         assert trainer.global_step == 7
         assert trainer.fit_loop.epoch_loop.batch_progress.current.completed == 7, first
     if straight[1].is_global_zero:
-        assert_same(state(*straight), state(*resumed), what=named(case))
+        assert_same(state(*straight), state(*resumed), what=label(case))
         rates = [
             [each.scheduler.state_dict() for each in trainer.lr_scheduler_configs]
             for _, trainer in (straight, resumed)
@@ -124,16 +124,16 @@ def check(case: Case, folder: Path) -> None:
         assert rates[0] == rates[1]
         assert len(rates[0]) == 2 * case["scheduled"]
     if straight[1].is_global_zero and case["evaluated"]:
-        rows, again = (scores(folder / name) for name in ("straight", "resumed"))
+        rows, resumed_rows = (scores(folder / name) for name in ("straight", "resumed"))
         assert [row["step"] for row in rows] == [2, 4, 6, 7]
-        assert again == [row for row in rows if row["step"] > stop]
+        assert resumed_rows == [row for row in rows if row["step"] > stop]
 
 
 def scores(run: Path) -> list[dict[str, Any]]:
     return [json.loads(row) for row in (run / "scores.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("case", ALONE, ids=named)
+@pytest.mark.parametrize("case", ALONE, ids=label)
 def test_a_resumed_run_is_the_straight_one(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,7 +145,7 @@ def test_a_resumed_run_is_the_straight_one(
 
 
 class Plain(torch.nn.Sequential):
-    """No normalisation, whose statistics would tell a batch from its halves."""
+    """A network without normalisation, whose statistics would differ between a batch and its halves."""
 
     def __init__(self, inputs: int, *after: torch.nn.Module, outputs: int = 1) -> None:
         hidden = torch.nn.Linear(inputs, 32), torch.nn.LeakyReLU(0.2), torch.nn.Linear(32, outputs)
@@ -158,16 +158,16 @@ def plain() -> GAN:
     return new(HingeGAN, generator=Plain(8, *unflatten, outputs=64), discriminator=Plain(64))
 
 
-def play_plain(folder: Path, *, batch_size: int, **how: Any) -> tuple[GAN, Trainer]:
+def play_plain(folder: Path, *, batch_size: int, **options: Any) -> tuple[GAN, Trainer]:
     game = plain()
     keeper = Checkpoints(every_n_steps=3, keep=9)
     data = Specks(batch_size=batch_size)
-    how |= {"precision": "64-true", "enable_checkpointing": True}
-    return game, play(game, data, steps=6, callbacks=[keeper], default_root_dir=folder, **how)
+    options |= {"precision": "64-true", "enable_checkpointing": True}
+    return game, play(game, data, steps=6, callbacks=[keeper], default_root_dir=folder, **options)
 
 
 def stop_one(folder: Path) -> None:
-    """The second process alone is told to stop."""
+    """Send a signal to the second process alone; both must stop after the same step."""
 
     original = GAN.training_step
 
@@ -176,23 +176,23 @@ def stop_one(folder: Path) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
         original(game, *arguments)
 
-    def played(name: str, **how: Any) -> tuple[GAN, Trainer]:
+    def train(name: str, **options: Any) -> tuple[GAN, Trainer]:
         game = new(HingeGAN)
-        keeping = [Preemption(), Checkpoints(every_n_steps=100)]
-        how |= {"devices": 2, "enable_checkpointing": True}
-        return game, play(game, steps=40, callbacks=keeping, default_root_dir=folder / name, **how)
+        callbacks = [Preemption(), Checkpoints(every_n_steps=100)]
+        options |= {"devices": 2, "enable_checkpointing": True}
+        return game, play(game, steps=40, callbacks=callbacks, default_root_dir=folder / name, **options)
 
-    straight = played("straight")
+    straight = train("straight")
     GAN.training_step = training_step  # type: ignore[method-assign]
     try:
-        played("stopped")
+        train("stopped")
         raise AssertionError("it was not stopped")
     except Preempted as stopped:
         rank, step = straight[1].global_rank, stopped.step
         (folder / f"rank-{rank}").write_text(f"{step} {stopped.code}")
     finally:
         GAN.training_step = original  # type: ignore[method-assign]
-    resumed = played("stopped", resume=at(folder / "stopped", step))
+    resumed = train("stopped", resume=at(folder / "stopped", step))
     if rank == 0:
         assert_same(state(*straight), state(*resumed), what="the run that one process was told to stop")
 
@@ -203,7 +203,7 @@ from pathlib import Path
 import test_resume as tests
 tests.torch.set_num_threads(1)
 folder, answers = Path(sys.argv[1]), {}
-def answered(name, work, *arguments):
+def record(name, work, *arguments):
     try:
         work(*arguments)
         answers[name] = ""
@@ -216,15 +216,15 @@ def answered(name, work, *arguments):
         # The other process waits for this one.
         os._exit(1)
 for number, case in enumerate(tests.TOGETHER):
-    answered(tests.named(case), tests.check, case, folder / str(number))
-answered("halves", tests.go_on_in_halves, folder)
-answered("stop", tests.stop_one, folder)
+    record(tests.label(case), tests.check, case, folder / str(number))
+record("halves", tests.resume_in_halves, folder)
+record("stop", tests.stop_one, folder)
 """
 
 
-def go_on_in_halves(folder: Path) -> None:
-    kept = at(folder / "whole", 3)
-    game, trainer = play_plain(folder / "halves", batch_size=4, devices=2, resume=kept)
+def resume_in_halves(folder: Path) -> None:
+    checkpoint = at(folder / "whole", 3)
+    game, trainer = play_plain(folder / "halves", batch_size=4, devices=2, resume=checkpoint)
     assert trainer.global_step == 6
     assert game.images_seen == 6 * 8
     if trainer.is_global_zero:
@@ -233,7 +233,7 @@ def go_on_in_halves(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str], str]:
-    """All that needs two processes, which take seconds to start."""
+    """The folder, errors by check, and output of all checks in two processes, which are slow to start."""
     folder = tmp_path_factory.mktemp("together")
     game, trainer = play_plain(folder / "whole", batch_size=8)
     torch.save(state(game, trainer), folder / "whole.pt")
@@ -244,26 +244,28 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     environment["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
     both = subprocess.Popen(command, env=environment, start_new_session=True, **streams)
     try:
-        told, _ = both.communicate(timeout=150)
+        output, _ = both.communicate(timeout=150)
     except subprocess.TimeoutExpired:
         os.killpg(both.pid, signal.SIGKILL)
-        told, _ = both.communicate()
+        output, _ = both.communicate()
     answers = folder / "answers.json"
-    return folder, json.loads(answers.read_text()) if answers.exists() else {}, told
+    return folder, json.loads(answers.read_text()) if answers.exists() else {}, output
 
 
-@pytest.mark.parametrize("case", TOGETHER, ids=named)
-def test_so_is_one_of_two_processes(case: Case, together: tuple[Path, dict[str, str], str]) -> None:
-    _, answers, told = together
-    assert answers.get(named(case)) == "", told[-3000:]
+@pytest.mark.parametrize("case", TOGETHER, ids=label)
+def test_a_resumed_run_of_two_processes_is_the_straight_one(
+    case: Case, together: tuple[Path, dict[str, str], str]
+) -> None:
+    _, answers, output = together
+    assert answers.get(label(case)) == "", output[-3000:]
 
 
-def test_one_process_goes_on_as_two_with_halves_of_its_batch(
+def test_a_run_of_one_process_is_resumed_by_two_with_half_its_batch(
     together: tuple[Path, dict[str, str], str],
 ) -> None:
-    folder, answers, told = together
-    assert answers.get("halves") == "", told[-3000:]
-    assert told.count("not bit-for-bit from here: processes 1 -> 2") == 1, told
+    folder, answers, output = together
+    assert answers.get("halves") == "", output[-3000:]
+    assert output.count("not bit-for-bit from here: processes 1 -> 2") == 1, output
     one, other = (torch.load(folder / f"{name}.pt") for name in ("whole", "halves"))
     assert one.keys() == other.keys()
     for name, value in one.items():
@@ -273,8 +275,8 @@ def test_one_process_goes_on_as_two_with_halves_of_its_batch(
 def test_a_signal_to_one_process_stops_both_after_the_same_step(
     together: tuple[Path, dict[str, str], str],
 ) -> None:
-    folder, answers, told = together
-    assert answers.get("stop") == "", told[-3000:]
+    folder, answers, output = together
+    assert answers.get("stop") == "", output[-3000:]
     stopped = [(folder / f"rank-{rank}").read_text() for rank in (0, 1)]
     assert stopped[0] == stopped[1]
     step, code = map(int, stopped[0].split())

@@ -1,4 +1,4 @@
-"""Which run goes on, what it may change, and that one process at a time trains it."""
+"""Which run is resumed, which settings may change, and that one process at a time trains it."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """After five of its thirteen steps."""
+    """A run that was stopped after five of its thirteen steps."""
     folder = tmp_path_factory.mktemp("stopped")
     with signalled(step=5):
         assert fit("--config", write(folder, GAME), folder=folder).code == 75
@@ -73,13 +73,14 @@ FREE = {
 }
 
 
-def chosen(tree: Any, key: str) -> Any:
+def setting(tree: Any, key: str) -> Any:
+    """A setting by its dotted name."""
     for name in key.split("."):
         tree = tree[name]
     return tree
 
 
-def test_how_long_it_goes_and_how_it_is_watched_may_change(run: Path, straight: Path, tmp_path: Path) -> None:
+def test_budget_cadences_and_loggers_may_change(run: Path, straight: Path, tmp_path: Path) -> None:
     began = yaml.safe_load((run / "config.yaml").read_text())
     options = [word for key, value in FREE.items() for word in (f"--{key}", value)]
     options[options.index("--checkpoints.every_n_steps")] = "--checkpoint_every"
@@ -87,10 +88,10 @@ def test_how_long_it_goes_and_how_it_is_watched_may_change(run: Path, straight: 
     assert answer.code == 0, answer
     assert "resuming" in answer.out
     assert steps(run)[:2] == [12, 10]
-    told = yaml.safe_load((run / "config.yaml").read_text())
+    resumed = yaml.safe_load((run / "config.yaml").read_text())
     for key, value in FREE.items():
-        assert chosen(told, key) == value, key
-        assert ".logger" in key or chosen(began, key) != value, key
+        assert setting(resumed, key) == value, key
+        assert ".logger" in key or setting(began, key) != value, key
     assert not (tmp_path / "elsewhere").exists()
     assert len([*(tmp_path / "also").rglob("metrics.csv")]) == 1
     one, other = weights(at(run, 12)), weights(at(straight, 12))
@@ -115,7 +116,7 @@ FIXED = [
 
 
 @pytest.mark.parametrize(("options", "key", "old", "new"), FIXED, ids=[row[0] for row in FIXED])
-def test_what_makes_it_another_run_is_refused(
+def test_settings_that_change_training_are_refused(
     options: str, key: str, old: Any, new: Any, run: Path, tmp_path: Path
 ) -> None:
     before = contents(run)
@@ -126,7 +127,7 @@ def test_what_makes_it_another_run_is_refused(
 
 
 def test_a_changed_batch_is_refused_before_a_step(run: Path, tmp_path: Path) -> None:
-    """That of all processes together: devices and batch_size may change against one another."""
+    """The batch of all processes counts: devices and batch_size may change if their product does not."""
     before = [at(run, step).read_bytes() for step in (5, 3)]
     message = refused(fit("--resume", run, "--data.batch_size", "4", folder=tmp_path))
     assert " 16 " in message
@@ -144,7 +145,9 @@ def test_a_changed_batch_is_refused_before_a_step(run: Path, tmp_path: Path) -> 
         ("--resume RUN --ckpt_path RUN/checkpoints/step-000000003.ckpt", ("--ckpt_path",)),
     ],
 )
-def test_what_is_no_run_is_refused(arguments: str, words: tuple[str, ...], run: Path, tmp_path: Path) -> None:
+def test_a_target_that_is_no_run_is_refused(
+    arguments: str, words: tuple[str, ...], run: Path, tmp_path: Path
+) -> None:
     answer = fit("--config", "small.yaml", *arguments.replace("RUN", str(run)).split(), folder=tmp_path)
     message = refused(answer)
     for word in words:
@@ -155,7 +158,7 @@ def test_what_is_no_run_is_refused(arguments: str, words: tuple[str, ...], run: 
 # Which run
 
 
-def test_a_checkpoint_is_gone_on_from_in_its_own_run(run: Path, straight: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_is_resumed_in_its_own_run(run: Path, straight: Path, tmp_path: Path) -> None:
     answer = fit("--resume", at(run, 3), folder=tmp_path)
     assert answer.code == 0, answer
     assert f"resuming {run} from step-000000003.ckpt" in answer.out
@@ -163,21 +166,21 @@ def test_a_checkpoint_is_gone_on_from_in_its_own_run(run: Path, straight: Path, 
     assert_same_end(run, straight)
 
 
-def test_auto_goes_on_with_the_newest_whole_checkpoint_of_the_same_settings(
+def test_auto_resumes_the_newest_whole_checkpoint_of_the_same_settings(
     run: Path, straight: Path, tmp_path: Path
 ) -> None:
     """Beside it lie an older one, one that is damaged, one of another seed, and one of other settings."""
 
-    def beside(name: str, change: tuple[str, str] = ("", "")) -> Path:
+    def copy_run(name: str, change: tuple[str, str] = ("", "")) -> Path:
         copy = shutil.copytree(run, run.with_name(name))
         config = (copy / "config.yaml").read_text()
         assert change[0] in config
         (copy / "config.yaml").write_text(config.replace(*change))
         return copy
 
-    older, damaged = beside("1-seed0"), beside("2-seed0")
-    beside("3-seed1", ("seed_everything: 0", "seed_everything: 1"))
-    beside("4-seed0", ("gamma: 1.0", "gamma: 2.0"))
+    older, damaged = copy_run("1-seed0"), copy_run("2-seed0")
+    copy_run("3-seed1", ("seed_everything: 0", "seed_everything: 1"))
+    copy_run("4-seed0", ("gamma: 1.0", "gamma: 2.0"))
     for path in damaged.glob("checkpoints/*"):
         path.write_bytes(path.read_bytes()[:5000])
     now = time.time()
@@ -212,16 +215,16 @@ def test_a_new_run_begins_with_the_weights_of_another(run: Path, tmp_path: Path)
         answer = fit("--config", "small.yaml", "--init_from", source, *still, *short, folder=tmp_path)
         assert answer.code == 0, answer
         (other,) = set(run_folders(tmp_path)) - known
-        kept = torch.load(at(other, 1), weights_only=True)
-        assert kept["global_step"] == 1
+        saved = torch.load(at(other, 1), weights_only=True)
+        assert saved["global_step"] == 1
         turns = [
-            {each["step"].item() for each in state["state"].values()} for state in kept["optimizer_states"]
+            {each["step"].item() for each in state["state"].values()} for state in saved["optimizer_states"]
         ]
         assert turns == [{2}, {1}]
         began = weights(at(run, 5 if source == run else 3))
         for name, value in began.items():
             if name.startswith(("generator", "discriminator")):
-                assert torch.equal(kept["state_dict"][name], value), name
+                assert torch.equal(saved["state_dict"][name], value), name
     assert contents(run) == before
 
 
@@ -241,7 +244,7 @@ def test_a_run_that_is_being_trained_is_not_trained_by_another(
     straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = "import time, ganlab.game.gan; old = ganlab.game.gan.GAN.training_step\n" + (
-        "ganlab.game.gan.GAN.training_step = lambda *given: (time.sleep(0.1), old(*given))[1]"
+        "ganlab.game.gan.GAN.training_step = lambda *arguments: (time.sleep(0.1), old(*arguments))[1]"
     )
     first = Command("fit", "--config", write(tmp_path, GAME), folder=tmp_path, patch=slow)
     first.until(lambda: [*tmp_path.glob("runs/*/*/*/checkpoints/step-*.ckpt")])
@@ -252,7 +255,7 @@ def test_a_run_that_is_being_trained_is_not_trained_by_another(
     message = refused(fit("--resume", run, folder=tmp_path))
     assert str(run) in message
     assert contents(run) == before
-    # One that waits takes up what the first has written when it ends.
+    # A second process that waits resumes from what the first saves when it ends.
     second = Command("fit", "--resume", run, "--checkpoints.keep", "1", folder=tmp_path)
     time.sleep(1.5)
     assert second.runs

@@ -1,4 +1,4 @@
-"""`ganlab sample` and `ganlab.load`: what is drawn, where it goes, and what is refused."""
+"""`ganlab sample` and `ganlab.load`: samples, files, walks, code that is not trusted, and refusals."""
 
 import re
 import shutil
@@ -15,7 +15,15 @@ import pytest
 import torch
 from command_line import SMALL, Answer, contents, here, refused, write
 from PIL import Image
-from trained_runs import CONDITIONAL, MINE, POINTS, SCORED, imported, own_classes, trained
+from trained_runs import (
+    CONDITIONAL,
+    CONDITIONAL_CONFIG,
+    POINTS,
+    SCORED,
+    defined_classes,
+    import_for_test,
+    train_run,
+)
 
 import ganlab
 from ganlab.data import Gaussians
@@ -49,24 +57,24 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(home: Path) -> Path:
-    """Its best checkpoint is not its newest: it is made so."""
-    found = trained(home, SCORED)
-    shutil.copy(found / "checkpoints" / "step-000000003.ckpt", found / "checkpoints" / "best.ckpt")
-    return found
+    """A run whose best checkpoint is made an older one than its newest."""
+    folder = train_run(home, SCORED)
+    shutil.copy(folder / "checkpoints" / "step-000000003.ckpt", folder / "checkpoints" / "best.ckpt")
+    return folder
 
 
 @pytest.fixture(scope="module")
 def points(home: Path) -> Path:
-    return trained(home, POINTS, name="points")
+    return train_run(home, POINTS, name="points")
 
 
 @pytest.fixture(scope="module")
-def mine(home: Path) -> Path:
-    """A conditional game whose module is nowhere any more but in the run's folder."""
+def conditional(home: Path) -> Path:
+    """A run of a conditional game whose module exists only in the run's folder."""
     write(home, CONDITIONAL, "my_conditional.py")
-    found = trained(home, MINE, name="mine")
+    folder = train_run(home, CONDITIONAL_CONFIG, name="mine")
     (home / "my_conditional.py").unlink()
-    return found
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -76,20 +84,21 @@ def _untouched(run: Path) -> Iterator[None]:
     assert contents(run) == before
 
 
-def drawn(*arguments: str | Path, folder: Path) -> Answer:
+def sample_here(*arguments: str | Path, folder: Path) -> Answer:
+    """Run `ganlab sample`, which must succeed."""
     answer = here("sample", *arguments, folder=folder)
     assert answer.code == 0, answer
     return answer
 
 
-def images(path: Path) -> np.ndarray:
+def read_images(path: Path) -> np.ndarray:
     with np.load(path, allow_pickle=False) as file:
         assert file.files == ["images"]
         return file["images"]
 
 
-def scored(run: Path, count: int, seed: int = 0, *, raw: bool = False) -> np.ndarray:
-    """What an evaluation of the run's best checkpoint would see."""
+def evaluated_images(run: Path, count: int, seed: int = 0, *, raw: bool = False) -> np.ndarray:
+    """The images that an evaluation of the run's best checkpoint scores."""
     game = ganlab.load(run / "checkpoints" / "best.ckpt")
     blocks = [block for _, block in fake_batches(game, count, seed, raw=raw)]
     return torch.cat(blocks).movedim(1, -1).numpy()
@@ -98,7 +107,7 @@ def scored(run: Path, count: int, seed: int = 0, *, raw: bool = False) -> np.nda
 # From a path to a game
 
 
-def test_the_best_checkpoint_is_taken_and_told(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_best_checkpoint_is_loaded_and_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     game = ganlab.load(run)
     assert "best.ckpt (step 3)" in capsys.readouterr().err
     for name, same in (("best", True), ("step-000000003", True), ("step-000000007", False)):
@@ -106,25 +115,25 @@ def test_the_best_checkpoint_is_taken_and_told(run: Path, capsys: pytest.Capture
         assert torch.equal(game.sample(3, seed=1), other.sample(3, seed=1)) is same
 
 
-def test_of_damaged_checkpoints_the_next_is_taken(
+def test_in_place_of_a_damaged_checkpoint_the_next_is_loaded(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy = shutil.copytree(run, tmp_path / "run")
-    for name, then in (("best", 7), ("step-000000007", 6), ("step-000000006", 3)):
+    for name, next_step in (("best", 7), ("step-000000007", 6), ("step-000000006", 3)):
         path = copy / "checkpoints" / f"{name}.ckpt"
         path.write_bytes(path.read_bytes()[:-1000])
         ganlab.load(copy)
-        told = capsys.readouterr().err
-        assert f"{name}.ckpt is damaged" in told
-        assert f"(step {then})" in told
+        message = capsys.readouterr().err
+        assert f"{name}.ckpt is damaged" in message
+        assert f"(step {next_step})" in message
     path = copy / "checkpoints" / "step-000000003.ckpt"
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(Refused, match="no whole checkpoint"):
         ganlab.load(copy)
 
 
-def test_doubles_stay_doubles(home: Path) -> None:
-    double = trained(home, SMALL, "--trainer.precision", "64-true", name="double")
+def test_a_game_in_double_precision_stays_so(home: Path) -> None:
+    double = train_run(home, SMALL, "--trainer.precision", "64-true", name="double")
     game = ganlab.load(double)
     stored = torch.load(double / "checkpoints" / "step-000000007.ckpt", weights_only=True)["state_dict"]
     for name, value in game.state_dict().items():
@@ -135,26 +144,26 @@ def test_doubles_stay_doubles(home: Path) -> None:
 # Files
 
 
-def test_a_sheet_shows_what_an_evaluation_would_score(run: Path, tmp_path: Path) -> None:
-    answer = drawn(run, "--out", "grid.png", "--count", "9", folder=tmp_path)
+def test_a_picture_shows_what_an_evaluation_scores(run: Path, tmp_path: Path) -> None:
+    answer = sample_here(run, "--out", "grid.png", "--count", "9", folder=tmp_path)
     assert answer.err == ""
     assert "9 samples" in answer.out
     assert "best.ckpt" in answer.out
-    wanted = grid(torch.from_numpy(scored(run, 9)).movedim(-1, 1) / 127.5 - 1)
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "grid.png")), np.asarray(wanted))
-    drawn(run, "--out", "more/grid.png", folder=tmp_path)
+    expected = grid(torch.from_numpy(evaluated_images(run, 9)).movedim(-1, 1) / 127.5 - 1)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "grid.png")), np.asarray(expected))
+    sample_here(run, "--out", "more/grid.png", folder=tmp_path)
     assert Image.open(tmp_path / "more" / "grid.png").size == (8 * 66 - 2,) * 2
     assert [*tmp_path.rglob(".*")] == []
 
 
-def test_a_file_holds_bytes_and_the_first_never_change(run: Path, tmp_path: Path) -> None:
+def test_a_file_holds_bytes_that_do_not_depend_on_the_count(run: Path, tmp_path: Path) -> None:
     count = BLOCK + 60
-    drawn(run, "--out", "many.npz", "--count", str(count), folder=tmp_path)
-    drawn(run, "--out", "few.npz", "--count", "7", folder=tmp_path)
-    many = images(tmp_path / "many.npz")
+    sample_here(run, "--out", "many.npz", "--count", str(count), folder=tmp_path)
+    sample_here(run, "--out", "few.npz", "--count", "7", folder=tmp_path)
+    many = read_images(tmp_path / "many.npz")
     assert (many.dtype, many.shape) == (np.uint8, (count, 8, 8, 1))
-    assert np.array_equal(many, scored(run, count))
-    assert np.array_equal(images(tmp_path / "few.npz"), many[:7])
+    assert np.array_equal(many, evaluated_images(run, count))
+    assert np.array_equal(read_images(tmp_path / "few.npz"), many[:7])
     assert len(np.unique(many.reshape(count, -1), axis=0)) > count / 2
 
 
@@ -162,64 +171,66 @@ def test_a_file_holds_bytes_and_the_first_never_change(run: Path, tmp_path: Path
 def test_a_seed_and_the_raw_generator_draw_others(
     options: tuple[str, ...], run: Path, tmp_path: Path
 ) -> None:
-    drawn(run, "--out", "a.npz", "--count", "5", folder=tmp_path)
-    drawn(run, "--out", "b.npz", "--count", "5", *options, folder=tmp_path)
-    found = images(tmp_path / "b.npz")
-    assert not np.array_equal(images(tmp_path / "a.npz"), found)
+    sample_here(run, "--out", "a.npz", "--count", "5", folder=tmp_path)
+    sample_here(run, "--out", "b.npz", "--count", "5", *options, folder=tmp_path)
+    others = read_images(tmp_path / "b.npz")
+    assert not np.array_equal(read_images(tmp_path / "a.npz"), others)
     seed = 1 if "--seed" in options else 0
-    assert np.array_equal(found, scored(run, 5, seed, raw="--raw" in options))
+    assert np.array_equal(others, evaluated_images(run, 5, seed, raw="--raw" in options))
 
 
 def test_a_folder_holds_the_same_as_a_file(run: Path, tmp_path: Path) -> None:
-    drawn(run, "--out", "pictures/", "--count", "12", folder=tmp_path)
+    sample_here(run, "--out", "pictures/", "--count", "12", folder=tmp_path)
     names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
     assert names == [f"{number:06d}.png" for number in range(12)]
-    found = np.stack([np.asarray(Image.open(tmp_path / "pictures" / name)) for name in names])
-    assert np.array_equal(found[..., None], scored(run, 12))
+    pictures = np.stack([np.asarray(Image.open(tmp_path / "pictures" / name)) for name in names])
+    assert np.array_equal(pictures[..., None], evaluated_images(run, 12))
     again = here("sample", run, "--out", "pictures", folder=tmp_path)
     assert "pictures is there already" in refused(again, tmp_path)
 
 
-def test_what_was_drawn_can_be_evaluated(run: Path, tmp_path: Path) -> None:
-    drawn(run, "--out", "drawn.npz", "--count", "40", folder=tmp_path)
-    chosen = ("--extractor", "Pixels", "--scores", "fid", "--json")
-    given = here("evaluate", "drawn.npz", "--reference", run / "config.yaml", *chosen, folder=tmp_path)
+def test_drawn_samples_can_be_evaluated(run: Path, tmp_path: Path) -> None:
+    sample_here(run, "--out", "drawn.npz", "--count", "40", folder=tmp_path)
+    options = ("--extractor", "Pixels", "--scores", "fid", "--json")
+    given = here("evaluate", "drawn.npz", "--reference", run / "config.yaml", *options, folder=tmp_path)
     assert given.code == 0, given
     copy = shutil.copytree(run, tmp_path / "run")
-    own = here("evaluate", copy / "checkpoints" / "best.ckpt", "--samples", "40", *chosen, folder=tmp_path)
-    assert own.code == 0, own
+    of_run = here(
+        "evaluate", copy / "checkpoints" / "best.ckpt", "--samples", "40", *options, folder=tmp_path
+    )
+    assert of_run.code == 0, of_run
     (value,) = re.findall(r'"fid40_pixels": {"value": ([\d.e-]+)}', given.out)
-    assert f'"fid40_pixels": {{"value": {value}}}' in own.out
+    assert f'"fid40_pixels": {{"value": {value}}}' in of_run.out
 
 
-def test_many_samples_are_never_held_at_once(
+def test_many_samples_are_never_in_memory_at_once(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def sample(game: GAN, count: int, *, seed: int, raw: bool, condition: None) -> torch.Tensor:
         return torch.full((count, 3, 32, 32), (seed % 200) / 100 - 1)
 
     monkeypatch.setattr(GAN, "sample", sample)
-    drawn(run, "--out", "warm.npz", "--count", "1", folder=tmp_path)
+    sample_here(run, "--out", "warm.npz", "--count", "1", folder=tmp_path)
     tracemalloc.start()
-    drawn(run, "--out", "many.npz", "--count", "20000", folder=tmp_path)
+    sample_here(run, "--out", "many.npz", "--count", "20000", folder=tmp_path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    found = images(tmp_path / "many.npz")
-    assert found.shape == (20_000, 32, 32, 3)
-    assert peak < found.nbytes / 5
+    many = read_images(tmp_path / "many.npz")
+    assert many.shape == (20_000, 32, 32, 3)
+    assert peak < many.nbytes / 5
     for block in (0, 79):
         shade = quantise(torch.tensor((seed_for("evaluation", 0, block) % 200) / 100 - 1)).item()
-        assert (found[block * BLOCK : (block + 1) * BLOCK] == shade).all()
+        assert (many[block * BLOCK : (block + 1) * BLOCK] == shade).all()
 
 
 def test_points_are_drawn_as_their_data_draw_them(points: Path, tmp_path: Path) -> None:
-    drawn(points, "--out", "points.png", "--count", "30", folder=tmp_path)
-    drawn(points, "--out", "points.npz", "--count", "30", folder=tmp_path)
+    sample_here(points, "--out", "points.png", "--count", "30", folder=tmp_path)
+    sample_here(points, "--out", "points.npz", "--count", "30", folder=tmp_path)
     with np.load(tmp_path / "points.npz") as file:
-        found = torch.from_numpy(file["samples"])
-    assert (found.shape, found.dtype) == ((30, 2), torch.float32)
-    wanted = Gaussians().picture(found)
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "points.png")), np.asarray(wanted))
+        samples = torch.from_numpy(file["samples"])
+    assert (samples.shape, samples.dtype) == ((30, 2), torch.float32)
+    expected = Gaussians().picture(samples)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "points.png")), np.asarray(expected))
 
 
 @pytest.mark.parametrize("out", ["points.png", "points", "points.gif", "points.mp4"])
@@ -232,9 +243,9 @@ def test_points_without_their_data_are_refused_as_pictures(out: str, points: Pat
 # Walks
 
 
-def test_a_walk_goes_round_evenly(run: Path, tmp_path: Path) -> None:
+def test_a_walk_is_closed_and_even(run: Path, tmp_path: Path) -> None:
     walk = ("--interpolate", "3", "--frames", "24", "--count", "4")
-    answer = drawn(run, "--out", "walk.gif", *walk, folder=tmp_path)
+    answer = sample_here(run, "--out", "walk.gif", *walk, folder=tmp_path)
     assert "4 walks" in answer.out
     with Image.open(tmp_path / "walk.gif") as moving:
         assert moving.info["loop"] == 0
@@ -252,9 +263,9 @@ def test_a_walk_goes_round_evenly(run: Path, tmp_path: Path) -> None:
     assert steps[-1] < 2 * np.median(steps)
 
 
-# Levels of 255 by channels, as the mean of a frame. Of noise, the worst case, 2.1 and 3.2 were measured: four
-# pixels share a colour.
-LOST = {1: 3.0, 3: 5.0}
+# The largest mean error of a frame, in levels of 255, by channels. For noise, the worst case, 2.1 and 3.2
+# were measured: four pixels share a colour.
+LARGEST_ERROR = {1: 3.0, 3: 5.0}
 
 
 def video(path: Path) -> list[np.ndarray]:
@@ -267,31 +278,34 @@ def video(path: Path) -> list[np.ndarray]:
         MILLISECONDS * number for number in range(len(frames))
     ]
     assert {(frame.colorspace, frame.color_range) for frame in frames} == {(BT709, LIMITED)}
-    ways = {"src_colorspace": "ITU709", "dst_colorspace": "ITU601"}  # av before 17 looks only if they differ
-    return [frame.reformat(format="rgb24", **ways).to_ndarray().astype(float) for frame in frames]
+    conversion = {
+        "src_colorspace": "ITU709",
+        "dst_colorspace": "ITU601",
+    }  # av before 17 converts only if they differ
+    return [frame.reformat(format="rgb24", **conversion).to_ndarray().astype(float) for frame in frames]
 
 
-def assert_shows(frames: list[np.ndarray], pictures: list[np.ndarray], lost: float) -> None:
-    """Each picture in its turn, and no other."""
+def assert_shows(frames: list[np.ndarray], pictures: list[np.ndarray], error: float) -> None:
+    """Check that each frame is nearest to its own picture."""
     assert len(frames) == len(pictures)
     for number, frame in enumerate(frames):
-        apart = [np.abs(frame - each).mean() for each in pictures]
-        assert apart[number] == min(apart) < lost, number
+        errors = [np.abs(frame - each).mean() for each in pictures]
+        assert errors[number] == min(errors) < error, number
 
 
 def test_a_video_is_the_same_walk(run: Path, tmp_path: Path) -> None:
     walk = ("--interpolate", "3", "--frames", "24", "--count", "4")
-    assert "4 walks" in drawn(run, "--out", "walk.mp4", *walk, folder=tmp_path).out
-    drawn(run, "--out", "walk.gif", *walk, folder=tmp_path)
+    assert "4 walks" in sample_here(run, "--out", "walk.mp4", *walk, folder=tmp_path).out
+    sample_here(run, "--out", "walk.gif", *walk, folder=tmp_path)
     pictures = []
     with Image.open(tmp_path / "walk.gif") as moving:
         for number in range(moving.n_frames):
             moving.seek(number)
             pictures.append(np.asarray(moving.convert("RGB"), dtype=float))
             assert moving.info["duration"] == MILLISECONDS
-    assert_shows(video(tmp_path / "walk.mp4"), pictures, LOST[1])
-    held = (tmp_path / "walk.mp4").read_bytes()
-    assert held.index(b"moov") < held.index(b"mdat"), "a browser would wait for all of it"
+    assert_shows(video(tmp_path / "walk.mp4"), pictures, LARGEST_ERROR[1])
+    content = (tmp_path / "walk.mp4").read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat"), "else a browser shows nothing before it has all"
     assert {path.name for path in tmp_path.iterdir()} == {"walk.gif", "walk.mp4"}
 
 
@@ -305,22 +319,24 @@ def test_each_frame_of_a_video_is_its_picture(
     game, pictures = small(shape), []
     original = game.generate
 
-    def watched(latent: torch.Tensor, **how: Any) -> torch.Tensor:
-        images = (4 * original(latent, **how)).tanh()
+    def recording(latent: torch.Tensor, **options: Any) -> torch.Tensor:
+        images = (4 * original(latent, **options)).tanh()
         images = images.repeat_interleave(times, 2).repeat_interleave(times, 3)
         pictures.append(grid(images))
         return images
 
-    monkeypatch.setattr(game, "generate", watched)
+    monkeypatch.setattr(game, "generate", recording)
     to_mp4(tmp_path / "walk.mp4", Source(game), 1, stops=3, frames=12)
     frames = video(tmp_path / "walk.mp4")
-    larger = max(1, 256 // max(pictures[0].size))
-    width, height = (larger * side for side in pictures[0].size)
+    factor = max(1, 256 // max(pictures[0].size))
+    width, height = (factor * side for side in pictures[0].size)
     assert frames[0].shape == (height + height % 2, width + width % 2, 3)
     even = ((0, height % 2), (0, width % 2), (0, 0))
-    wanted = [each.resize((width, height), Image.Resampling.NEAREST).convert("RGB") for each in pictures]
+    expected = [each.resize((width, height), Image.Resampling.NEAREST).convert("RGB") for each in pictures]
     assert_shows(
-        frames, [np.pad(np.asarray(each, dtype=float), even, "edge") for each in wanted], LOST[shape[0]]
+        frames,
+        [np.pad(np.asarray(each, dtype=float), even, "edge") for each in expected],
+        LARGEST_ERROR[shape[0]],
     )
 
 
@@ -331,17 +347,15 @@ def test_a_walk_that_is_too_wide_for_a_video_is_refused(tmp_path: Path) -> None:
     to_mp4(tmp_path / "walk.mp4", Source(small((1, 8, WIDEST))), 1, stops=2, frames=2)
 
 
-def test_an_encoder_that_is_not_there_is_named(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_encoder_is_named(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     answer = here("sample", run, "--out", "walk.mp4", folder=tmp_path)
     assert refused(answer, tmp_path) == 'ganlab: --out walk.mp4 needs av: pip install "ganlab[video]"\n'
     assert not [*tmp_path.iterdir()]
-    drawn(run, "--out", "walk.gif", "--frames", "2", folder=tmp_path)
+    sample_here(run, "--out", "walk.gif", "--frames", "2", folder=tmp_path)
 
 
-def test_a_round_meets_every_latent_and_keeps_its_length() -> None:
+def test_a_round_trip_passes_every_latent_at_constant_length() -> None:
     torch.manual_seed(0)
     stops = torch.nn.functional.normalize(torch.randn(5, 4, 16), dim=2)
     places = torch.stack([*round_trip(stops, 40)], 1)
@@ -353,75 +367,77 @@ def test_a_round_meets_every_latent_and_keeps_its_length() -> None:
     assert torch.allclose(moves, (2 * (angles / 20).sin()).repeat_interleave(10, 1), atol=1e-5)
 
 
-def test_a_way_between_the_same_or_opposite_latents_is_no_accident() -> None:
+def test_a_path_between_equal_or_opposite_latents_is_finite() -> None:
     one = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 0.0]])
     other = torch.tensor([[1.0, 0.0], [-2.0, 0.0], [1.0, 1.0]])
     assert torch.equal(spherical(one, other, 0.25)[:2], torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
     assert spherical(one, other, 0.25).isfinite().all()
 
 
-def test_a_walk_of_a_game_with_uniform_latents_stays_among_them(
+def test_a_walk_of_uniform_latents_stays_in_their_range(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    game, seen = small(latent_distribution="uniform"), []
+    game, latents = small(latent_distribution="uniform"), []
     original = game.generate
     monkeypatch.setattr(
-        game, "generate", lambda latent, **how: seen.append(latent) or original(latent, **how)
+        game, "generate", lambda latent, **options: latents.append(latent) or original(latent, **options)
     )
     to_gif(tmp_path / "walk.gif", Source(game), 50, stops=4, frames=16)
-    assert len(seen) == 16
-    assert torch.stack(seen).abs().max() <= 1
-    middle, stop = seen[2], seen[0]
+    assert len(latents) == 16
+    assert torch.stack(latents).abs().max() <= 1
+    middle, stop = latents[2], latents[0]
     assert torch.allclose(middle.var(), stop.var(), rtol=0.2)
 
 
-def test_uniform_latents_in_the_corners_have_ways_too() -> None:
+def test_uniform_latents_in_the_corners_have_round_trips() -> None:
     torch.manual_seed(0)
     corners = 2 * torch.rand(3, 8, 10).round() - 1
-    there, back = CONVERSIONS["uniform"]
-    places = back(torch.stack([*round_trip(there(corners), 80)], 1))
+    to_normal, to_uniform = CONVERSIONS["uniform"]
+    places = to_uniform(torch.stack([*round_trip(to_normal(corners), 80)], 1))
     assert places.abs().max() <= 1
     assert torch.allclose(places[:, ::10], corners, atol=1e-5)
     assert torch.stack([*round_trip(corners, 80)], 1).abs().max() > 1
 
 
-# Whose code
+# Code that is not trusted
 
 
 def test_a_runs_own_code_runs_only_when_it_is_trusted(
-    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    conditional: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = here("sample", mine, "--out", "grid.png", folder=tmp_path)
+    answer = here("sample", conditional, "--out", "grid.png", folder=tmp_path)
     message = refused(answer, tmp_path)
     assert "my_conditional.MyConditional" in message
     assert "--trust_code" in message
     with pytest.raises(Refused, match="trust_code=True"):
-        ganlab.load(mine)
+        ganlab.load(conditional)
     assert "my_conditional" not in sys.modules
-    assert str(mine / "code") not in sys.path
-    monkeypatch.syspath_prepend(mine / "code")
-    classes = own_classes(imported(monkeypatch, "my_conditional"))
+    assert str(conditional / "code") not in sys.path
+    monkeypatch.syspath_prepend(conditional / "code")
+    classes = defined_classes(import_for_test(monkeypatch, "my_conditional"))
     for some in ([], classes[:2], classes[1:]):
         with pytest.raises(Refused, match=r"classes=\[My"):
-            ganlab.load(mine, classes=some)
-    assert type(ganlab.load(mine, classes=classes)).__name__ == "MyConditional"
+            ganlab.load(conditional, classes=some)
+    assert type(ganlab.load(conditional, classes=classes)).__name__ == "MyConditional"
     monkeypatch.undo()
-    answer = drawn(mine, "--out", "grid.png", "--trust_code", folder=tmp_path)
+    answer = sample_here(conditional, "--out", "grid.png", "--trust_code", folder=tmp_path)
     assert answer.out.startswith("my_conditional is imported\n")
 
 
-def test_a_label_reaches_the_generator(mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(mine / "code")
-    game = ganlab.load(mine, classes=own_classes(imported(monkeypatch, "my_conditional")))
-    trusted = (mine, "--trust_code")
+def test_a_label_reaches_the_generator(
+    conditional: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(conditional / "code")
+    game = ganlab.load(conditional, classes=defined_classes(import_for_test(monkeypatch, "my_conditional")))
+    trusted = (conditional, "--trust_code")
     for label in (3, 7):
-        drawn(*trusted, "--out", f"{label}.npz", "--count", "4", "--class", str(label), folder=tmp_path)
+        sample_here(*trusted, "--out", f"{label}.npz", "--count", "4", "--class", str(label), folder=tmp_path)
         shade = quantise(game.ema.network.shades(torch.tensor([label])).tanh())
-        assert (images(tmp_path / f"{label}.npz") == shade.numpy()).all()
+        assert (read_images(tmp_path / f"{label}.npz") == shade.numpy()).all()
         direct = game.sample(4, seed=0, condition=torch.full((4,), label))
         assert (quantise(direct) == shade).all()
-    assert (images(tmp_path / "3.npz") != images(tmp_path / "7.npz")).all()
-    drawn(*trusted, "--out", "walk.gif", "--class", "3", "--frames", "4", folder=tmp_path)
+    assert (read_images(tmp_path / "3.npz") != read_images(tmp_path / "7.npz")).all()
+    sample_here(*trusted, "--out", "walk.gif", "--class", "3", "--frames", "4", folder=tmp_path)
     with Image.open(tmp_path / "walk.gif") as moving:
         assert moving.n_frames == 1
     wrong = here("sample", *trusted, "--out", "no.png", "--class", "10", folder=tmp_path)
@@ -450,9 +466,7 @@ def test_a_label_reaches_the_generator(mine: Path, tmp_path: Path, monkeypatch: 
         ("--count 3", ("out",)),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(
-    arguments: str, words: tuple[str, ...], run: Path, tmp_path: Path
-) -> None:
+def test_wrong_options_are_refused(arguments: str, words: tuple[str, ...], run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder.png").mkdir()
     message = refused(here("sample", run, *arguments.split(), folder=tmp_path), tmp_path)
@@ -461,7 +475,7 @@ def test_what_cannot_be_drawn_is_refused(
     assert {path.name for path in tmp_path.iterdir()} == {"file", "folder.png"}
 
 
-def test_what_is_nothing_to_draw_from_is_refused(run: Path, tmp_path: Path) -> None:
+def test_a_path_without_a_generator_is_refused(run: Path, tmp_path: Path) -> None:
     write(tmp_path, "hello", "note.txt")
     (tmp_path / "empty").mkdir()
     for what in ("nowhere", "note.txt", "empty", run / "config.yaml"):
@@ -476,12 +490,12 @@ def test_a_game_built_in_python_is_refused(tmp_path: Path) -> None:
         ganlab.load(path)
 
 
-def small(shape: tuple[int, ...] = (1, 8, 8), **how: Any) -> HingeGAN:
+def small(shape: tuple[int, ...] = (1, 8, 8), **options: Any) -> HingeGAN:
     players = {
         "generator": MLPGenerator(image_shape=shape, latent_size=4, hidden=(8,)),
         "discriminator": MLPDiscriminator(image_shape=shape, hidden=(8,)),
     }
-    return HingeGAN(**players, latent_size=4, **how)
+    return HingeGAN(**players, latent_size=4, **options)
 
 
 def test_sampling_leaves_a_game_as_it_was() -> None:
@@ -497,21 +511,21 @@ def test_sampling_leaves_a_game_as_it_was() -> None:
 
 
 class Labelled(HingeGAN):
-    """Its samples carry their class, and come with it."""
+    """A game whose samples depend on their class, and are returned with it."""
 
     def fake(self, generator: Any, latent: torch.Tensor, condition: Any) -> Any:
         images = generator(latent) + condition["label"].view(-1, 1, 1, 1)
         return images, {"label": condition["label"] + condition["shift"]}
 
 
-def test_a_network_never_sees_many_latents_at_once() -> None:
+def test_a_network_gets_latents_in_small_batches() -> None:
     game = small()
     game.__class__ = Labelled
-    seen: list[int] = []
-    game.ema.network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    sizes: list[int] = []
+    game.ema.network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     labels, latents = torch.arange(300), game.latents(300, seed=1)
-    images, told = game.generate(latents, condition={"label": labels, "shift": torch.tensor(7)})
-    assert max(seen) < 100
-    assert sum(seen) == 300
-    assert torch.equal(told["label"], labels + 7)
+    images, heads = game.generate(latents, condition={"label": labels, "shift": torch.tensor(7)})
+    assert max(sizes) < 100
+    assert sum(sizes) == 300
+    assert torch.equal(heads["label"], labels + 7)
     assert torch.allclose(images, game.ema(latents) + labels.view(-1, 1, 1, 1), atol=1e-4)

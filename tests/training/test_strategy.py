@@ -20,7 +20,7 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 from plain_games import COUPLED, Plain, PlainGenerator, plain
 from torch import Tensor, nn
 
-from ganlab.callbacks.evaluation import one_set_of_buffers
+from ganlab.callbacks.evaluation import first_process_buffers
 from ganlab.game.gan import GAN
 from ganlab.testing import Generator, Specks, assert_same, new, play, state
 from ganlab.training.strategy import TwoPlayers, average_gradients, buckets
@@ -171,7 +171,7 @@ def normalised() -> dict[str, State]:
     game = new(HingeGAN)
     play(game, Specks(batch_size=BATCH), steps=STEPS, devices=2)
     results = {"before": state(game)}
-    with one_set_of_buffers(game):
+    with first_process_buffers(game):
         results["within"] = state(game)
     return {**results, "after": state(game)}
 

@@ -11,19 +11,20 @@ from ganlab.comparison.result import Comparison
 from ganlab.system.atomic_file import atomic_write
 
 FILE, PLOTS = "report.html", "plots"
-KINDS = ("interval", "curve", "term", "nearest")  # with which the names of plots begin
+KINDS = ("interval", "curve", "term", "nearest")  # the names of plots begin with these
 
 
 def write(out: Path, comparison: Comparison) -> Path:
-    figures = Figures({id(group): place for place, group in enumerate(comparison.groups)})
+    """Write the page and its plots to a folder, without an earlier report's plots; return the page's path."""
+    figures = Figures({id(group): number for number, group in enumerate(comparison.groups)})
     text, folder = page.html(comparison, figures), out / PLOTS
     folder.mkdir(parents=True, exist_ok=True)
     for kind in KINDS:
         # Those of an earlier comparison would pass for this one's.
         for old in folder.glob(f"{kind}-*"):
             old.unlink()
-    with atomic_write(out / FILE) as made:
-        made.write_text(writable(text), encoding="utf-8")
+    with atomic_write(out / FILE) as temporary:
+        temporary.write_text(writable(text), encoding="utf-8")
     for name, plot in figures.plots.items():
         (folder / name).write_text(writable(plot), encoding="utf-8")
     for name, picture in figures.pictures.items():

@@ -1,4 +1,4 @@
-"""From values to places on paper, and how they are written."""
+"""Scales from values to positions in a plot, their ticks, and how numbers are written."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10, sqrt
 
+# What the ticks of a logarithmic scale may be in each decade.
 STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7))
 NONE = "–"
-LEAST = 1.25  # from the lowest to the highest of a logarithmic scale
+LEAST_RATIO = 1.25  # of the ends of a logarithmic scale
 NEAR = 0.7  # of a scale's length
 
 
 @dataclass(frozen=True)
 class Scale:
-    """`start` and `end` are where `low` and `high` lie."""
+    """A map from values to positions: `low` lies at `start`, `high` at `end`."""
 
     low: float
     high: float
@@ -32,18 +33,22 @@ class Scale:
         log: bool = False,
         spare: float = 0.04,
     ) -> Scale:
-        """A little wider than the values; those that have no logarithm do not count on a logarithmic one."""
+        """A scale a little wider than the values; those without a logarithm are left out if it is `log`.
+
+        Args:
+            spare: How much wider at each end, as a share of the values' range.
+        """
         known = [v for v in values if v is not None and isfinite(v) and (v > 0 or not log)]
         if not known:
             return cls(*((1, 10) if log else (0, 1)), start, end, log)
         low, high = min(known), max(known)
         if log:
-            # What hardly differs shall look so.
-            ratio = max(sqrt(LEAST * low / high), (high / low) ** spare, 1.0)
+            # Values that hardly differ shall look like it.
+            ratio = max(sqrt(LEAST_RATIO * low / high), (high / low) ** spare, 1.0)
             return cls(low / ratio, high * ratio, start, end, log)
-        reach = high - low
-        more = max(spare * reach, (LEAST - 1) * max(abs(low), abs(high)) / 2 if not reach else 0.0) or 1.0
-        return cls(low - more, high + more, start, end, log)
+        width = high - low
+        margin = (spare * width if width else (LEAST_RATIO - 1) * max(abs(low), abs(high)) / 2) or 1.0
+        return cls(low - margin, high + margin, start, end, log)
 
     def __call__(self, value: float) -> float:
         if self.log:
@@ -53,16 +58,18 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
     def shows(self, value: float | None) -> bool:
+        """Whether the value has a position, inside the scale or outside."""
         return value is not None and isfinite(value) and (value > 0 or not self.log)
 
     def near(self, value: float) -> bool:
-        """It can be shown, and what is shown already would not shrink much for it."""
+        """Whether the scale could be widened to the value without shrinking the rest much."""
         if not self.shows(value):
             return False
         share = (self(value) - self.start) / (self.end - self.start)
         return -NEAR <= share <= 1 + NEAR
 
     def ticks(self, most: int = 6) -> list[float]:
+        """About `most` round values between the ends, or fewer."""
         if self.log:
             choices = [self._decades(steps) for steps in STEPS]
             fitting = [ticks for ticks in choices if 3 <= len(ticks) <= most]
@@ -79,7 +86,7 @@ class Scale:
 
 
 def round_numbers(low: float, high: float, most: int) -> list[float]:
-    """At most so many, evenly spaced."""
+    """At most about so many round numbers between two, evenly spaced."""
     rough = (high - low) / most
     power = 10.0 ** floor(log10(rough))
     step = next(power * nice for nice in (1, 2, 2.5, 5, 10, 20) if power * nice >= rough)
@@ -88,7 +95,7 @@ def round_numbers(low: float, high: float, most: int) -> list[float]:
 
 
 def short(value: float) -> str:
-    """On an axis: 12k, 1.5M, 0.05."""
+    """A number as on an axis: 12k, 1.5M, 0.05."""
     size = abs(value)
     if size >= 1e6:
         return f"{value / 1e6:.4g}M"
@@ -100,21 +107,22 @@ def short(value: float) -> str:
 
 
 def decimals(values: Iterable[float | None]) -> int:
-    """As many for a whole column as its smallest number needs to have three digits, so that it lines up."""
+    """How many decimals a column of numbers gets: its smallest has three digits, and all points line up."""
     known = [abs(v) for v in values if v is not None and isfinite(v) and v]
     if not known or all(float(v).is_integer() for v in known):
         return 0
-    # One that is all but nothing must not stretch the others.
+    # A value near 0 must not give the others many decimals.
     least = max(min(known), max(known) / 1e3)
     return min(max(2 - floor(log10(least)), 0), 5)
 
 
 def number(value: float | None, places: int = 0) -> str:
+    """A number with so many decimals, or a dash if there is none."""
     return NONE if value is None or not isfinite(value) else f"{value:,.{places}f}".replace("-", "−")
 
 
 def time_unit(longest: float | None) -> tuple[str, float]:
-    """Name and seconds of the unit in which so many seconds are best told."""
+    """The unit in which so many seconds are best written: its name and its seconds."""
     longest = longest or 0.0
     return ("hours", 3600.0) if longest >= 5400 else ("minutes", 60.0) if longest >= 120 else ("seconds", 1.0)
 

@@ -1,21 +1,21 @@
 "use strict";
 const root = document.documentElement;
-const all = (what, within = document) => [...within.querySelectorAll(what)];
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 root.classList.add("script");
 
-// Theme: as the system has it, until the reader chooses.
+// Theme: the system's, until the reader chooses.
 const button = document.getElementById("theme");
 const system = matchMedia("(prefers-color-scheme: dark)");
 const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
-const name = () => (button.textContent = dark() ? "Light" : "Dark");
-button.addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; name(); });
-system.addEventListener("change", name);
-name();
+const label = () => (button.textContent = dark() ? "Light" : "Dark");
+button.addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; label(); });
+system.addEventListener("change", label);
+label();
 
-// Sorting: what has no value stays last, whichever way.
+// Sorting: rows without a value stay last in both directions.
 const value = (row, column, kind) => {
-  const told = row.cells[column].dataset.v;
-  return kind === "text" ? told : told === "" ? null : Number(told);
+  const text = row.cells[column].dataset.v;
+  return kind === "text" ? text : text === "" ? null : Number(text);
 };
 const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b, undefined, { numeric: true }) : a - b);
 for (const table of all("table.sortable")) {
@@ -40,11 +40,11 @@ const show = (stop) => frames.forEach((each) => {
 });
 const slider = document.getElementById("moment");
 if (slider) {
-  const told = slider.parentElement.dataset.told.split("\t");
+  const labels = slider.parentElement.dataset.told.split("\t");
   const move = () => {
     show(Number(slider.value));
-    document.getElementById("moment-told").textContent = told[slider.value];
-    slider.setAttribute("aria-valuetext", told[slider.value]);
+    document.getElementById("moment-told").textContent = labels[slider.value];
+    slider.setAttribute("aria-valuetext", labels[slider.value]);
   };
   slider.addEventListener("input", move);
   move();
@@ -59,7 +59,7 @@ legends.forEach((each) => each.addEventListener("click", () => {
   all(`.series[data-group="${group}"]`).forEach((series) => series.classList.toggle("off", hidden));
 }));
 
-// Pointed at there, it stands out.
+// A group pointed at in a legend stands out in all plots.
 const emphasise = (group) => all(".series").forEach((series) =>
   series.classList.toggle("faint", group !== null && series.dataset.group !== group));
 for (const each of legends) {
@@ -69,7 +69,7 @@ for (const each of legends) {
   each.addEventListener("blur", () => emphasise(null));
 }
 
-// Values beside the pointer: of each group the nearest, where they are many those nearest to the pointer.
+// A box with values beside the pointer: each group's nearest point, of many groups those nearest to the pointer.
 const box = document.getElementById("told");
 const signs = new Map(legends.map((each) => [each.dataset.group, each]));
 const MOST = 8;
@@ -83,14 +83,14 @@ for (const chart of all(".chart")) {
   if (!dots.length) continue;
   chart.addEventListener("pointermove", (event) => {
     const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(chart.getScreenCTM().inverse());
-    const away = (dot) => Math.abs(dot.x - at.x);
+    const distance = (dot) => Math.abs(dot.x - at.x);
     const nearest = new Map();
     for (const dot of dots) {
       if (signs.get(dot.group)?.getAttribute("aria-pressed") === "false") continue;
-      if (!nearest.has(dot.group) || away(dot) < away(nearest.get(dot.group))) nearest.set(dot.group, dot);
+      if (!nearest.has(dot.group) || distance(dot) < distance(nearest.get(dot.group))) nearest.set(dot.group, dot);
     }
-    const reach = Math.min(...[...nearest.values()].map(away)) + 12;
-    const close = [...nearest.values()].filter((dot) => away(dot) <= reach)
+    const reach = Math.min(...[...nearest.values()].map(distance)) + 12;
+    const close = [...nearest.values()].filter((dot) => distance(dot) <= reach)
       .sort((a, b) => Math.abs(a.y - at.y) - Math.abs(b.y - at.y)).slice(0, MOST).sort((a, b) => a.y - b.y);
     box.hidden = !close.length;
     if (box.hidden) return;
@@ -109,7 +109,7 @@ for (const chart of all(".chart")) {
   chart.addEventListener("pointerleave", () => (box.hidden = true));
 }
 
-// Copying, also from a file where the newer way may be forbidden.
+// Copying; where a browser forbids the clipboard to a local file, by the older command.
 all(".copy").forEach((each) => each.addEventListener("click", async () => {
   const from = each.closest(".command").querySelector("pre");
   try {

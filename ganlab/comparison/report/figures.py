@@ -1,4 +1,4 @@
-"""The page's plots, which are kept to be written as files too."""
+"""The page's plots, collected to be written as files as well."""
 
 from __future__ import annotations
 
@@ -7,38 +7,40 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 from PIL import Image
 
-from ganlab.comparison.report.charts import Chart, alone, file_name
-from ganlab.comparison.report.intervals import Whiskers
+from ganlab.comparison.report.charts import Chart, as_file, file_name
+from ganlab.comparison.report.intervals import IntervalPlot
 from ganlab.comparison.result import Table
 
 
 @dataclass
 class Figures:
-    """
+    """The files of a report beside its page.
+
     Attributes:
-        places: Of each group, by its id, its place in the comparison, from which its colour follows.
-        plots: Files to be, by their names.
-        pictures: The same of pictures of pixels.
+        numbers: By the group's id its position in the comparison, from which its colour follows.
+        plots: The texts of SVG files, by file name.
+        pictures: The pictures of PNG files, by file name.
     """
 
-    places: dict[int, int]
+    numbers: dict[int, int]
     plots: dict[str, str] = field(default_factory=dict)
     pictures: dict[str, Image.Image] = field(default_factory=dict)
 
     def chart(self, chart: Chart, *name: object) -> Markup:
+        """Collect a chart under a name made of the parts given, and return it for the page."""
         signs = [(line.number, line.name) for line in chart.lines]
-        self.plots[self._free(*name)] = alone(chart.inside(), chart.width, chart.height, signs)
+        self.plots[self._free_name(*name)] = as_file(chart.elements(), chart.width, chart.height, signs)
         return chart.svg()
 
     def intervals(self, table: Table, *name: object) -> None:
-        self.plots[self._free(*name)] = alone(*Whiskers(table).drawing(self.places))
+        self.plots[self._free_name(*name)] = as_file(*IntervalPlot(table).drawing(self.numbers))
 
     def picture(self, picture: Image.Image, *name: object) -> None:
-        self.pictures[self._free(*name).replace(".svg", ".png")] = picture
+        self.pictures[self._free_name(*name).replace(".svg", ".png")] = picture
 
-    def _free(self, *name: object) -> str:
-        """Two names may differ in nothing that a file's name can hold."""
-        found, count = file_name(*name), 2
-        while found in self.plots or found.replace(".svg", ".png") in self.pictures:
-            found, count = file_name(*name, count), count + 1
-        return found
+    def _free_name(self, *name: object) -> str:
+        """A file name that is not taken: two scores may differ only in characters that none can hold."""
+        free, count = file_name(*name), 2
+        while free in self.plots or free.replace(".svg", ".png") in self.pictures:
+            free, count = file_name(*name, count), count + 1
+        return free

@@ -1,4 +1,4 @@
-"""The panel that shows samples beside the training images nearest to them, as the runs drew them."""
+"""Samples beside the training images nearest to them, as the runs drew them."""
 
 from __future__ import annotations
 
@@ -11,41 +11,44 @@ from PIL import Image
 from ganlab.callbacks.nearest import COMPARED, FOLDER
 from ganlab.comparison.read import Group, Run
 from ganlab.comparison.report.figures import Figures
-from ganlab.comparison.report.samples import called, drawn, encoded, open_picture
+from ganlab.comparison.report.samples import data_url, open_picture, saved_pictures, seed_label
 from ganlab.comparison.report.templates import render
 from ganlab.comparison.report.words import listed
 from ganlab.comparison.result import Comparison
 from ganlab.system.untrusted import json_object, number, whole_number
 
-SIDE = 576  # pixels of a picture
+SIDE = 576  # pixels of a picture at most
 COUNTS = ("samples", "nearer", "searched", "total")
 
 
 @dataclass
-class Likeness:
-    """What a run drew at its last evaluation, and the numbers beside it; those that are garbled are None."""
+class NearestImages:
+    """The picture that a run drew at its last evaluation, and its numbers; garbled ones are None."""
 
     run: Run
     picture: Image.Image
     numbers: dict[str, Any]
 
 
-def memorised(comparison: Comparison, figures: Figures) -> Markup:
+def render_nearest(comparison: Comparison, figures: Figures) -> Markup:
     panels, without = [], []
-    for place, group in enumerate(comparison.groups):
-        if found := best(group, comparison):
-            shown = found.picture, encoded(found.picture, SIDE), _in_words(found)
-            panels.append((place, group.name, *shown))
-            figures.picture(found.picture, "nearest", place, group.name)
+    for index, group in enumerate(comparison.groups):
+        if nearest := best_run_nearest(group, comparison):
+            content = nearest.picture, data_url(nearest.picture, SIDE), _caption(nearest)
+            panels.append((index, group.name, *content))
+            figures.picture(nearest.picture, "nearest", index, group.name)
         else:
             without.append(group.name)
     missing = listed(without) if without else ""
     return render("memorisation.html", panels=panels, without=missing, compared=COMPARED)
 
 
-def best(group: Group, comparison: Comparison) -> Likeness | None:
-    """Of the best run by the first score that the group has, among those that drew any; else of the first."""
-    known = {id(run): found for run in group.runs if (found := likeness(run))}
+def best_run_nearest(group: Group, comparison: Comparison) -> NearestImages | None:
+    """The nearest images of the group's best run by its first score, else of its first run, or None.
+
+    Runs that drew no nearest images are passed over.
+    """
+    known = {id(run): nearest for run in group.runs if (nearest := read_nearest(run))}
     for table in comparison.tables:
         for row in table.rows:
             if row.group is group:
@@ -56,21 +59,22 @@ def best(group: Group, comparison: Comparison) -> Likeness | None:
     return next(iter(known.values()), None)
 
 
-def likeness(run: Run) -> Likeness | None:
-    pictures = drawn(run, FOLDER)
+def read_nearest(run: Run) -> NearestImages | None:
+    """The nearest images that a run drew last, or None."""
+    pictures = saved_pictures(run, FOLDER)
     if not pictures or not (picture := open_picture(path := pictures[-1][1])):
         return None
-    found = json_object(path.with_suffix(".json"), [])
-    numbers = {name: number(found.get(name)) for name in ("distance", "unseen")}
-    return Likeness(run, picture, numbers | {name: whole_number(found.get(name)) for name in COUNTS})
+    content = json_object(path.with_suffix(".json"), [])
+    numbers = {name: number(content.get(name)) for name in ("distance", "unseen")}
+    return NearestImages(run, picture, numbers | {name: whole_number(content.get(name)) for name in COUNTS})
 
 
-def _in_words(found: Likeness) -> str:
-    samples, nearer, searched, total = (found.numbers[name] for name in COUNTS)
-    distance, unseen = found.numbers["distance"], found.numbers["unseen"]
+def _caption(nearest: NearestImages) -> str:
+    samples, nearer, searched, total = (nearest.numbers[name] for name in COUNTS)
+    distance, unseen = nearest.numbers["distance"], nearest.numbers["unseen"]
     if None in (samples, distance, searched, total):
-        return f"{called(found.run)} · its distances cannot be read."
-    words = f"{called(found.run)} · median distance of {samples:,} samples {distance:.1f}"
+        return f"{seed_label(nearest.run)} · its distances cannot be read."
+    words = f"{seed_label(nearest.run)} · median distance of {samples:,} samples {distance:.1f}"
     if unseen is not None and nearer is not None:
         words += f", of unseen images {unseen:.1f}; {nearer:,} of {samples:,} are nearer than"
         words += " 95\u00a0% of the unseen"

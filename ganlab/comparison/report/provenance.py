@@ -19,18 +19,18 @@ def settings(groups: Sequence[Group]) -> Markup:
     keys = dict.fromkeys(key for group in groups for key in group.differs)
     rows = []
     for key in keys:
-        *above, last = key.rpartition(".")
-        values = [_setting(group.differs[key]) if key in group.differs else NONE for group in groups]
-        rows.append((_breaking("".join(above)), _breaking(last), values))
+        *parents, last = key.rpartition(".")
+        values = [_as_text(group.differs[key]) if key in group.differs else NONE for group in groups]
+        rows.append((_breakable("".join(parents)), _breakable(last), values))
     return render("settings.html", groups=groups, rows=rows)
 
 
-def _breaking(name: str) -> Markup:
-    """Broken, where it has to be, after a point or an underscore."""
+def _breakable(name: str) -> Markup:
+    """The name for a narrow cell: a line may break after a point or an underscore."""
     return Markup("<wbr>").join(re.split(r"(?<=[._])", name))
 
 
-def _setting(value: object) -> str:
+def _as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
 
 

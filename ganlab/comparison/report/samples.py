@@ -20,16 +20,16 @@ from ganlab.comparison.report.templates import render
 from ganlab.comparison.report.words import listed
 
 BUDGET = 7_000_000  # bytes of all pictures; as text they take a third more
-STOPS, FEWEST = 24, 8
+MOST_MOMENTS, FEWEST_MOMENTS = 24, 8  # at which pictures are shown; fewer only at the smallest size
 SIDES = (560, 420, 300, 220)  # pixels
-LARGEST = 40_000_000  # pixels of a picture that is opened at all
-FLAT = 4096  # colours up to which a picture may be a drawing, which is best written exactly
+MOST_PIXELS = 40_000_000  # of a picture that is opened at all
+MOST_COLOURS = 4096  # of a picture that PNG may store in fewer bytes than JPEG
 NAME = re.compile(r"step-(\d{1,15})\.png")
 
 
 @dataclass
 class Strip:
-    """The pictures of one group: (images seen, step, file), in time."""
+    """The pictures of one group's run: (images seen, step, file), in the order of time."""
 
     number: int
     name: str
@@ -38,23 +38,23 @@ class Strip:
 
 
 def strips(groups: Sequence[Group]) -> list[Strip]:
-    """Of the first seed in each group that has any."""
-    found = []
+    """The pictures of each group's first seed that has any; groups without are left out."""
+    result = []
     for number, group in enumerate(groups):
         for run in sorted(group.runs, key=lambda run: run.seed):
             if frames := _frames(run):
-                found.append(Strip(number, group.name, run, frames))
+                result.append(Strip(number, group.name, run, frames))
                 break
-    return found
+    return result
 
 
 def _frames(run: Run) -> list[tuple[float, int, Path]]:
     rate = images_per_step(run)
-    return [(step * rate, step, file) for step, file in drawn(run, "samples")]
+    return [(step * rate, step, file) for step, file in saved_pictures(run, "samples")]
 
 
-def drawn(run: Run, folder: str) -> list[tuple[int, Path]]:
-    """The pictures in a folder of the run's, with their steps, in time."""
+def saved_pictures(run: Run, folder: str) -> list[tuple[int, Path]]:
+    """Step and file of each picture in a folder of the run's, in the order of steps."""
     if run.folder is None:
         return []
     files = (run.folder / folder).glob("step-*.png")
@@ -62,21 +62,21 @@ def drawn(run: Run, folder: str) -> list[tuple[int, Path]]:
 
 
 def images_per_step(run: Run) -> float:
-    """1, where nobody knows: then all runs are compared by their steps."""
+    """How many images a step of the run shows; 1 if it is not known, so that moments are steps."""
     known = [(run.images, run.step), *((each.images, each.step) for each in run.evaluations)]
     return next((images / step for images, step in known if step and images), 1.0)
 
 
-def called(run: Run) -> str:
+def seed_label(run: Run) -> str:
     return "seed unknown" if run.seed == UNKNOWN else f"seed {run.seed}"
 
 
 def open_picture(file: Path) -> Image.Image | None:
-    """None, if it is no whole picture, or one that would fill the memory."""
+    """The picture in grey or RGB; None if the file is damaged, or so large that it would fill the memory."""
     try:
         with warnings.catch_warnings(), Image.open(file, formats=("PNG",)) as picture:
             warnings.simplefilter("ignore")
-            if picture.width * picture.height > LARGEST:
+            if picture.width * picture.height > MOST_PIXELS:
                 return None
             return picture.convert("L" if picture.mode in ("1", "L", "LA", "I", "I;16") else "RGB")
     # Decoders fail in as many ways as files are damaged.
@@ -84,65 +84,65 @@ def open_picture(file: Path) -> Image.Image | None:
         return None
 
 
-def encoded(picture: Image.Image, side: int) -> str:
-    """As a data address; the smaller of two ways to write it."""
+def data_url(picture: Image.Image, side: int) -> str:
+    """The picture, shrunk to `side`, as a data URL: JPEG or PNG, whichever is smaller."""
     if max(picture.size) > side:
         picture = picture.copy()
         picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    written = [("jpeg", _written(picture, "jpeg", quality=84, optimize=True))]
-    if picture.mode == "L" or picture.getcolors(FLAT):
-        written.append(("png", _written(picture, "png", optimize=True)))
-    way, content = min(written, key=lambda each: len(each[1]))
-    return f"data:image/{way};base64,{base64.b64encode(content).decode()}"
+    files = [("jpeg", _file_bytes(picture, "jpeg", quality=84, optimize=True))]
+    if picture.mode == "L" or picture.getcolors(MOST_COLOURS):
+        files.append(("png", _file_bytes(picture, "png", optimize=True)))
+    form, content = min(files, key=lambda file: len(file[1]))
+    return f"data:image/{form};base64,{base64.b64encode(content).decode()}"
 
 
-def _written(picture: Image.Image, way: str, **options: Any) -> bytes:
-    picture.save(file := BytesIO(), way, **options)
+def _file_bytes(picture: Image.Image, form: str, **options: Any) -> bytes:
+    picture.save(file := BytesIO(), form, **options)
     return file.getvalue()
 
 
-def stops(strips: Sequence[Strip], most: int) -> list[float]:
-    """Images seen at which the slider stops: evenly through all that there are."""
-    all_ = sorted({images for strip in strips for images, _, _ in strip.frames})
-    if len(all_) <= most:
-        return all_
-    return [all_[round(i * (len(all_) - 1) / (most - 1))] for i in range(most)]
+def slider_moments(strips: Sequence[Strip], most: int) -> list[float]:
+    """The numbers of images seen at which the slider stops: at most so many, evenly chosen from all."""
+    moments = sorted({images for strip in strips for images, _, _ in strip.frames})
+    if len(moments) <= most:
+        return moments
+    return [moments[round(i * (len(moments) - 1) / (most - 1))] for i in range(most)]
 
 
-def _affordable(strips: Sequence[Strip]) -> tuple[int, int]:
-    """How large and how many, guessed from the last pictures, which hold the most detail."""
+def _size_and_count(strips: Sequence[Strip]) -> tuple[int, int]:
+    """Pixels a side and moments that fit the budget, by the last pictures, which have most detail."""
     for side in SIDES:
         pictures = [picture for strip in strips if (picture := open_picture(strip.frames[-1][2]))]
-        each = sum(len(encoded(picture, side)) * 3 // 4 for picture in pictures)
-        many = min(STOPS, BUDGET // max(each, 1))
-        if many >= FEWEST or side == SIDES[-1]:
-            return side, max(many, 2)
+        size = sum(len(data_url(picture, side)) * 3 // 4 for picture in pictures)
+        count = min(MOST_MOMENTS, BUDGET // max(size, 1))
+        if count >= FEWEST_MOMENTS or side == SIDES[-1]:
+            return side, max(count, 2)
     raise AssertionError
 
 
-def rendered(groups: Sequence[Group]) -> Markup:
-    found = strips(groups)
-    side, most = _affordable(found)
-    moments = stops(found, most)
-    shown = [
-        {**vars(strip), "seed": called(strip.run), "pictures": _pictures(strip, moments, side)}
-        for strip in found
+def render_strips(groups: Sequence[Group]) -> Markup:
+    of_groups = strips(groups)
+    side, most = _size_and_count(of_groups)
+    moments = slider_moments(of_groups, most)
+    rows = [
+        {**vars(strip), "seed": seed_label(strip.run), "pictures": _pictures(strip, moments, side)}
+        for strip in of_groups
     ]
-    have = {strip.number for strip in found}
-    without = [group.name for number, group in enumerate(groups) if number not in have]
-    told = [f"{short(moment)} images" for moment in moments]
-    return render("samples.html", strips=shown, moments=told, without=listed(without) if without else "")
+    numbers = {strip.number for strip in of_groups}
+    without = [group.name for number, group in enumerate(groups) if number not in numbers]
+    labels = [f"{short(moment)} images" for moment in moments]
+    return render("samples.html", strips=rows, moments=labels, without=listed(without) if without else "")
 
 
 def _pictures(strip: Strip, moments: Sequence[float], side: int) -> list[dict[str, object]]:
-    """Of each moment the nearest in time, once."""
-    found: list[dict[str, object]] = []
-    shown: Path | None = None
+    """The picture nearest to each moment, as the template takes it; one that stays is listed once."""
+    pictures: list[dict[str, object]] = []
+    last: Path | None = None
     for stop, moment in enumerate(moments):
         images, step, file = min(strip.frames, key=lambda frame: abs(frame[0] - moment))
-        if file != shown and (picture := open_picture(file)):
+        if file != last and (picture := open_picture(file)):
             at = f"{short(images)} images · step {step:,}"
             size = {"width": picture.width, "height": picture.height}
-            found.append({"src": encoded(picture, side), "stop": stop, "at": at, **size})
-        shown = file
-    return found
+            pictures.append({"src": data_url(picture, side), "stop": stop, "at": at, **size})
+        last = file
+    return pictures

@@ -1,4 +1,4 @@
-"""SVG, in which every text is escaped."""
+"""SVG elements, in which every text is escaped."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from markupsafe import Markup, escape
 
 
 def element(name: str, /, *children: object, **attributes: object) -> Markup:
-    """`class_` is class and `data_group` data-group; None leaves an attribute away."""
-    written = (
+    """An element; `class_` is its class, `data_group` its data-group, and None leaves an attribute out."""
+    pairs = (
         f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
         for key, value in attributes.items()
         if value is not None
     )
-    return Markup(f"<{name}{''.join(written)}>{''.join(map(escape, children))}</{name}>")
+    return Markup(f"<{name}{''.join(pairs)}>{''.join(map(escape, children))}</{name}>")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ganlab.comparison.report.axis import NONE, decimals, memory, number, short, time_unit
-from ganlab.comparison.report.intervals import Whiskers
-from ganlab.comparison.report.words import contract_line, direction, of_table, standing
+from ganlab.comparison.report.intervals import IntervalPlot
+from ganlab.comparison.report.words import contract_line, direction, standing, summarise
 from ganlab.comparison.result import Row, Table
 
 ORDER = {"best": 0, "tied": 1, "worse": 2, "unknown": 3}
@@ -15,44 +15,47 @@ ORDER = {"best": 0, "tied": 1, "worse": 2, "unknown": 3}
 
 @dataclass
 class Column:
-    """A column of numbers, sorted by them.
+    """A column of numbers, by which the reader can sort.
 
     Attributes:
-        why: The attribute of Row by whose name `missing` says why there is none.
+        value: The number of a row.
+        format: How a number is written.
+        attribute: The attribute of Row that it comes from; `Row.missing` says why it is None.
     """
 
     head: str
-    of: Callable[[Row], float | None]
-    written: Callable[[float], str]
-    why: str
+    value: Callable[[Row], float | None]
+    format: Callable[[float], str]
+    attribute: str
     hint: str = ""
 
     def cell(self, row: Row) -> tuple[float | None, str, str]:
         """The value, how it is written, and why there is none."""
-        value = self.of(row)
+        value = self.value(row)
         if value is None:
-            return None, NONE, row.missing.get(self.why, "")
-        return value, self.written(value), ""
+            return None, NONE, row.missing.get(self.attribute, "")
+        return value, self.format(value), ""
 
 
-def plain(table: Table, places: Mapping[int, int]) -> dict[str, object]:
-    """
+def template_values(table: Table, numbers: Mapping[int, int]) -> dict[str, object]:
+    """A table's attributes, and what else its template takes.
+
     Args:
-        places: Of each group, by its id, its place in the comparison.
+        numbers: By the group's id its position in the comparison, from which its colour follows.
     """
-    whiskers = Whiskers(table)
+    plot = IntervalPlot(table)
     precision = decimals(value for row in table.rows for value in (row.mean, row.best_mean))
     columns = _columns(table, precision)
     best = next((row for row in table.rows if row.mean is not None), None)
     rows = []
     for row in table.rows:
         kind, words = standing(row, best)
-        place = places[id(row.group)]
+        group_number = numbers[id(row.group)]
         more = {
-            "place": place,
+            "number": group_number,
             "value": number(row.mean, precision),
             "interval": _interval(row, precision),
-            "drawing": whiskers.row(row, place),
+            "drawing": plot.row(row, group_number),
             "kind": kind,
             "standing": words,
             "order": ORDER[kind],
@@ -63,9 +66,9 @@ def plain(table: Table, places: Mapping[int, int]) -> dict[str, object]:
     return vars(table) | {
         "rows": rows,
         "columns": columns,
-        "ruler": whiskers.axis(),
+        "axis": plot.axis(),
         "direction": direction(table),
-        "summary": of_table(table),
+        "summary": summarise(table),
         "hardware": list(dict.fromkeys(row.hardware for row in table.rows if row.hardware)),
         "contract": contract_line(table.contract),
     }
@@ -89,10 +92,10 @@ def _columns(table: Table, precision: int) -> list[Column]:
     unit, seconds = time_unit(longest)
 
     def time(hours: float) -> str:
-        told = hours * 3600 / seconds
-        return number(told, 0 if told >= 100 else 1)
+        amount = hours * 3600 / seconds
+        return number(amount, 0 if amount >= 100 else 1)
 
-    found = [
+    columns = [
         Column("best of run", lambda row: row.best_mean, lambda v: number(v, precision), "best_mean",
                "mean over the seeds of each run's best score"),
         Column("steps", lambda row: row.steps, number, "steps", "generator steps"),
@@ -101,7 +104,7 @@ def _columns(table: Table, precision: int) -> list[Column]:
     ]  # fmt: skip
     if table.target is not None:
         goal = f"to {short(table.target)}"
-        found += [
+        columns += [
             Column(f"images {goal}", lambda row: row.images_to_target, short, "images_to_target",
                    "median over seeds"),
             Column(f"{unit} {goal}", lambda row: row.hours_to_target, time, "hours_to_target",
@@ -109,7 +112,7 @@ def _columns(table: Table, precision: int) -> list[Column]:
             Column(f"reached {short(table.target)}", lambda row: row.reached, number, "reached", "seeds"),
         ]  # fmt: skip
     return [
-        *found,
+        *columns,
         Column("images/s", lambda row: row.images_per_second, number, "images_per_second"),
         Column("memory", lambda row: row.peak_memory, lambda v: memory(int(v)), "peak_memory", "peak"),
     ]

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from ganlab.comparison.report.axis import NONE, short
 from ganlab.comparison.report.charts import sign
 
-# XML knows no way to write them, and a name may hold anything.
+# XML cannot hold these characters, and a name may hold any.
 UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
@@ -28,5 +28,5 @@ def render(template: str, **values: object) -> Markup:
 
 
 def writable(text: str) -> str:
-    """With a sign in place of each character that no page or plot can hold."""
+    """The text with U+FFFD for each character that no page or plot can hold."""
     return UNWRITABLE.sub("\ufffd", text)
