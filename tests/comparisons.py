@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganlab.callbacks import nearest
+from ganlab.callbacks import nearest_reals
 from ganlab.comparison.read import Group, Run
 from ganlab.comparison.result import Comparison, Row, Table
 from ganlab.data.grid import grid, quantise
@@ -79,7 +79,7 @@ def draw(run: Run, *, memorised: bool = False) -> None:
             images = train[torch.arange(64) + step][0] / 127.5 - 1
         name = f"step-{step:09d}.png"
         grid(images).save(run.folder / "samples" / name)
-    nearest.draw(quantise(images), data, run.folder / nearest.FOLDER / name)
+    nearest_reals.draw(quantise(images), data, run.folder / nearest_reals.FOLDER / name)
 
 
 def comparison(root: Path, names: tuple[str, ...] = ("hinge", "r3gan"), seeds: int = 3) -> Comparison:

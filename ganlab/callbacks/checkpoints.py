@@ -5,7 +5,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from ganlab.callbacks.agreement import Agreement
+from ganlab.callbacks.process_agreement import Agreement
 from ganlab.checkpoints.checksummed import newest_first
 from ganlab.training.trainer import is_trial_run
 

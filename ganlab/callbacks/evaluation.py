@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from ganlab.callbacks import nearest
+from ganlab.callbacks import nearest_reals
 from ganlab.callbacks.preemption import Preemption
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
@@ -23,7 +23,7 @@ from ganlab.metrics.scorer import Batches, Reals, Scorer, described
 from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import BLOCK, fake_batches
 from ganlab.system.processes import broadcast, on_rank_zero, rank_and_world
-from ganlab.system.records import Records
+from ganlab.system.row_files import Records
 
 
 class Evaluation(Callback):
@@ -163,7 +163,9 @@ class Evaluation(Callback):
             self._keep_best(trainer, values)
             if trainer.is_global_zero:
                 name = f"step-{trainer.global_step:09d}.png"
-                nearest.draw(first[1], data, Path(trainer.default_root_dir) / nearest.FOLDER / name)
+                nearest_reals.draw(
+                    first[1], data, Path(trainer.default_root_dir) / nearest_reals.FOLDER / name
+                )
 
     def _prepare(self, trainer: Trainer, data: StreamData) -> Reals:
         """The reals' statistics; the real floor, the score of reals never trained on, is kept and printed."""

@@ -10,8 +10,8 @@ from typing import Any, cast
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from ganlab.callbacks.agreement import Agreement
 from ganlab.callbacks.checkpoints import Checkpoints
+from ganlab.callbacks.process_agreement import Agreement
 from ganlab.system import slurm
 from ganlab.system.processes import is_first_process
 from ganlab.training.trainer import callbacks_of

@@ -10,7 +10,7 @@ from ganlab.callbacks.preemption import Preempted
 from ganlab.loggers import dispatch
 from ganlab.runs.status import CLOCK, first_line, images_per_second, read_clock, write_status
 from ganlab.system.hardware import peak_memory
-from ganlab.system.records import Records
+from ganlab.system.row_files import Records
 
 
 class Status(Callback):

@@ -21,7 +21,8 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialized
 from torch import Tensor, nn
 
-from ganlab.checkpoints.rebuild import ALLOWED, outdated, rebuild
+from ganlab.checkpoints.allow_list import ALLOWED
+from ganlab.checkpoints.rebuild import outdated, rebuild
 from ganlab.checkpoints.weights import load_weights
 from ganlab.class_paths import public_path
 from ganlab.errors import Refused

@@ -22,7 +22,7 @@ from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.metrics.contract import Contract
 from ganlab.metrics.extractors.extractor import Extractor
-from ganlab.metrics.given import GivenImages
+from ganlab.metrics.given_images import GivenImages
 from ganlab.metrics.reference import contract_of, prepare_reference, statistics
 from ganlab.metrics.scorer import TABLE, Reals, Scorer
 from ganlab.runs import user_code
@@ -32,7 +32,7 @@ from ganlab.runs.resume import newest_whole_checkpoint
 from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import fake_batches
 from ganlab.system.hardware import keep_freed_memory
-from ganlab.system.records import Records
+from ganlab.system.row_files import Records
 
 
 def main(arguments: list[str]) -> int:

@@ -24,7 +24,7 @@ from ganlab.sampling import write
 from ganlab.sampling.write import Source
 from ganlab.system.atomic_file import temporary_path
 from ganlab.system.hardware import keep_freed_memory
-from ganlab.system.records import Records
+from ganlab.system.row_files import Records
 from ganlab.system.untrusted import below
 
 CARD = """\

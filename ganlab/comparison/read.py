@@ -18,7 +18,7 @@ from ganlab.runs.folder import snake_case
 from ganlab.runs.records import Scored, columns, evaluations
 from ganlab.runs.state import LIST, state_of
 from ganlab.runs.status import CLOCK, FILE, METRICS, SCORES, images_per_second, read_clock
-from ganlab.system.records import Records, Table
+from ganlab.system.row_files import Records, Table
 from ganlab.system.untrusted import (
     below,
     json_object,

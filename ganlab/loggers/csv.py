@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 
-from ganlab.system.records import Table
+from ganlab.system.row_files import Table
 
 ROWS = 5  # that are collected before they are written
 

@@ -17,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from ganlab.class_paths import public_path
 from ganlab.loggers import wandb_files
 from ganlab.metrics.registry import measured
-from ganlab.system.records import Table
+from ganlab.system.row_files import Table
 
 FILE = "wandb.json"
 

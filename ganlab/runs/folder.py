@@ -30,7 +30,7 @@ from ganlab.errors import Refused
 from ganlab.runs.status import CLOCK, METRICS, SCORES
 from ganlab.system import hardware
 from ganlab.system.atomic_file import atomic_write, remove_leftovers
-from ganlab.system.records import Records, Table
+from ganlab.system.row_files import Records, Table
 from ganlab.version import VERSION
 
 PACKAGES = ("torch", "lightning", "torchvision", "torchmetrics", "numpy", "jsonargparse")

@@ -7,7 +7,7 @@ from ganlab.errors import Refused
 from ganlab.runs.folder import rewind_records, run_of
 from ganlab.runs.load import read_checkpoint, step_of
 from ganlab.runs.status import CLOCK, METRICS, SCORES
-from ganlab.system.records import Records
+from ganlab.system.row_files import Records
 
 RECORDS = (METRICS, SCORES, CLOCK)
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ganlab.runs.status import FILE, SCORES
 from ganlab.system import slurm
-from ganlab.system.records import Records
+from ganlab.system.row_files import Records
 from ganlab.system.untrusted import json_object, number
 
 LIST, JOB = "runs.txt", "job.txt"  # in a launch's folder

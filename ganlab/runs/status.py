@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.system.atomic_file import temporary_path
-from ganlab.system.records import Records
+from ganlab.system.row_files import Records
 from ganlab.system.untrusted import Problems, number, whole_number
 
 FILE, CLOCK = "status.json", "clock.jsonl"

@@ -33,7 +33,7 @@ from trained_runs import (
 
 import ganlab
 from ganlab import losses
-from ganlab.checkpoints.rebuild import ALLOWED
+from ganlab.checkpoints.allow_list import ALLOWED
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.sampling.write import Source, sheet

@@ -12,7 +12,7 @@ from ganlab.loggers.csv import MetricsCSV
 from ganlab.runs.folder import rewind_records
 from ganlab.runs.state import state_of
 from ganlab.runs.status import read_clock
-from ganlab.system.records import Records, Table
+from ganlab.system.row_files import Records, Table
 
 ROWS: list[dict[str, Any]] = [{"step": step, "loss": step / 3, "images": step * 8} for step in (5, 10, 128)]
 

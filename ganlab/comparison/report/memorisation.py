@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 from PIL import Image
 
-from ganlab.callbacks.nearest import COMPARED, FOLDER
+from ganlab.callbacks.nearest_reals import COMPARED, FOLDER
 from ganlab.comparison.read import Group, Run
 from ganlab.comparison.report.figures import Figures
 from ganlab.comparison.report.samples import data_url, open_picture, saved_pictures, seed_label
