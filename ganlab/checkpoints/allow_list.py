@@ -1,4 +1,4 @@
-"""Which classes a file that is read may name: nothing else that it names is built, unless its reader says so."""
+"""Which classes a file that is read may name: no other is built, unless its reader says so."""
 
 from torch import nn, optim
 from torch.optim import Optimizer, lr_scheduler
