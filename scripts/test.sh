@@ -11,4 +11,4 @@ if [ $# -eq 0 ]; then
 fi
 # One process for each core with one thread each: the tests' networks are too small for more threads.
 export OMP_NUM_THREADS=1
-exec .venv/bin/python -m pytest --quiet --numprocesses "$(.venv/bin/python -c 'import os; print(len(os.sched_getaffinity(0)))')" "$@"
+exec .venv/bin/python -m pytest --quiet --numprocesses "$(.venv/bin/python -c 'import os; print(len(os.sched_getaffinity(0)))')" --dist loadfile "$@"

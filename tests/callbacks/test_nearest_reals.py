@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from scored_games import digits, game
 
-from ganlab.callbacks import Evaluation, nearest
+from ganlab.callbacks import Evaluation, nearest_reals
 from ganlab.data import Digits, Gaussians, StackedMNIST
 from ganlab.data.stream import StreamData
 from ganlab.metrics import Pixels, Points
@@ -33,7 +33,7 @@ def copies(count: int = 64) -> torch.Tensor:
 
 def drawn(samples: torch.Tensor, folder: Path, data: StreamData = DATA) -> dict[str, Any]:
     path = folder / "nearest" / "step-000000060.png"
-    nearest.draw(samples, data, path)
+    nearest_reals.draw(samples, data, path)
     assert Image.open(path).format == "PNG"
     return json.loads(path.with_suffix(".json").read_text())
 
@@ -51,28 +51,28 @@ def test_the_picture_shows_the_nearest_below_their_samples(tmp_path: Path) -> No
     drawn(copies(), tmp_path)
     sheet = np.array(Image.open(next(tmp_path.rglob("*.png"))))
     # Tiles of 16 pixels are enlarged to 64, and lie 2 apart.
-    assert sheet.shape == (64 + nearest.APART + 3 * 66 - 2, nearest.SHOWN * 66 - 2)
+    assert sheet.shape == (64 + nearest_reals.APART + 3 * 66 - 2, nearest_reals.COLUMNS * 66 - 2)
     assert (sheet[:64] == sheet[72:136]).all()
     assert (sheet[64:72] == 255).all()
 
 
 def test_the_nearest_are_those_of_a_plain_search() -> None:
     queries = noise(10)
-    found, index, searched = nearest.search(TRAIN, queries, seconds=60)
+    found, index, searched = nearest_reals.search(TRAIN, queries, seconds=60)
     images = TRAIN[torch.arange(len(TRAIN))][0].float().flatten(1)
     expected = (queries.float().flatten(1)[:, None] - images).square().mean(2).sqrt()
-    value, place = expected.topk(nearest.NEIGHBOURS, largest=False)
+    value, place = expected.topk(nearest_reals.NEIGHBOURS, largest=False)
     torch.testing.assert_close(found, value.double(), rtol=1e-5, atol=1e-5)
     assert torch.equal(index, place)
     assert searched == len(TRAIN)
 
 
 def test_a_search_ends_in_time_and_is_spread_over_the_set(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(nearest, "BLOCK", 100)
-    monkeypatch.setattr(nearest, "SECONDS", 0.0)
+    monkeypatch.setattr(nearest_reals, "BLOCK", 100)
+    monkeypatch.setattr(nearest_reals, "SECONDS", 0.0)
     numbers = drawn(noise(), tmp_path)
     assert (numbers["searched"], numbers["total"]) == (100, 1497)
-    _, index, _ = nearest.search(TRAIN, noise(), seconds=0.0)
+    _, index, _ = nearest_reals.search(TRAIN, noise(), seconds=0.0)
     assert (index % 15 == 0).all()
 
 
@@ -90,7 +90,7 @@ def test_large_images_are_compared_smaller(tmp_path: Path) -> None:
 def test_what_is_no_picture_of_the_data_is_not_drawn(
     samples: torch.Tensor, data: StreamData, tmp_path: Path
 ) -> None:
-    nearest.draw(samples, data, tmp_path / "nearest" / "step-000000001.png")
+    nearest_reals.draw(samples, data, tmp_path / "nearest" / "step-000000001.png")
     assert not [*tmp_path.iterdir()]
 
 

@@ -646,7 +646,7 @@ def test_my_files_train_on_two_processes(started: str, user_folder: Path, tmp_pa
     check_it_needs_the_original_no_more(run, user_folder, tmp_path / "third", command)
 
 
-def test_my_checkpoint_is_loaded_once_my_module_is_imported(
+def test_my_checkpoint_is_loaded_with_my_classes(
     user_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(user_folder, MINE, "mine.yaml")
@@ -657,7 +657,8 @@ def test_my_checkpoint_is_loaded_once_my_module_is_imported(
     monkeypatch.syspath_prepend(user_folder)
     for name in ("my_gan", "my_network"):
         monkeypatch.setitem(sys.modules, name, import_module(name))
-    game = ganlab.load(path)
+    classes = [sys.modules["my_gan"].MyGAN, *vars(sys.modules["my_network"]).values()]
+    game = ganlab.load(path, classes=[kind for kind in classes if isinstance(kind, type)])
     assert type(game) is sys.modules["my_gan"].MyGAN
     assert game.sample(3, seed=0).shape == (3, 1, 4, 4)
 

@@ -39,7 +39,7 @@ LAYERS = ["2048", "logits_unbiased"]
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("inception") / "random.pth"
-    BENCHMARK["stand_in"](path)
+    BENCHMARK["write_random_weights"](path)
     return str(path)
 
 
@@ -358,7 +358,7 @@ def test_a_shipped_classifier_is_small_and_says_what_it_is(name):
     assert (extractor.name, extractor.suffix, extractor.sha256) == (name, f"_{name}", file_digest(path))
     with safe_open(path, framework="pt") as file:
         record = file.metadata()
-    assert record["sha256"] == TRAINING["content"](load_file(path))
+    assert record["sha256"] == TRAINING["digest_of"](load_file(path))
     assert float(record["accuracy"]) > 0.88
 
 
@@ -385,7 +385,7 @@ def test_known_answers_of_digits():
     train, held_out = (items[torch.arange(len(items))] for items in Digits().load())
     real = extractor(train[0]).features
     floor, noisy, blurred, half, inverted, uniform, single = (
-        distance(real, extractor(images).features) for images in TRAINING["spoiled"](*held_out).values()
+        distance(real, extractor(images).features) for images in TRAINING["spoil"](*held_out).values()
     )
     assert floor < min(noisy, blurred) < max(noisy, blurred) < half < uniform < min(inverted, single)
 
