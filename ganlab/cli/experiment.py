@@ -108,6 +108,7 @@ class GanCLI(LightningCLI):
     def normalise_settings(self) -> None:
         """Replace short forms of settings by the full ones, and refuse a checkpoint that is not there."""
         settings = self.settings
+        name_publicly(settings)
         # Lightning also takes words (last, best) and URLs.
         if (
             (path := settings.ckpt_path)
@@ -189,14 +190,13 @@ class GanCLI(LightningCLI):
         """Give the game plain hyperparameters, in Lightning's form, that rebuild it without data."""
         text = self._parser(self.subcommand).dump(self.settings, skip_link_targets=False, skip_none=False)
         model = yaml.safe_load(text)["model"]
-        name_publicly(model)
-        told = {target.rsplit(".", 1)[1]: value for target, value in applied_instantiation_links.items()}
+        facts = {target.rsplit(".", 1)[1]: value for target, value in applied_instantiation_links.items()}
         for player in PLAYERS:
             network = model["init_args"][player]
-            # What was linked is left out of the dump.
-            values = {**vars(self.settings.model.init_args[player].init_args), **told}
-            known = accepted(network["class_path"])
-            linked = {key: _plain(value) for key, value in values.items() if key in known}
+            # The dump leaves out linked arguments.
+            values = {**vars(self.settings.model.init_args[player].init_args), **facts}
+            names = accepted(network["class_path"])
+            linked = {name: _plain(value) for name, value in values.items() if name in names}
             network["init_args"] = {**linked, **network.get("init_args", {})}
         built = game(*args, **kwargs)
         instantiator = "lightning.pytorch.cli.instantiate_module"

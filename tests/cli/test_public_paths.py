@@ -132,7 +132,7 @@ def test_a_file_names_public_paths_only(name: str, home: Path) -> None:
     assert private_paths(value) == set()
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name != "config.yaml"])
+@pytest.mark.parametrize("name", FILES)
 def test_it_does_so_where_the_configuration_names_private_paths(name: str, privately_named: Path) -> None:
     value = read_file(privately_named, name)
     assert FILES[name] <= {*class_paths(value)}

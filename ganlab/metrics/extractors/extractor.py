@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from ganlab.class_paths import public_path
 from ganlab.errors import Refused
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL's "L" weighs red, green and blue
@@ -160,8 +161,7 @@ class Module(Extractor):
         self.freeze()
 
     def protocol(self) -> dict[str, Any]:
-        kind = type(self.network)
-        return {"resize": None, "network": f"{kind.__module__}.{kind.__qualname__}"}
+        return {"resize": None, "network": public_path(type(self.network))}
 
     def see(self, images: Tensor) -> Seen:
         output = self.network(images.float() / 127.5 - 1)
