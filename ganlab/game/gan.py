@@ -1,4 +1,7 @@
-"""The base class of all variants: the one training step, and the methods that a variant overrides."""
+"""The base class of all variants: the one training step, and the methods that a variant overrides.
+
+The file is longer than others, because these are one idea, which is read in one go.
+"""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
