@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from itertools import chain
 from math import nan
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -24,6 +24,7 @@ from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import BLOCK, fake_batches
 from ganlab.system.processes import broadcast, on_rank_zero, rank_and_world
 from ganlab.system.row_files import Records
+from ganlab.training.trainer import callbacks_of, is_trial_run
 
 
 class Evaluation(Callback):
@@ -128,7 +129,7 @@ class Evaluation(Callback):
         self.values = state_dict["values"]
 
     def _evaluate(self, trainer: Trainer, model: LightningModule, *, logs: bool = True) -> None:
-        if not self.scorer or cast(Any, trainer).fast_dev_run or not isinstance(model, GAN):
+        if not self.scorer or is_trial_run(trainer) or not isinstance(model, GAN):
             return
         with self._timed():
             self._score(trainer, model, logs=logs)
@@ -212,7 +213,7 @@ def _data(trainer: Trainer) -> Any:
 
 def interruptible(trainer: Trainer, batches: Batches, samples: int) -> Batches:
     """The same batches, until the run is asked to stop; the resumed run repeats the evaluation."""
-    preemptions = [each for each in cast(Any, trainer).callbacks if isinstance(each, Preemption)]
+    preemptions = callbacks_of(trainer, Preemption)
     # All processes must take part; some have one batch more than others.
     common = -(-samples // BLOCK) // trainer.world_size
     for count, batch in enumerate(batches, 1):

@@ -11,6 +11,7 @@ from ganlab.loggers import dispatch
 from ganlab.runs.status import CLOCK, first_line, images_per_second, read_clock, write_status
 from ganlab.system.hardware import peak_memory
 from ganlab.system.row_files import Records
+from ganlab.training.trainer import callbacks_of, is_trial_run
 
 
 class Status(Callback):
@@ -71,7 +72,7 @@ class Status(Callback):
     def _add_clock_row(self, trainer: Trainer, model: LightningModule) -> None:
         self._clocked = time.monotonic()
         # An evaluation that a resumed run repeats may save its best before training has begun.
-        if self._began is None or not trainer.is_global_zero or cast(Any, trainer).fast_dev_run:
+        if self._began is None or not trainer.is_global_zero or is_trial_run(trainer):
             return
         spent = self._clocked - self._began - (_scoring(trainer) - self._scoring)
         row = {
@@ -84,7 +85,7 @@ class Status(Callback):
             Records(Path(trainer.default_root_dir) / CLOCK).append(row)
 
     def _write(self, trainer: Trainer, model: LightningModule, state: str, **more: Any) -> None:
-        if trainer.is_global_zero and not cast(Any, trainer).fast_dev_run:
+        if trainer.is_global_zero and not is_trial_run(trainer):
             steps = {"step": trainer.global_step, "max_steps": trainer.max_steps}
             images = {"images": cast(Any, model).images_seen, "images_per_second": self._rate}
             write_status(Path(trainer.default_root_dir), state, **steps, **images, **more)
@@ -92,4 +93,4 @@ class Status(Callback):
 
 def _scoring(trainer: Trainer) -> float:
     """Seconds that evaluations have taken in this process."""
-    return sum(each.seconds for each in cast(Any, trainer).callbacks if isinstance(each, Evaluation))
+    return sum(evaluation.seconds for evaluation in callbacks_of(trainer, Evaluation))

@@ -1,4 +1,4 @@
-"""A resumed run equals the run that was not stopped. For each variant: tests/test_conformance.py."""
+"""A resumed run equals the run that was not stopped. For each variant: tests/variants/test_conformance.py."""
 
 import json
 import os
