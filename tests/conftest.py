@@ -1,4 +1,5 @@
 import gc
+import os
 import warnings
 from collections.abc import Iterator
 
@@ -19,6 +20,16 @@ def _freeze_imports() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The key that marks runs as one's own, and what else a user's home holds, are kept out of the real one."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(shared / "settings"))
+        yield
 
 
 @pytest.fixture(autouse=True)
