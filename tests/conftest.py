@@ -24,7 +24,7 @@ def _freeze_imports() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The key that marks runs as one's own, and what else a user's home holds, are kept out of the real one."""
+    """Keep the key that marks runs as one's own out of the real home."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with pytest.MonkeyPatch.context() as patch:
