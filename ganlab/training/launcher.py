@@ -28,8 +28,8 @@ Children = list[subprocess.Popen[bytes]]
 class Launcher(_SubprocessScriptLauncher):
     """Starts a run's other processes as Lightning does.
 
-    Lightning's own kills the first process without a word when another fails, and leaves the others alive when
-    the first one ends.
+    Lightning's own kills the first process without a word when another fails, and leaves the others alive
+    when the first one ends.
     """
 
     def launch(self, function: Callable[..., Any], *args: Any, trainer: Any = None, **kwargs: Any) -> Any:
@@ -49,8 +49,9 @@ class Launcher(_SubprocessScriptLauncher):
                 raise
             for child in self.procs:  # Else they would meet with whoever listens there.
                 child.kill()
+            port = self.cluster_environment.main_port
             raise Refused(
-                f"Port {self.cluster_environment.main_port}, at which this run's processes would meet, is in use.\n"
+                f"Port {port}, at which this run's processes would meet, is in use.\n"
                 "Start it again: without MASTER_PORT in the environment a free one is chosen."
             ) from error
 
