@@ -92,7 +92,9 @@ def state_of(run: Path, queued: str | None = None) -> RunState:
         queued: SLURM's state of its job; empty if SLURM has forgotten the job, `NO_ANSWER` if it cannot be
             asked, None without SLURM.
     """
-    problems: Problems = [] if os.path.isdir(run) else ["its folder is gone"]
+    if not os.path.isdir(run):
+        return RunState(run, "unknown", detail="its folder is gone")
+    problems: Problems = []
     status = json_object(run / FILE, problems)
     reported = status.get("state", "")
     if status and reported not in REPORTED:

@@ -74,4 +74,7 @@ def states(job: str) -> dict[int, str] | None:
 
 
 def _output(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=TIMEOUT).stdout
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", check=True, timeout=TIMEOUT
+    )
+    return done.stdout
