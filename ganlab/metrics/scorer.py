@@ -17,7 +17,7 @@ from ganlab.metrics.contract import short
 from ganlab.metrics.extractors.extractor import Extractor, Seen
 from ganlab.metrics.registry import TABLE, Better, Observed, Pair, Reals
 from ganlab.metrics.statistics import Features, Gaussian, Moments
-from ganlab.system.processes import rank_and_world
+from ganlab.system.processes import everyones, rank_and_world
 
 LONG = 5000  # samples from which on a progress bar is shown
 
@@ -63,28 +63,36 @@ class Scorer:
             total: How many samples all processes have together.
             kept: The indices of the samples whose features are kept; by default all, if a score needs any.
         """
-        moments: Moments | None = None
-        features: Features | None = None
+        sums: tuple[Moments, Features | None] | None = None
+        widths: tuple[int, int | None] | None = None
         positions = _positions(kept, total)
+        kept_rows = total if kept is None else len(kept)
         for index, images in with_progress(batches, total):
             seen = self.extractor(images)
             if not len(index):
                 seen = Seen(seen.features[:0], None if seen.logits is None else seen.logits[:0])
-            if moments is None:
-                moments = Moments(seen.features.new_zeros(seen.features.shape[1]))
+            if sums is None:
+                widths = seen.features.shape[1], None if seen.logits is None else seen.logits.shape[1]
+                sums = self._sums(*widths, rows=kept_rows, device=seen.features.device)
+            moments, features = sums
             moments.update(seen.features)
-            if not self.keeps_features:
-                continue
             if features is None:
-                classes = None if seen.logits is None else seen.logits.shape[1]
-                features = Features(len(kept) if kept is not None else total, seen.features.shape[1], classes)
+                continue
             rows = positions[index]
             among_kept = rows >= 0
             logits = None if seen.logits is None else seen.logits.cpu()[among_kept]
             features.update(rows[among_kept], seen.features.cpu()[among_kept], logits)
-        if moments is None:
+        if not (known := [each for each in everyones(widths) if each]):
             raise Refused("There is not a single image to score.")
+        # A process without a share learns from the others what they add up.
+        moments, features = sums or self._sums(*known[0], rows=kept_rows)
         return Observed(_on_cpu(moments.compute()), features.compute() if features else None)
+
+    def _sums(
+        self, width: int, classes: int | None, *, rows: int, device: torch.device | None = None
+    ) -> tuple[Moments, Features | None]:
+        moments = Moments(torch.zeros(width, device=device))
+        return moments, Features(rows, width, classes) if self.keeps_features else None
 
     def score(self, real: Reals, fake: Observed) -> tuple[dict[str, float | None], dict[str, str]]:
         """The scores' numbers by name, and by name the reason for each that is None."""

@@ -18,7 +18,10 @@ def rank_and_world() -> tuple[int, int]:
 
 
 def shares(total: int, batch: int) -> Iterator[Tensor]:
-    """This process's indices, a batch at a time: every world-th batch, without padding."""
+    """This process's indices, a batch at a time: every world-th batch, without padding.
+
+    Where there are fewer indices than processes, some have none.
+    """
     rank, world = rank_and_world()
     batch = min(batch, max(1, total // world))
     yield from torch.arange(total).split(batch)[rank::world]
@@ -54,6 +57,14 @@ def broadcast(value: Any) -> Any:
     values = [value]
     dist.broadcast_object_list(values, src=0)
     return values[0]
+
+
+def everyones(value: Any) -> list[Any]:
+    """Each process's value, in the order of their ranks, pickled and sent to all."""
+    values = [value] * rank_and_world()[1]
+    if len(values) > 1:
+        dist.all_gather_object(values, value)
+    return values
 
 
 def on_rank_zero(compute: Callable[[], Any]) -> Any:

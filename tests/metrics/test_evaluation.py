@@ -1,6 +1,7 @@
 """Scores as users meet them: the callback, the command, names and contracts, and what they leave alone."""
 
 import json
+import os
 import re
 import sys
 import zipfile
@@ -25,6 +26,7 @@ from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
 from ganlab.metrics import Classifier, Extractor, Pixels, Points, StackedClassifier
 from ganlab.metrics.contract import short
+from ganlab.metrics.given_images import GivenImages
 from ganlab.metrics.reference import contract_of, prepare_reference
 from ganlab.metrics.scorer import Scorer
 from ganlab.networks import DCGANDiscriminator, MLPDiscriminator, MLPGenerator
@@ -80,6 +82,23 @@ def test_two_processes_score_what_one_does(tmp_path):
     assert first == second
     for several, one in zip(first, alone, strict=True):
         assert several == pytest.approx(one, rel=1e-6, abs=1e-9)
+
+
+def seen_of_two_given_images() -> list:
+    """What is added up, by more processes than there are images, with features that are kept and without."""
+    pictures = np.arange(2 * 16 * 16 * 3, dtype=np.uint8).reshape(2, 16, 16, 3)
+    np.savez(path := Path(f"{os.environ['GANLAB_CACHE']}-{os.getpid()}.npz"), pictures)
+    observed = [Scorer(Pixels(), (s,), 2).observe(GivenImages(path).batches(), 2) for s in ("fid", "kid")]
+    return [
+        value for each in observed for value in (each.moments.mean, each.moments.covariance, each.rows or ())
+    ]
+
+
+def test_a_process_without_an_image_waits_for_the_others(tmp_path):
+    (tmp_path / "three").mkdir()
+    alone, several = seen_of_two_given_images(), together(seen_of_two_given_images, 3, tmp_path / "three")
+    for each in several:
+        torch.testing.assert_close(each, alone, rtol=1e-12, atol=0)
 
 
 def test_the_batch_changes_no_score():
