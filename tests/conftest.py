@@ -1,7 +1,9 @@
 import gc
 import os
+import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -36,3 +38,22 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def _ignore_warnings() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+
+
+@pytest.fixture(autouse=True)
+def _end_commands() -> Iterator[None]:
+    """No process that a test began outlives it."""
+    yield
+    if commands := sys.modules.get("commands"):
+        commands.end_all()
+
+
+@pytest.fixture(scope="session")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing interrupted, with which others are compared."""
+    from command_line import write
+    from commands import GAME, begun, fit
+
+    folder = tmp_path_factory.mktemp("straight")
+    assert fit("--config", write(folder, GAME), folder=folder).code == 0
+    return begun(folder)

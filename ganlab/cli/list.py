@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -27,7 +28,7 @@ def main(arguments: list[str]) -> int:
             title=kind, title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 2)
         )
         for name, line in entries.items():
-            table.add_row(name, line)
+            table.add_row(Text(name), Text(line))
         console.print(table, "")
     return 0
 

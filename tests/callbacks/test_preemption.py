@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from commands import (
     at,
     begun,
     descendants,
-    end_all,
     fit,
     living,
     signalled,
@@ -43,19 +41,6 @@ def training_step(game, *given):
     original(game, *given)
 GAN.training_step = training_step
 """
-
-
-@pytest.fixture(autouse=True)
-def _end() -> Iterator[None]:
-    yield
-    end_all()
-
-
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("straight")
-    assert fit("--config", write(folder, GAME), folder=folder).code == 0
-    return begun(folder)
 
 
 def reach(folder: Path, *options: str, seconds: float = 0.4, **environment: str) -> Command:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 from command_line import write
-from commands import GAME, Command, assert_same_end, at, begun, end_all, fit, signalled, steps
+from commands import GAME, Command, assert_same_end, at, begun, fit, signalled, steps
 
 import ganlab
 from ganlab.checkpoints.checksummed import MARK_SIZE, damage, newest_first
@@ -25,22 +25,11 @@ from ganlab.game.gan import GAN
 LONG = ("--trainer.max_steps", "150", "--evaluation.every_n_steps", "20", "--checkpoint_every", "3")
 
 
-@pytest.fixture(autouse=True)
-def _end() -> Iterator[None]:
-    yield
-    end_all()
-
-
 def train(folder: Path, *arguments: str) -> Path:
     """Train a run to its end and return its folder."""
     answer = fit("--config", write(folder, GAME), *arguments, folder=folder)
     assert answer.code == 0, answer
     return begun(folder)
-
-
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(tmp_path_factory.mktemp("straight"))
 
 
 @pytest.fixture(scope="module")

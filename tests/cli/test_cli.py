@@ -118,9 +118,10 @@ def test_list_names_all_there_is_with_a_line_each(tmp_path: Path) -> None:
 
 def test_list_tells_the_experiments_of_the_folder_it_is_asked_in(tmp_path: Path) -> None:
     (tmp_path / "experiments" / "mine").mkdir(parents=True)
-    write(tmp_path / "experiments" / "mine", "# My first.\n" + SMALL, "first.yaml")
+    write(tmp_path / "experiments" / "mine", "# My [/first].\n" + SMALL, "first.yaml")
     listed = json.loads(here("list", "--json", folder=tmp_path).out)
-    assert listed["experiments"] == {"mine/first": "My first."}
+    assert listed["experiments"] == {"mine/first": "My [/first]."}
+    assert "My [/first]." in here("list", folder=tmp_path).out
 
 
 # What it refuses

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,9 @@ import pytest
 import torch
 import yaml
 from command_line import contents, run_folders, write
-from commands import GAME, Answer, Command, assert_same_end, at, begun, end_all, fit, signalled, steps
+from commands import GAME, Answer, Command, assert_same_end, at, begun, fit, signalled, steps
 
 from ganlab.runs import folder as runs
-
-
-@pytest.fixture(autouse=True)
-def _end() -> Iterator[None]:
-    yield
-    end_all()
-
-
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("straight")
-    assert fit("--config", write(folder, GAME), folder=folder).code == 0
-    return begun(folder)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from command_line import SMALL, run_folders, write
-from commands import Command, end_all, living
+from commands import Command, living
 
 BOTH = ("--config", "small.yaml", "--trainer.devices", "2")
 # Another program is given the port after it was found to be free.
@@ -45,12 +45,6 @@ def started(process, command, *given, **options):
 subprocess.Popen.__init__ = started
 """
 FIRST_DIES = STARTED.replace("pass", "os.kill(os.getpid(), signal.SIGKILL)")
-
-
-@pytest.fixture(autouse=True)
-def _end() -> Iterator[None]:
-    yield
-    end_all()
 
 
 @pytest.fixture
