@@ -78,13 +78,13 @@ class Trainer(pl.Trainer):
         if strategy == "auto" and isinstance(self.strategy, DDPStrategy):
             # Only Lightning knows how many devices there are, and by then it has chosen a strategy.
             super().__init__(strategy=TwoPlayers(start_method=self.strategy._start_method), **settings)
-        if isinstance(lightnings := self.strategy.launcher, _SubprocessScriptLauncher):
-            cast(Any, self.strategy)._launcher = Launcher(
-                lightnings.cluster_environment, lightnings.num_processes, lightnings.num_nodes
-            )
         if not torch.cuda.is_available():
             # Lightning sets it when imported; then each optimizer step looks for a driver that is not there.
             os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+        if isinstance(launcher := self.strategy.launcher, _SubprocessScriptLauncher):
+            cast(Any, self.strategy)._launcher = Launcher(
+                launcher.cluster_environment, launcher.num_processes, launcher.num_nodes
+            )
 
     def save_checkpoint(
         self, filepath: Any, weights_only: bool | None = None, storage_options: Any = None
