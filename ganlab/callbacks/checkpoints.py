@@ -52,6 +52,6 @@ class Checkpoints(Checkpoint):
         if trainer.is_global_zero:
             saved = newest_first(folder)
             later = [file for file in saved if file.name > path.name]
-            # Later steps are trained again if the run went back; if it began anew, their files are damaged.
-            for old in [*(later if trainer.ckpt_path else ()), *saved[len(later) + self.keep :]]:
+            # Later steps are trained again: the run went back, or their files are damaged.
+            for old in [*later, *saved[len(later) + self.keep :]]:
                 old.unlink()

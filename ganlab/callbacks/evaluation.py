@@ -70,7 +70,7 @@ class Evaluation(Callback):
                 "An evaluation needs data of ganlab (StreamData), whose fingerprint its scores carry."
             )
 
-    def on_fit_start(self, trainer: Trainer, model: LightningModule) -> None:
+    def _find_scored(self, trainer: Trainer) -> None:
         """Find the last step that a resumed run scored, even after its checkpoint, to skip it."""
         if trainer.ckpt_path and self.scorer:
             rows = Records(Path(trainer.default_root_dir) / SCORES).read() if trainer.is_global_zero else []
@@ -80,6 +80,7 @@ class Evaluation(Callback):
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
         """Evaluate a resumed run that was stopped between a step and its evaluation."""
+        self._find_scored(trainer)
         if trainer.global_step and self._due(trainer) and trainer.global_step != self.scored_at:
             self._evaluate(trainer, model)
 
@@ -100,6 +101,7 @@ class Evaluation(Callback):
 
     def on_fit_end(self, trainer: Trainer, model: LightningModule) -> None:
         """Evaluate a resumed run that was stopped in its last evaluation: it has no step left to do so."""
+        self._find_scored(trainer)
         if trainer.global_step >= trainer.max_steps > 0 and trainer.global_step != self.scored_at:
             model.to(trainer.strategy.root_device)
             self._evaluate(trainer, model, logs=False)

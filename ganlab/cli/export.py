@@ -19,6 +19,7 @@ from ganlab.cli.parser import COUNT, TRUST_HELP, Parser, chosen_source, run_comm
 from ganlab.errors import Refused, refuse_missing
 from ganlab.runs.folder import run_of
 from ganlab.runs.load import load, read_checkpoint
+from ganlab.runs.own import is_own_checkpoint
 from ganlab.runs.status import SCORES
 from ganlab.sampling import write
 from ganlab.sampling.write import Source
@@ -99,10 +100,10 @@ def _export(arguments: list[str]) -> None:
 
 def _write_files(folder: Path, checkpoint: Path, *, raw: bool, trusted: bool, onnx: bool) -> None:
     """Write the export, load it again, and refuse it if it draws other samples than the run."""
-    game, content = load(checkpoint, trust_code=trusted), read_checkpoint(checkpoint)
+    game, content, run = load(checkpoint, trust_code=trusted), read_checkpoint(checkpoint), run_of(checkpoint)
     config = describe(game, content["hyper_parameters"], raw=raw, step=content["global_step"])
     save_export(folder, game, config)
-    exported, run = load_export(folder, trusted=trusted), run_of(checkpoint)
+    exported = load_export(folder, trusted=trusted or is_own_checkpoint(run, content))
     with suppress(TypeError):  # A game whose `sample` requires a class cannot be compared without one.
         samples = [each.sample(8, seed=0, raw=raw) for each in (game, exported)]
         if not torch.equal(*samples):

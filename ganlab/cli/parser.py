@@ -18,7 +18,7 @@ from ganlab.runs import user_code
 from ganlab.runs.load import checkpoint_or_export
 
 SOURCE_HELP = "a run's folder, a checkpoint or an exported folder"
-TRUST_HELP = "import and run the code that the file names and the run holds; as if you ran it as a program"
+TRUST_HELP = "run the code that the file names and the run holds, as a program; your own runs need no flag"
 COUNT, WALKS = 64, 16  # samples, and walks between samples, where no number is given
 
 # Their ValueErrors are about arguments that a user chose.

@@ -167,9 +167,9 @@ class GAN(LightningModule):
     # The step
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        self.images_per_step = extract_batch_size(batch) * self.trainer.world_size
         if not self._batch_checked:
-            self._check_batch(batch)
+            self.check_batch(batch)
+        self.images_per_step = extract_batch_size(batch) * self.trainer.world_size
         turns = split(batch, self.critic_steps)
         logged: Terms = {}
         for index, samples in enumerate(turns):
@@ -349,9 +349,10 @@ class GAN(LightningModule):
         if self._trainer is not None and self._trainer.precision == "64-true":
             self.double()
 
-    def _check_batch(self, batch: Any) -> None:
+    def check_batch(self, batch: Any) -> None:
         """Refuse what cannot work and shows only once there is a batch; once a run, before its first step."""
         self._batch_checked = True
+        self.images_per_step = extract_batch_size(batch) * self.trainer.world_size
         checks.batch_size(extract_batch_size(batch), self)
         checks.resumed(self._saved_layout, checks.step_layout(self))
         draws = self._draws(self.seed, 2)

@@ -42,7 +42,14 @@ class MetricsWriter(ExperimentWriter):
         super().__init__(log_dir)
         self.table = Table(Path(self.metrics_file_path))
 
+    def log_hparams(self, params: dict[str, Any]) -> None:
+        """Kept until rows are written, which is when the run has begun."""
+        self.hparams.update(params)
+
     def save(self) -> None:
+        if self.hparams:
+            super().log_hparams(self.hparams)
+            self.hparams = {}
         if self.metrics:
             self.table.append(*self.metrics)
         self.metrics = []

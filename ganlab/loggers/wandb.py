@@ -45,6 +45,7 @@ class SteadyWandbLogger(WandbLogger):
             super().log_hyperparams(params)
             return
         folder = Path(str(self.save_dir))
+        remember(folder, {"id": self._wandb_init["id"], "group": self._wandb_init["group"]})
         super().log_hyperparams(yaml.safe_load((folder / "config.yaml").read_text()))
         self.experiment.define_metric("images")
         self.experiment.define_metric("*", step_metric="images")
@@ -122,7 +123,6 @@ def prepare(logger: Any, folder: Path, *, group: Callable[[], str], seed: int, t
         arguments.save_dir = str(folder)
         arguments.id = arguments.id or run_id
         logger.class_path = public_path(SteadyWandbLogger)
-        remember(folder, {"id": arguments.id, "group": arguments.group})
     if "WANDB_MODE" not in os.environ and not arguments.offline and (reason := unreachable()):
         os.environ["WANDB_MODE"] = "offline"
         print(f"Weights & Biases works offline: {reason}.")

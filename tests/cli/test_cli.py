@@ -624,8 +624,8 @@ def test_what_is_installed_is_not_taken_for_mine(user_folder: Path, monkeypatch:
         module = ModuleType(f"my_{file.parent.name}_{file.stem}")
         module.__file__ = str(file)
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    user_code.copy_modules([user_folder], user_folder / "run")
-    assert contents(user_folder / "run" / "code").keys() == {"part/__init__.py", "part/inner.py"}
+    user_code.copy_modules([user_folder], user_folder / "copy")
+    assert contents(user_folder / "copy").keys() == {"part/__init__.py", "part/inner.py"}
 
 
 @pytest.mark.parametrize("started", [pytest.param("beside", marks=pytest.mark.slow), "elsewhere"])
