@@ -64,6 +64,8 @@ class Status(Callback):
             dispatch.log_summary(trainer, **facts, peak_memory=memory or None)
 
     def on_exception(self, trainer: Trainer, model: LightningModule, exception: BaseException) -> None:
+        if self._began is None:
+            return  # A run that was refused before its first step is left as it was.
         if isinstance(exception, Preempted):
             self._write(trainer, model, "preempted")
         else:

@@ -76,6 +76,11 @@ def evaluate(chosen: Any) -> dict[str, Any]:
         raise Refused(f"There is no {what} to evaluate.")
     run = what if is_run(what) else run_of(what)
     trusted = run is not None and (chosen.trust_code or is_own(run))
+    if run and not trusted and not chosen.reference:
+        raise Refused(
+            f"{run} is not as your ganlab wrote it, and its {CONFIG} is a program: it was not read.\n"
+            "Name data and features by --reference and --extractor; or if you trust the run: --trust_code."
+        )
     settings = yaml_config(run / CONFIG, []) if run and trusted else {}
     if trusted and run:
         user_code.add_copy(run)
@@ -142,9 +147,8 @@ def _reference(
     reference = chosen.reference or settings.get("data")
     if not reference:
         raise Refused(
-            "Images from elsewhere, exports and others' runs need something to be compared with:\n"
-            "--reference with a data class (CelebA), an experiment file or images. Of a run that you trust\n"
-            "as a program --trust_code takes its own data."
+            "Images from elsewhere and exports need something to be compared with:\n"
+            "--reference with a data class (CelebA), an experiment file or images."
         )
     is_text = isinstance(reference, str)
     if is_text and reference not in data.__all__ and Path(reference).suffix in (".yaml", ".yml"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ MARK = b"# signed by ganlab: "
 def with_signature(config: str, code: Path) -> bytes:
     """The content of config.yaml, signed together with the code; unsigned if this user can keep no key."""
     text = config.rstrip("\n").encode() + b"\n"
-    signature = signed(_content(text, code))
-    return text + MARK + signature.encode() + b"\n" if signature else text
+    if signature := signed(_content(text, code)):
+        return text + MARK + signature.encode() + b"\n"
+    print("ganlab: No key can be kept in your home: to resume this run, add --trust_code.", file=sys.stderr)
+    return text
 
 
 def is_own(run: Path) -> bool:
