@@ -1,7 +1,7 @@
 import gc
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -30,6 +30,15 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(shared / "settings"))
         yield
+
+
+@pytest.fixture
+def become_another_user(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], None]:
+    """Called, it makes all runs from before another user's."""
+    home = str(tmp_path_factory.mktemp("another"))
+    return lambda: monkeypatch.setenv("XDG_CONFIG_HOME", home)
 
 
 @pytest.fixture(autouse=True)

@@ -51,20 +51,22 @@ def newest_whole_checkpoint(folder: Path) -> Path | None:
 
     Damaged ones are reported and skipped.
     """
-    found = {}
+    found, unreadable = {}, []
     for path in checkpoints_in(folder):
         try:
             # The best is named for no step.
             step = path.stem.removeprefix("step-") if checksummed.NAME.fullmatch(path.name) else step_of(path)
             found[path] = int(step)
         except Refused as refusal:
-            print(f"ganlab: {str(refusal).splitlines()[0]}", file=sys.stderr)
+            unreadable.append(str(refusal).splitlines()[0])
     newest_first = sorted(found, key=lambda path: (found[path], path.name), reverse=True)
     for path in newest_first:
         if not (reason := checksummed.damage(path)):
             return path
         instead = "There is none before it" if path == newest_first[-1] else "Taking the one before it"
         print(f"ganlab: {path} is damaged: {reason}. {instead}.", file=sys.stderr)
+    for reason in unreadable:
+        print(f"ganlab: {reason}", file=sys.stderr)
     return None
 
 
@@ -125,7 +127,8 @@ def load(path: str | Path, *, classes: Iterable[type] = (), trust_code: bool = F
     if Path(path).is_dir():
         print(f"ganlab: taking {source} (step {step_of(source):,})", file=sys.stderr)
     content, run = read_checkpoint(source), run_of(source)
-    trusted = trust_code or is_own_checkpoint(run, content)
+    classes = tuple(classes)
+    trusted = trust_code or (not classes and is_own_checkpoint(run, content))
     if trusted and run:
         user_code.add_copy(run)
     hyperparameters = content.get("hyper_parameters")

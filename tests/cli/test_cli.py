@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
@@ -647,11 +647,12 @@ def test_my_files_train_on_two_processes(started: str, user_folder: Path, tmp_pa
 
 
 def test_my_checkpoint_is_loaded_with_my_classes(
-    user_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    user_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, become_another_user: Callable
 ) -> None:
     write(user_folder, MINE, "mine.yaml")
     assert here("fit", "--config", "mine.yaml", "--trainer.max_steps", "1", folder=user_folder).code == 0
     path = run_folders(user_folder)[0] / "checkpoints" / "step-000000001.ckpt"
+    become_another_user()
     with pytest.raises(ganlab.errors.Refused, match=r"my_gan\.MyGAN"):
         ganlab.load(path)
     monkeypatch.syspath_prepend(user_folder)
