@@ -31,8 +31,8 @@ def with_signature(config: str, code: Path) -> bytes:
 
 
 def is_own(run: Path) -> bool:
+    text, mark, signature = _config(run).rpartition(MARK)
     try:
-        text, mark, signature = (run / CONFIG).read_bytes().rpartition(MARK)
         return bool(mark) and is_signed(_content(text, run / FOLDER), signature.decode().strip())
     except (OSError, UnicodeDecodeError):
         return False
@@ -41,11 +41,8 @@ def is_own(run: Path) -> bool:
 def is_run(folder: Path) -> bool:
     """Whether a folder is a run's, and not one in which an experiment is called config.yaml."""
     beside = [folder / name for name in ("checkpoints", "environment.json", FOLDER)]
-    try:
-        config = (folder / CONFIG).read_bytes()
-    except OSError:
-        return False
-    return MARK in config or any(map(os.path.lexists, beside))
+    config = _config(folder)
+    return bool(config) and (MARK in config or any(map(os.path.lexists, beside)))
 
 
 def refuse_foreign(run: Path, *, trust_code: bool) -> None:
@@ -57,8 +54,16 @@ def refuse_foreign(run: Path, *, trust_code: bool) -> None:
         )
 
 
+def _config(folder: Path) -> bytes:
+    """The content of its config.yaml; empty if there is none that can be read."""
+    try:
+        return (folder / CONFIG).read_bytes() if (folder / CONFIG).is_file() else b""
+    except OSError:
+        return b""
+
+
 def _content(config: bytes, code: Path) -> bytes:
-    """All that is signed; of code that holds more than files and folders no signature ever holds."""
+    """All that is signed of a run; of code that holds more than files and folders no signature ever holds."""
     digest = hashlib.sha256()
     for path in sorted([code, *code.rglob("*")]) if os.path.lexists(code) else ():
         if path.is_dir() and not path.is_symlink():
@@ -67,7 +72,7 @@ def _content(config: bytes, code: Path) -> bytes:
         content = hashlib.sha256(path.read_bytes()).digest() if plain else os.urandom(32)
         name = os.fsencode(path.relative_to(code))
         digest.update(len(name).to_bytes(8, "big") + name + content)
-    return config + digest.digest()
+    return b"run\n" + config + digest.digest()
 
 
 def signature_of(hyperparameters: Any) -> str:
@@ -85,6 +90,6 @@ def is_own_checkpoint(run: Path | None, checkpoint: dict[str, Any]) -> bool:
 
 def _plain(hyperparameters: Any) -> bytes:
     try:
-        return json.dumps(hyperparameters, sort_keys=True).encode()
+        return b"checkpoint\n" + json.dumps(hyperparameters, sort_keys=True).encode()
     except (TypeError, ValueError, RecursionError):
         return b""
