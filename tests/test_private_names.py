@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies.launchers import subprocess_script
 
 PACKAGE = Path(__file__).resolve().parents[1] / "ganlab"
 
@@ -38,6 +39,10 @@ PRIVATE: dict[str, tuple[str, Callable[[], bool]]] = {
         "Lightning: deletes the metrics of a run that goes on; MetricsCSV overrides it",
         lambda: takes(ExperimentWriter._check_log_dir_exists, "self"),
     ),
+    "_call_children_scripts": (
+        "Lightning: starts the other processes of a machine, which Launcher watches",
+        lambda: takes(subprocess_script._SubprocessScriptLauncher._call_children_scripts, "self"),
+    ),
     "_compiled_call_impl": (
         "torch: whether a network is compiled already",
         lambda: torch.nn.Linear(1, 1)._compiled_call_impl is None,
@@ -52,6 +57,10 @@ PRIVATE: dict[str, tuple[str, Callable[[], bool]]] = {
     ),
     "_foreach_copy_": ("torch: gradients into and out of messages", lambda: callable(torch._foreach_copy_)),
     "_foreach_lerp_": ("torch: the generator's average", lambda: callable(torch._foreach_lerp_)),
+    "_launcher": (
+        "Lightning: what starts processes, in place of which comes Launcher",
+        lambda: DDPStrategy()._launcher is None,
+    ),
     "_layer_sync": (
         "Lightning: whether batch normalisation is synchronised, which CPUs cannot",
         lambda: DDPStrategy()._layer_sync is None,
@@ -64,9 +73,17 @@ PRIVATE: dict[str, tuple[str, Callable[[], bool]]] = {
         "Lightning: what starts training, which `ganlab launch` leaves out",
         lambda: takes(LightningCLI._run_subcommand, "self", "subcommand"),
     ),
+    "_set_num_threads_if_needed": (
+        "Lightning: a machine's threads shared among its processes",
+        lambda: takes(subprocess_script._set_num_threads_if_needed, "num_processes"),
+    ),
     "_start_method": (
         "Lightning: how processes are started, which TwoPlayers takes over",
         lambda: DDPStrategy()._start_method == "popen",
+    ),
+    "_SubprocessScriptLauncher": (
+        "Lightning: what starts processes, which Launcher changes",
+        lambda: takes(subprocess_script._SubprocessScriptLauncher.launch, "self", "function"),
     ),
     "_step_supports_amp_scaling": (
         "torch: whether a fused optimizer unscales gradients itself; clipping must see them unscaled",

@@ -7,26 +7,23 @@ import json
 import os
 import re
 import shlex
-import signal
-import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
 from rich.console import Console
-from rich.live import Live
 
 from ganlab.cli.experiment import GanCLI
+from ganlab.cli.local_runs import run_locally
 from ganlab.cli.parser import run_command, silence_warnings
 from ganlab.cli.run_folder import RunFolder
 from ganlab.errors import Refused
 from ganlab.loggers import dispatch
 from ganlab.runs import user_code
 from ganlab.runs.folder import create_folder, write_config
-from ganlab.runs.state import JOB, LIST, state_of, state_table, states_in
-from ganlab.runs.status import write_status
+from ganlab.runs.state import JOB, state_table, states_in, write_list
 from ganlab.system import slurm
 
 LAUNCHES = "launches"  # a folder in that of all runs
@@ -53,6 +50,17 @@ def join_values(arguments: list[str]) -> list[str]:
     ]
 
 
+def at_least(least: int) -> Callable[[str], int]:
+    """A type of argument: whole numbers from `least` on."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or len(text) > 9 or int(text) < least:
+            raise argparse.ArgumentTypeError(f"'{text}' is no whole number from {least} on")
+        return int(text)
+
+    return read
+
+
 def parser() -> argparse.ArgumentParser:
     parser = ShortErrorParser(
         prog="ganlab launch", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -64,18 +72,30 @@ def parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any option of ganlab fit; repeatable"
     )
     add("--runs", default="runs", help="the folder that collects all runs")
-    add("--nodes", type=int, default=1)
-    add("--gpus-per-node", type=int, default=0, metavar="N", help="a process each; 0: CPUs only")
-    add("--tasks-per-node", type=int, metavar="N", help="processes on each node, where there are no GPUs")
-    add("--cpus-per-task", type=int, metavar="N")
+    one, none = at_least(1), at_least(0)
+    add("--nodes", type=one, default=1)
+    add("--gpus-per-node", type=none, default=0, metavar="N", help="a process each; 0: CPUs only")
+    add(
+        "--tasks-per-node",
+        type=one,
+        metavar="N",
+        help="processes on each node, where there are no GPUs",
+    )
+    add("--cpus-per-task", type=one, metavar="N")
     add("--time", help="SLURM's limit, for instance 4:00:00; a run that needs longer goes on in a next turn")
-    add("--grace", type=int, default=120, metavar="SECONDS", help="how long before the limit a run is saved")
+    add(
+        "--grace",
+        type=none,
+        default=120,
+        metavar="SECONDS",
+        help="how long before the limit a run is saved",
+    )
     add("--partition")
     add("--sbatch", action="append", default=[], metavar="OPTION", help="any option of sbatch; repeatable")
     add("--setup", action="append", default=[], metavar="LINE", help="a line of shell before the run")
     add("--dry-run", action="store_true", help="print the script and do nothing")
     add("--local", action="store_true", help="run the list on this machine, without SLURM")
-    add("--jobs", type=int, default=1, metavar="K", help="with --local: so many at once")
+    add("--jobs", type=one, default=1, metavar="K", help="with --local: so many at once")
     add("--status", metavar="FOLDER", help="the states of the runs of a launch, or in any folder")
     add("--json", action="store_true", help="with --status: for programs")
     return parser
@@ -98,10 +118,10 @@ def launch(chosen: argparse.Namespace, arguments: list[str]) -> int:
         return 0
     folder = create_folder(folder)
     runs = [run.write() for run in planned]
-    (folder / LIST).write_text("".join(f"{run}\n" for run in runs))
+    write_list(folder, runs)
     if chosen.local:
         print(f"{len(runs)} runs; their states: ganlab launch --status {folder}")
-        return run_locally(runs, chosen.jobs)
+        return run_locally(runs, chosen.jobs, max(1, chosen.gpus_per_node))
     (path := folder / "job.sh").write_text(job_script(chosen, arguments, folder, runs))
     (folder / JOB).write_text(job := slurm.submit(path))
     print(f"job {job}: {len(runs)} runs, submitted as {path}\ntheir states: ganlab launch --status {folder}")
@@ -207,49 +227,3 @@ def show_states(folder: Path, *, as_json: bool) -> int:
     else:
         Console().print(state_table(states))
     return 0
-
-
-def run_locally(runs: list[Path], jobs: int) -> int:
-    """Run them all, `jobs` at once, and return the exit code; several at once share the GPUs in turn."""
-    waiting, running = list(runs), dict[Path, Any]()
-    failed, stopped, shown = 0, False, dict[Path, str]()
-    console = Console()
-    with ExitStack() as stack:
-        live = stack.enter_context(Live(console=console, transient=True)) if console.is_terminal else None
-        while running or (waiting and not stopped):
-            try:
-                while waiting and len(running) < jobs and not stopped:
-                    run = waiting.pop(0)
-                    running[run] = start(run, len(runs) - len(waiting) - 1, jobs)
-                for run in [run for run, process in running.items() if process.poll() is not None]:
-                    failed += running.pop(run).returncode != 0
-                rows = [state_of(run) for run in runs]
-                if live:
-                    live.update(state_table(rows))
-                for row in rows:
-                    if not live and row.state != shown.get(row.run, "queued"):
-                        print(f"{row.name}  {row.state}  {row.score}  {row.detail}".rstrip(), flush=True)
-                    shown[row.run] = row.state
-                time.sleep(0.5)
-            except KeyboardInterrupt:
-                stopped = True
-                for process in running.values():
-                    process.send_signal(signal.SIGINT)
-    console.print(state_table([state_of(run) for run in runs]))
-    return 130 if stopped else min(failed, 1)
-
-
-def start(run: Path, turn: int, jobs: int) -> subprocess.Popen[bytes]:
-    import torch
-
-    environment = dict(os.environ)
-    if jobs > 1 and (devices := torch.cuda.device_count()):
-        environment.setdefault("CUDA_VISIBLE_DEVICES", str(turn % devices))
-    elif jobs > 1:
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // jobs)))
-    command = [sys.executable, "-m", "ganlab", "fit", "--resume", str(run)]
-    with (run / "stdout.log").open("ab") as out, (run / "stderr.log").open("ab") as err:
-        # In a new session, so that Ctrl-C reaches it once: through this process, not the terminal as well.
-        process = subprocess.Popen(command, stdout=out, stderr=err, env=environment, start_new_session=True)
-    write_status(run, "starting", pid=process.pid)
-    return process

@@ -16,14 +16,13 @@ from ganlab.comparison.settings import settings_of
 from ganlab.errors import Refused
 from ganlab.runs.folder import snake_case
 from ganlab.runs.records import Scored, columns, evaluations
-from ganlab.runs.state import LIST, state_of
+from ganlab.runs.state import LIST, launched_runs, state_of
 from ganlab.runs.status import CLOCK, FILE, METRICS, SCORES, images_per_second, read_clock
 from ganlab.system.row_files import Records, Table
 from ganlab.system.untrusted import (
     below,
     json_object,
     number,
-    read_text,
     readable,
     whole_number,
     yaml_config,
@@ -132,8 +131,7 @@ def _why_no_runs(pattern: str, folders: list[Path]) -> str:
 def _runs_in(path: Path) -> Iterator[Path]:
     """The runs that a launch's list names, else those in and below the folder."""
     if (path / LIST).is_file():
-        lines = read_text(path / LIST, []).splitlines()
-        yield from (_launched_run(path, line) for line in lines if line.strip())
+        yield from launched_runs(path)
         return
     for folder, folders, files in os.walk(_run_around(path) or path):
         is_run = any(name in files for name in RUN_FILES)
@@ -149,15 +147,6 @@ def _run_around(path: Path) -> Path | None:
     resolved = path.resolve()
     around = (folder.parent for folder in (resolved, *resolved.parents) if folder.name == "wandb")
     return next((folder for folder in around if (folder / "config.yaml").is_file()), None)
-
-
-def _launched_run(launch: Path, line: str) -> Path:
-    """The run's folder that a line of a launch's list means, relative to this folder or one above the launch.
-
-    The list may have been written in another working folder, or on another machine.
-    """
-    bases = (Path(), *launch.resolve().parents)
-    return next((base / line for base in bases if (base / line).is_dir()), Path(line))
 
 
 def read_run(folder: Path) -> Run:
@@ -252,15 +241,13 @@ def _set_speed(run: Run, clock: list[dict[str, Any]], status: dict[str, Any]) ->
 def _set_state(run: Run, status: dict[str, Any], verdict: dict[str, Any]) -> None:
     """Fill in the run's state, and the reason if it failed or collapsed."""
     assert run.folder
-    detail = ""
-    try:
-        state = state_of(run.folder)
-        run.state, detail = "running" if state.state == "starting" else state.state, state.detail
-    except Exception:  # Anything may stand in its files.
+    state = state_of(run.folder)
+    run.state = "running" if state.state == "starting" else state.state
+    if run.state == "unknown" and status:
         run.problems.append(f"how it ended is not known: {FILE} is garbled")
-    if not status and run.step and run.state in ("", "queued"):
+    if not status and run.step and run.state in ("unknown", "queued"):
         run.state = "done" if run.max_steps and run.step >= run.max_steps else "stopped"
     run.state = run.state if run.state in STATES else "stopped"
     run.collapsed = verdict.get("collapsed") is True
-    reasons = detail if run.state == "failed" else "", verdict.get("verdict") if run.collapsed else ""
+    reasons = state.detail if run.state == "failed" else "", verdict.get("verdict") if run.collapsed else ""
     run.reason = readable("; ".join(str(reason) for reason in reasons if reason))

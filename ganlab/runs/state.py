@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from ganlab.runs.status import FILE, SCORES
 from ganlab.system import slurm
 from ganlab.system.row_files import Records
-from ganlab.system.untrusted import json_object, number
+from ganlab.system.untrusted import Problems, json_object, number, read_text, readable, whole_number
 
 LIST, JOB = "runs.txt", "job.txt"  # in a launch's folder
 SILENCE = 120  # seconds without a status after which a run on another machine counts as dead
 WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED")
+NO_ANSWER = "?"  # in place of SLURM's state of a job
+REPORTED = ("starting", "running", "preempted", "stopped", "done", "failed")  # by a run itself
+END, LONGEST = 2**16, 500  # bytes of a log that are read, and characters of a line that are shown
 
 
 @dataclass
@@ -27,9 +31,10 @@ class RunState:
     """A run's state, and how far it is.
 
     Attributes:
-        state: queued, starting, running, stopped, done or failed.
+        state: queued, starting, running, stopped, done, failed or unknown.
         score: Name and value of the last score, or empty.
-        detail: The last line of the error of a failed run, or how to go on with a stopped or queued one.
+        detail: The last line of the error of a failed run, how to go on with a stopped or queued one, or why
+            the state is not known.
     """
 
     run: Path
@@ -43,23 +48,40 @@ class RunState:
     @property
     def name(self) -> str:
         """The run by its experiment, time and seed."""
-        return "/".join(self.run.parts[-2:])
+        return readable("/".join(self.run.parts[-2:]))
 
     def plain(self) -> dict[str, Any]:
         """The attributes as plain data, for JSON."""
         return {**asdict(self), "run": str(self.run)}
 
 
+def write_list(launch: Path, runs: list[Path]) -> None:
+    """Write a launch's list of runs, relative to its own folder: it is read from any working folder."""
+    (launch / LIST).write_text("".join(f"{os.path.relpath(run, launch)}\n" for run in runs))
+
+
+def launched_runs(launch: Path) -> list[Path]:
+    """The runs that a launch's list names."""
+    return [_launched_run(launch, line) for line in read_text(launch / LIST, []).splitlines() if line.strip()]
+
+
+def _launched_run(launch: Path, line: str) -> Path:
+    """A run's folder relative to its launch; or, in older lists, to where one was launched from."""
+    places = (os.path.normpath(base / line) for base in (launch, *launch.resolve().parents, Path()))
+    return Path(next((place for place in places if os.path.isdir(place)), line))
+
+
 def states_in(folder: Path) -> list[RunState]:
     """The states of a launch's runs, or of all runs below a folder."""
-    list_file, job = folder / LIST, folder / JOB
-    states: dict[int, str] | None = slurm.states(job.read_text().strip()) if job.exists() else None
-    if list_file.exists():
-        runs = [Path(line) for line in list_file.read_text().splitlines()]
-    else:
-        runs = sorted(config.parent for config in folder.glob("**/config.yaml"))
+    if not os.path.isfile(folder / LIST):
+        return [state_of(config.parent) for config in sorted(folder.glob("**/config.yaml"))]
+    runs = launched_runs(folder)
+    if not os.path.lexists(folder / JOB):
+        return [state_of(run) for run in runs]
+    job = read_text(folder / JOB, []).strip()
+    tasks = slurm.states(job) if job.isdecimal() else None
     return [
-        state_of(run, None if states is None else states.get(index, "")) for index, run in enumerate(runs)
+        state_of(run, NO_ANSWER if tasks is None else tasks.get(index, "")) for index, run in enumerate(runs)
     ]
 
 
@@ -67,28 +89,44 @@ def state_of(run: Path, queued: str | None = None) -> RunState:
     """The state of a run.
 
     Args:
-        queued: SLURM's state of its job; empty if SLURM has forgotten the job, None without SLURM.
+        queued: SLURM's state of its job; empty if SLURM has forgotten the job, `NO_ANSWER` if it cannot be
+            asked, None without SLURM.
     """
-    status = json_object(run / FILE, [])
-    progress = {name: status[name] for name in ("step", "max_steps", "images_per_second") if name in status}
-    result = RunState(run, status.get("state", ""), **progress, score=_last_score(run))
-    if result.state == "done":
-        return result
+    if not os.path.isdir(run):
+        return RunState(run, "unknown", detail="its folder is gone")
+    problems: Problems = []
+    status = json_object(run / FILE, problems)
+    reported = status.get("state", "")
+    if status and reported not in REPORTED:
+        problems.append(f"{FILE} names no state")
+    step, most = (whole_number(status.get(name)) for name in ("step", "max_steps"))
+    rate = number(status.get("images_per_second")) or 0.0
+    state, detail = ("unknown", problems[0]) if problems else _judge(run, status, step or 0, queued)
+    return RunState(run, state, step or 0, most, rate, readable(_last_score(run)), readable(detail)[:LONGEST])
+
+
+def _judge(run: Path, status: dict[str, Any], step: int, queued: str | None) -> tuple[str, str]:
+    """A run's state and the detail, by what it has reported and by SLURM."""
+    state = status.get("state", "")
+    if state == "done":
+        return "done", ""
     if queued in WAITING:
-        result.state, result.detail = "queued", f"step {result.step:,} is saved" if status else ""
-    elif result.state == "failed":
-        result.detail = status.get("error", "")
-    elif queued and result.state != "running":
-        result.state = "starting"
-    elif result.state == "preempted":
-        result.state, result.detail = "stopped", f"go on with: ganlab fit --resume {run}"
-    elif result.state in ("starting", "running") and not _is_alive(status, queued):
-        result.state, result.detail = "failed", _last_error_line(run) or "it ended without a word"
-    elif not result.state:
-        error = _last_error_line(run)
-        ended = error and queued is not None
-        result.state, result.detail = ("failed", error) if ended else ("queued", "")
-    return result
+        return "queued", f"step {step:,} is saved" if status else ""
+    if state == "failed":
+        return "failed", str(status.get("error", ""))
+    if state in ("starting", "running") and _is_alive(status, queued):
+        return state, ""
+    if queued == NO_ANSWER:
+        known = f"; it was {state} {_ago(status)}" if state else ""
+        return "unknown" if state else "queued", f"SLURM does not answer{known}"
+    if queued and state != "running":
+        return "starting", ""
+    if state in ("preempted", "stopped"):
+        return "stopped", f"go on with: ganlab fit --resume {run}" if state == "preempted" else ""
+    error = _last_error_line(run)
+    if state:
+        return "failed", error or "it ended without a word"
+    return ("failed", error) if error and queued is not None else ("queued", "")
 
 
 def state_table(states: list[RunState]) -> Table:
@@ -104,23 +142,31 @@ def state_table(states: list[RunState]) -> Table:
         speed = state.images_per_second
         rate = f"{speed:,.0f}" if state.state == "running" and speed else ""
         colour = {"failed": "red", "done": "green", "running": "cyan"}.get(state.state, "")
-        table.add_row(state.name, state.state, steps, rate, state.score, state.detail, style=colour)
+        cells = (state.name, state.state, steps, rate, state.score, state.detail)
+        table.add_row(*map(Text, cells), style=colour)  # As text: brackets in it are no styles.
     return table
 
 
 def _is_alive(status: dict[str, Any], queued: str | None) -> bool:
     """Whether the run's process exists, by SLURM, its process id, or the age of its status elsewhere."""
-    if queued is not None:
+    if queued not in (None, NO_ANSWER):
         return bool(queued)
-    if status["host"] != socket.gethostname():
-        return time.time() - status["time"] < SILENCE
+    pid = whole_number(status.get("pid"))
+    if status.get("host") != socket.gethostname() or not pid or pid >= 2**31:
+        return time.time() - (number(status.get("time")) or 0) < SILENCE
     try:
-        os.kill(status["pid"], 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except OSError:
         pass
     return True
+
+
+def _ago(status: dict[str, Any]) -> str:
+    """How long ago the status was written, in words."""
+    written = number(status.get("time"))
+    return "at some time" if written is None else f"{max(0, time.time() - written) / 60:,.0f} minutes ago"
 
 
 def _last_score(run: Path) -> str:
@@ -130,7 +176,7 @@ def _last_score(run: Path) -> str:
     if not scores or not isinstance(scores, dict):
         return ""
     name, value = next(iter(scores.items()))
-    return f"{name} {'-' if number(value) is None else f'{value:.4g}'}"
+    return f"{name} {'-' if (real := number(value)) is None else f'{real:.4g}'}"
 
 
 def _last_error_line(run: Path) -> str:
@@ -139,7 +185,14 @@ def _last_error_line(run: Path) -> str:
 
 
 def _lines_backwards(path: Path) -> Iterator[str]:
-    """A file's lines from the end, without empty ones and those of a run's progress."""
-    if path.exists():
-        lines = (line.strip() for line in reversed(path.read_text(errors="replace").splitlines()))
-        yield from (line for line in lines if line and not line.startswith("step "))
+    """The lines at a file's end, the last first, without empty ones and those of a run's progress."""
+    if path.is_symlink() or not os.path.isfile(path):  # It may point to anybody's file, or never end.
+        return
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - END))
+            text = file.read(END).decode(errors="replace")
+    except OSError:
+        return
+    lines = (line.strip() for line in reversed(text.splitlines()))
+    yield from (line for line in lines if line and not line.startswith("step "))

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def write_status(folder: Path, state: str, **more: Any) -> None:
         unfinished.write_text(json.dumps({"state": state, "time": time.time(), **process, **more}))
         unfinished.replace(path)
     except OSError:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
 
 
 def first_line(error: BaseException) -> str:

@@ -46,6 +46,13 @@ def keep_freed_memory() -> None:
         mallopt(option, value)
 
 
+def gpus() -> list[str]:
+    """This process's GPUs by their names in CUDA_VISIBLE_DEVICES: numbers, or UUIDs of GPUs or of parts."""
+    count = torch.cuda.device_count()
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return named[:count] or [str(number) for number in range(count)]
+
+
 def free_memory(device: torch.device) -> int:
     """Free bytes of a device's memory; 0 where they cannot be read."""
     if device.type == "cuda":

@@ -57,15 +57,24 @@ def submit(script: Path) -> str:
         raise Refused(f"SLURM refused {script}:\n{reason}\nEdit it and submit it: sbatch {script}") from None
 
 
-def states(job: str) -> dict[int, str]:
-    """PENDING, RUNNING, COMPLETING, … of each task of an array job that is not over, by its index."""
+def states(job: str) -> dict[int, str] | None:
+    """PENDING, RUNNING, COMPLETING, … of each task of an array job that is not over, by its index.
+
+    None if SLURM cannot be asked: that tells nothing about the job.
+    """
     try:
         lines = _output("squeue", "-h", "-r", "-j", job, "-o", "%K %T").splitlines()
+    except subprocess.CalledProcessError as error:
+        # SLURM forgets a job some time after its end.
+        return {} if "Invalid job id" in error.stderr else None
     except (OSError, subprocess.SubprocessError):
-        return {}  # SLURM forgets a job some time after its end.
+        return None
     rows = (line.split() for line in lines)
-    return {int(task): state for task, state in rows if task.isdecimal()}
+    return {int(row[0]): row[1] for row in rows if len(row) == 2 and row[0].isdecimal()}
 
 
 def _output(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=TIMEOUT).stdout
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", check=True, timeout=TIMEOUT
+    )
+    return done.stdout

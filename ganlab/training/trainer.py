@@ -8,10 +8,12 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from ganlab.checkpoints.checksummed import ChecksummedIO
 from ganlab.errors import Failed
 from ganlab.system.hardware import best_precision
+from ganlab.training.launcher import Launcher
 from ganlab.training.strategy import TwoPlayers
 
 Precision = Literal[
@@ -76,6 +78,10 @@ class Trainer(pl.Trainer):
         if strategy == "auto" and isinstance(self.strategy, DDPStrategy):
             # Only Lightning knows how many devices there are, and by then it has chosen a strategy.
             super().__init__(strategy=TwoPlayers(start_method=self.strategy._start_method), **settings)
+        if isinstance(lightnings := self.strategy.launcher, _SubprocessScriptLauncher):
+            cast(Any, self.strategy)._launcher = Launcher(
+                lightnings.cluster_environment, lightnings.num_processes, lightnings.num_nodes
+            )
         if not torch.cuda.is_available():
             # Lightning sets it when imported; then each optimizer step looks for a driver that is not there.
             os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ import slurm_cluster
 import torch
 import yaml
 from command_line import REPOSITORY, SMALL, here, process, write
+from fuzzing import within
 
+from ganlab.cli import launch
 from ganlab.cli.launch import PlannedRun, parse_seeds
 from ganlab.cli.run_folder import RunFolder
 from ganlab.errors import Refused
@@ -101,15 +104,15 @@ def test_what_is_submitted_is_kept_beside_the_runs_which_hold_all_they_need(home
     assert (home / "submitted").read_text().split() == ["--parsable", str(script.relative_to(home))]
     assert "77" in answer.out
     assert str(folder.relative_to(home)) in answer.out
-    runs = [Path(line) for line in (folder / "runs.txt").read_text().splitlines()]
+    runs = [folder.joinpath(line).resolve() for line in (folder / "runs.txt").read_text().splitlines()]
     for run, seed in zip(runs, (3, 5), strict=True):
-        settings = yaml.safe_load((home / run / "config.yaml").read_text())
+        settings = yaml.safe_load((run / "config.yaml").read_text())
         assert settings["seed_everything"] == seed
         assert settings["model"]["init_args"]["gamma"] == 2
         trainer = settings["trainer"]
         assert (trainer["max_steps"], trainer["num_nodes"], str(trainer["devices"])) == (9, 2, "4")
         assert trainer["precision"] == "auto", "the node that trains chooses it"
-        assert str(home / run) in script.read_text()
+        assert str(run) in script.read_text()
     rows = json.loads(here("launch", "--status", folder, "--json", folder=home, PATH=path).out)
     assert [row["state"] for row in rows] == ["queued", "queued"]
 
@@ -207,6 +210,102 @@ def test_one_interrupt_saves_all_that_run(home: Path) -> None:
     assert out.count("stopped") >= 2
 
 
+# How runs share this machine; a stand-in plays each of them
+
+
+NAMES = "3,MIG-12/0/1, GPU-ab"
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Five runs of a third of a second, which note their GPUs, when they begin and end, and signals."""
+    text = (
+        "for run; do :; done; cd $run; trap 'echo $? > signal; exit 1' INT TERM\n"
+        "echo $CUDA_VISIBLE_DEVICES > gpus; date +%s.%N > begin; i=0\n"
+        "while [ $i -lt ${LASTING:-3} ]; do sleep 0.1; i=$((i+1)); done; date +%s.%N > end"
+    )
+    program(tmp_path, "python", text)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
+    sleep = time.sleep
+    monkeypatch.setattr(time, "sleep", lambda seconds: sleep(seconds / 10))
+    runs = [tmp_path / f"run{number}" for number in range(5)]
+    for run in runs:
+        run.mkdir()
+    return runs
+
+
+@pytest.mark.parametrize(("each", "given"), [(1, None), (1, NAMES), (2, NAMES)])
+def test_no_gpu_is_given_to_two_runs_at_a_time(
+    each: int, given: str | None, runs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if given:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert launch.run_locally(runs, 4, *([each] if each > 1 else [])) == 0
+    busy = [
+        (gpu, *(float((run / name).read_text()) for name in ("begin", "end")))
+        for run in runs
+        for gpu in (run / "gpus").read_text().strip().split(",")
+    ]
+    assert len(busy) == each * len(runs)
+    assert {gpu for gpu, *_ in busy} <= (set(NAMES.replace(" ", "").split(",")) if given else {"0", "1", "2"})
+    for gpu in {gpu for gpu, *_ in busy}:
+        times = sorted((begin, end) for name, begin, end in busy if name == gpu)
+        assert all(end <= begin for (_, end), (begin, _) in pairwise(times)), (gpu, times)
+
+
+def test_an_error_while_states_are_shown_leaves_no_run_behind(
+    runs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LASTING", "600")
+
+    def broken(seconds: float) -> None:
+        if (runs[1] / "begin").exists():
+            raise RuntimeError("of any kind")
+
+    monkeypatch.setattr(time, "sleep", broken)
+    with pytest.raises(RuntimeError, match="of any kind"), within(20):
+        launch.run_locally(runs, 2)
+    assert sorted(run.name for run in runs if (run / "signal").exists()) == ["run0", "run1"]
+    assert not (runs[2] / "begin").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_end_reaches_all_that_run(
+    number: signal.Signals, runs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LASTING", "600")
+
+    def request(seconds: float) -> None:
+        if (runs[1] / "begin").exists():
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(time, "sleep", request)
+    with within(20):
+        assert launch.run_locally(runs, 2) == (130 if number == signal.SIGINT else 75)
+    assert not (runs[2] / "begin").exists()
+    assert all(state_of(run).state == "failed" for run in runs[:2]), "they have ended"
+
+
+def test_a_run_that_cannot_be_started_is_told_and_the_others_run(
+    runs: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs[0].rmdir()
+    assert launch.run_locally(runs[:3], 2) == 1
+    assert "run0 could not be started" in capsys.readouterr().err
+    assert all((run / "end").exists() for run in runs[1:3])
+
+
+@pytest.mark.parametrize("option", ["--jobs", "--nodes", "--tasks-per-node", "--cpus-per-task"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "1e99", "9" * 30])
+def test_nothing_cannot_be_counted_on(option: str, value: str, home: Path) -> None:
+    answer = here("launch", "small.yaml", "--local", option, value, folder=home)
+    assert answer.code == 2, answer
+    assert option in answer.err
+    assert len(answer.err.splitlines()) <= 3, answer.err
+
+
 # The states of runs
 
 
@@ -270,6 +369,90 @@ def test_a_run_that_ended_without_a_word_is_told_by_its_last_line(tmp_path: Path
     assert state.detail == "The term 'r1' became nan"
 
 
+@pytest.mark.parametrize("written", ["relative", "older"])
+def test_a_launch_is_told_alike_from_everywhere(
+    written: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In older lists runs are named relative to where they were launched from."""
+    path = program(home, "sbatch", "echo 77")
+    assert here("launch", "small.yaml", "--runs", "some/runs", folder=home, PATH=path).code == 0
+    (folder,) = home.glob("some/runs/launches/*")
+    (run,) = home.glob("some/runs/digits/small/*")
+    (folder / "job.txt").unlink()
+    (run / "status.json").write_text('{"state": "done", "step": 7, "max_steps": 7}')
+    if written == "older":
+        (folder / "runs.txt").write_text(f"{run.relative_to(home)}\n")
+    for place in (home, folder, run, Path("/")):
+        launched = os.path.relpath(folder, place)
+        (row,) = json.loads(here("launch", "--status", launched, "--json", folder=place).out)
+        assert (row["state"], row["step"]) == ("done", 7), place
+        assert (place / row["run"]).resolve() == run
+
+
+def test_where_slurm_does_not_answer_the_runs_own_word_counts(home: Path) -> None:
+    folder = home / "launch"
+    folder.mkdir()
+    (folder / "job.txt").write_text("77")
+    (folder / "runs.txt").write_text("".join(f"{folder / str(number)}\n" for number in range(4)))
+    reported = ("running", 5), ("running", 3600), ("done", 3600), ("preempted", 60)
+    for number, (state, age) in enumerate(reported):
+        (folder / str(number)).mkdir()
+        status = {"state": state, "host": "other", "pid": 1, "time": time.time() - age, "step": 3}
+        (folder / str(number) / "status.json").write_text(json.dumps(status))
+
+    def told(squeue: str) -> list[tuple[str, str]]:
+        path = program(home, "squeue", squeue)
+        answer = here("launch", "--status", folder, "--json", folder=home, PATH=path)
+        assert answer.code == 0, answer
+        return [(row["state"], row["detail"]) for row in json.loads(answer.out)]
+
+    away = 'echo "slurm_load_jobs error: Unable to contact slurm controller (connect failure)" >&2; exit 1'
+    lost = "SLURM does not answer; it was {} minutes ago"
+    assert told(away) == [
+        ("running", ""),
+        ("unknown", lost.format("running 60")),
+        ("done", ""),
+        ("unknown", lost.format("preempted 1")),
+    ]
+    forgotten = 'echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1'
+    assert [state for state, _ in told(forgotten)] == ["failed", "failed", "done", "stopped"]
+    assert [state for state, _ in told("echo 0 RUNNING; echo 1 RUNNING; echo N/A; echo")][:2] == [
+        "running"
+    ] * 2
+
+
+def test_foreign_words_are_shown_as_they_are(home: Path) -> None:
+    """Brackets are no styles, and what a terminal would obey is spelt out."""
+    run = home / "runs" / "digits" / "[red]x[y]" / "1-seed0"
+    run.mkdir(parents=True)
+    write(run, "", "config.yaml")
+    status = {"state": "failed", "error": "no tensor of [/x] \x1b[31m", "step": 3}
+    (run / "status.json").write_text(json.dumps(status))
+    (run / "scores.jsonl").write_text('{"step": 3, "scores": {"[/fid]": 2}}\n')
+    answer = here("launch", "--status", "runs", folder=home, COLUMNS="200")
+    assert answer.code == 0, answer
+    for words in ("[red]x[y]/1-seed0", "no tensor of [/x] \\x1b[31m", "[/fid] 2"):
+        assert words in answer.out
+
+
+def test_a_log_is_read_at_its_end_and_no_link_is_followed(tmp_path: Path) -> None:
+    with (tmp_path / "huge").open("wb") as file:
+        file.seek(2**36)
+        file.write(b"\xff\nkilled by \xff\nstep 5/9\n")
+    status = {"state": "running", "pid": 2**22 + 1}
+    state_with(tmp_path, status, None)
+    log = tmp_path / "run" / "stderr.log"
+    os.link(tmp_path / "huge", log)
+    assert state_of(log.parent).detail == "killed by �"
+    log.unlink()
+    log.symlink_to(write(tmp_path, "secret", ".netrc"))
+    assert state_of(log.parent).detail == "it ended without a word"
+    log.unlink()
+    os.mkfifo(log)
+    with within(5):
+        assert state_of(log.parent).detail == "it ended without a word"
+
+
 # A real SLURM
 
 
@@ -309,7 +492,8 @@ class Job:
         assert answer.code == 0, answer.err
         (self.launched,) = (folder / "runs" / "launches").iterdir()
         self.number = (self.launched / "job.txt").read_text()
-        (self.run,) = (folder / line for line in (self.launched / "runs.txt").read_text().split())
+        (line,) = (self.launched / "runs.txt").read_text().split()
+        self.run = (self.launched / line).resolve()
 
     def status(self) -> dict[str, Any]:
         answer = here("launch", "--status", self.launched, "--json", folder=self.folder, **self.slurm)
