@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ganlab.data.pictures import cache
+from ganlab.data.pictures.arrays import array_file
 from ganlab.data.rows import Rows
 from ganlab.data.stream import Batch, Split, Splits, StreamData
 from ganlab.errors import Refused
@@ -84,7 +84,7 @@ class Images(StreamData):
             return items
         placement, host = self.placement, torch.device("cpu")
         if placement == "disk" and not items.path:
-            return items.mapped_from(cache.array_file(items.images, self.fingerprint_of(split)))
+            return items.mapped_from(*array_file(items.images, self.fingerprint_of(split)))
         if placement == "device" or (placement == "auto" and not self.workers and self._fits(items, device)):
             return items.in_memory(device)
         return items.in_memory(host) if placement == "memory" else items

@@ -148,8 +148,8 @@ class EMNIST(MNIST):
 
 def read_idx(path: Path) -> Tensor:
     """The bytes of an idx file: two zeros, 8 for bytes, the number of axes, the length of each, the bytes."""
-    content = path.read_bytes()
     try:
+        content = path.read_bytes()
         if path.suffix == ".gz":
             content = gzip.decompress(content)
     except (EOFError, OSError, zlib.error) as error:
