@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -76,25 +77,29 @@ def _array(path: Path) -> np.ndarray:
     array = _first_array(path)
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] not in (1, 3) or not array.size:
         raise Refused(
-            f"{readable(path)} holds {array.dtype} of the shape {array.shape}; images are uint8 of the shape\n"
-            "(n, height, width, channels) with 1 or 3 channels."
+            f"{readable(path)} holds {array.dtype} of the shape {array.shape}; images are uint8 of\n"
+            "the shape (n, height, width, channels) with 1 or 3 channels."
         )
     return array
 
 
 def _first_array(path: Path) -> np.ndarray:
     try:
-        if not path.is_file():
-            raise ValueError("it is no file")
+        if not (path.is_file() and is_zipfile(path)):
+            raise ValueError("it is no zip of arrays")
         with np.load(path, allow_pickle=False) as file:
             size = next((member.file_size for member in file.zip.infolist()), 0)
             if size > (free := free_memory(torch.device("cpu"))) > 0:
-                raise ValueError(f"{size / 1e9:,.0f} GB do not fit into the {free / 1e9:,.0f} GB that are free")
+                raise ValueError(
+                    f"{size / 1e9:,.0f} GB do not fit into the {free / 1e9:,.0f} GB that are free"
+                )
             array = file[file.files[0]]
         if not isinstance(array, np.ndarray):
             raise ValueError("what it holds is no array")
         return array
     # Damaged files, and zips of other things, raise all kinds of errors.
     except Exception as error:
-        reason = readable(error)[:200] or type(error).__name__
+        reason = readable(error)[:100] or type(error).__name__
+        if "pickle" in reason:
+            reason = "it holds objects, which are read by running code, and were not"
         raise Refused(f"{readable(path)} is no npz of images: {reason}.") from error

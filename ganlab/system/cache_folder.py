@@ -17,6 +17,7 @@ from ganlab.system.atomic_file import atomic_write
 
 DIGEST_SIZE = 65  # bytes: in hexadecimal, and the end of the line
 
+
 def cache_home() -> Path:
     if chosen := os.environ.get("GANLAB_CACHE"):
         return Path(chosen).expanduser()

@@ -13,8 +13,8 @@ from PIL import Image, ImageOps
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 MAX_PIXELS = 100_000_000  # more can only be meant to fill the memory
-# Pillow knows a file by its contents, whatever its name, and runs Ghostscript on PostScript. TGA, which has no
-# mark of its own, is tried last.
+# Pillow knows a file by its contents, whatever its name, and runs Ghostscript on PostScript.
+# TGA, which has no mark of its own, is tried last.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF", "TGA")
 VERSION = 1  # to be raised by every change of the pixels that `Transform` returns
 

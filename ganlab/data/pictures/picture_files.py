@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from abc import abstractmethod
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -144,7 +145,9 @@ class PictureFiles(Images):
             held_out = picture.held_out if set_has_split else uniform_number(key) < self.held_out
             parts["held_out" if held_out else "train"].append(picture)
         if not parts["train"]:
-            raise Refused(f"{type(self).__name__}: all pictures in {readable(self.source[0].path)} are held out.")
+            raise Refused(
+                f"{type(self).__name__}: all pictures in {readable(self.source[0].path)} are held out."
+            )
         return {split: part for split, part in parts.items() if part}
 
     def _keys(self, pictures: list[PictureFile]) -> list[str]:
@@ -160,7 +163,7 @@ class PictureFiles(Images):
         """The archive that holds the set, and all its pictures."""
         name, root = type(self).__name__, self.root
         with reading(root):
-            where = root.resolve()
+            where = os.path.realpath(root)
             if not root.exists():
                 raise Refused(f"{name}: there is no {readable(where)}.\n{self._hint}")
             candidates = [(archive, self.find_pictures(archive)) for archive in self._archives(root)]

@@ -9,8 +9,8 @@ from typing import Any
 from torchvision import datasets
 
 from ganlab.data.pictures.archive import Archive, is_picture, read_member, reading
-from ganlab.data.pictures.picture_files import PictureFile, PictureFiles
 from ganlab.data.pictures.decode import Broken
+from ganlab.data.pictures.picture_files import PictureFile, PictureFiles
 from ganlab.errors import Refused
 from ganlab.system.untrusted import readable
 

@@ -30,8 +30,8 @@ class ImageFolder(PictureFiles):
         flat = sum(not path for path in folders)
         if 0 < flat < len(names):
             raise Refused(
-                f"{readable(archive.path)}: {flat:,} of {len(names):,} pictures lie beside folders of others.\n"
-                "Give each class a folder, or put all pictures into one."
+                f"{readable(archive.path)}: {flat:,} of {len(names):,} pictures lie beside folders of\n"
+                "others. Give each class a folder, or put all pictures into one."
             )
         classes = sorted({path[0] for path in folders if path})
         labels = [classes.index(path[0]) if path else None for path in folders]
