@@ -17,7 +17,7 @@ from ganlab.errors import Refused
 from ganlab.metrics.scorer import Batches
 from ganlab.system.hardware import free_memory
 from ganlab.system.processes import shares
-from ganlab.system.untrusted import readable
+from ganlab.system.untrusted import readable, reason
 
 BATCH = 100
 
@@ -70,7 +70,7 @@ class GivenImages:
             with opened(self.pictures.read(name)) as image:
                 return torch.from_numpy(np.array(convert(image, 3))).movedim(-1, 0)
         except Broken as error:  # For the networks it would be left out; from a score none is.
-            raise Refused(f"{readable(self.path / name)} is no whole picture: {readable(error)}.") from error
+            raise Refused(f"{readable(self.path / name)} is no whole picture: {reason(error)}.") from error
 
 
 def _array(path: Path) -> np.ndarray:
@@ -99,7 +99,6 @@ def _first_array(path: Path) -> np.ndarray:
         return array
     # Damaged files, and zips of other things, raise all kinds of errors.
     except Exception as error:
-        reason = readable(error)[:100] or type(error).__name__
-        if "pickle" in reason:
-            reason = "it holds objects, which are read by running code, and were not"
-        raise Refused(f"{readable(path)} is no npz of images: {reason}.") from error
+        holds_objects = "pickle" in str(error)
+        why = "it holds objects, which are read by running code" if holds_objects else reason(error)
+        raise Refused(f"{readable(path)} is no npz of images: {why}.") from error

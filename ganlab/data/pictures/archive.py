@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import ELOOP
@@ -15,14 +16,14 @@ from typing import Protocol
 
 from ganlab.data.pictures.decode import Broken, why_broken
 from ganlab.errors import Refused
-from ganlab.system.untrusted import readable
+from ganlab.system.untrusted import readable, reason
 
 PICTURES = frozenset(
     {"avif", "bmp", "dib", "gif", "jfif", "jp2", "jpe", "jpeg", "jpg"}
     | {"pbm", "pgm", "png", "pnm", "ppm", "tga", "tif", "tiff", "webp"}
 )
 LARGEST_FILE = 1 << 28  # bytes
-MOST_REPEATED = 100_000  # folders that links lead to again
+MOST_VISITS = 100  # of one folder, by links that lead to it
 
 
 class Archive(Protocol):
@@ -73,7 +74,7 @@ class Zip:
         # Damaged directories of zips raise all kinds of errors.
         except Exception as error:
             raise Refused(
-                f"{readable(path)} is no whole zip file: {readable(error)}.\n"
+                f"{readable(path)} is no whole zip file: {reason(error)}.\n"
                 "It may have been cut off; fetch it again."
             ) from error
         self._members = {_checked_name(member.filename, path): member for member in self._zip.infolist()}
@@ -151,18 +152,16 @@ def _stamp(path: Path) -> str:
 
 def _files(folder: Path) -> Iterator[str]:
     """All files below a folder. Links are followed, but never in a circle."""
-    seen: set[str] = set()
-    repeated = 0
+    visits: Counter[tuple[int, int]] = Counter()
 
-    def below(folder: Path, prefix: str, above: set[str]) -> Iterator[str]:
-        nonlocal repeated
-        real = os.path.realpath(folder)
+    def below(folder: Path, prefix: str, above: set[tuple[int, int]]) -> Iterator[str]:
+        status = os.stat(folder)
+        real = status.st_dev, status.st_ino
         if real in above:
             return
-        repeated += real in seen
-        seen.add(real)
-        if repeated > MOST_REPEATED:
-            raise Refused(f"{readable(folder)}: links lead to the same folders again and again.")
+        visits[real] += 1
+        if visits[real] > MOST_VISITS:
+            raise Refused(f"{readable(folder)}: links lead to this folder again and again.")
         with os.scandir(folder) as entries:
             for entry in entries:
                 if (kind := _kind(entry)) == stat.S_IFDIR:

@@ -196,8 +196,8 @@ def _decode(
                 try:
                     content = transform(pictures.read(pictures.names[index]))
                 except Broken as error:
-                    reason = readable(str(error)[:MAX_REASON])
-                    skipped[index] = f"{readable(pictures.keys[index])} ({reason})"
+                    why = readable(str(error)[:MAX_REASON])
+                    skipped[index] = f"{readable(pictures.keys[index])} ({why})"
                     _refuse_too_many_broken(skipped, total, most_broken, title)
                     continue
                 expected[index] = checksums(content[None])[0]

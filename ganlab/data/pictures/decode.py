@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from ganlab.system.untrusted import reason
+
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 MAX_PIXELS = 100_000_000  # more can only be meant to fill the memory
 # Pillow knows a file by its contents, whatever its name, and runs Ghostscript on PostScript.
@@ -72,7 +74,7 @@ def opened(content: bytes) -> Iterator[Image.Image]:
 
 
 def why_broken(error: Exception) -> str:
-    return "no picture" if isinstance(error, Image.UnidentifiedImageError) else str(error) or repr(error)
+    return "no picture" if isinstance(error, Image.UnidentifiedImageError) else reason(error)
 
 
 def convert(image: Image.Image, channels: int) -> Image.Image:

@@ -17,12 +17,15 @@ from ganlab.data.stream import Batch, Split, Splits, StreamData
 from ganlab.errors import Refused
 from ganlab.seeds import seed_for
 from ganlab.system.hardware import free_memory
+from ganlab.system.untrusted import reason
 
 Placement = Literal["auto", "device", "memory", "disk"]
 
 
 def data_folder(root: str | None) -> Path:
     """The folder that is named, else $GANLAB_DATA, else ./data."""
+    if root and "\0" in root:
+        raise Refused("root holds a zero byte, which no path does.")
     return Path(root or os.environ.get("GANLAB_DATA") or "data").expanduser()
 
 
@@ -32,8 +35,7 @@ def fetching(name: str, by_hand: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise Refused(f"{name} could not be downloaded: {reason}\n{by_hand}") from error
+        raise Refused(f"{name} could not be downloaded: {reason(error)}\n{by_hand}") from error
 
 
 class Images(StreamData):

@@ -14,6 +14,7 @@ from torchvision import datasets
 from ganlab.data.pictures.images import Images, data_folder, fetching
 from ganlab.data.rows import Rows
 from ganlab.errors import Refused
+from ganlab.system.untrusted import reason
 
 FOLDER, PACKED = "cifar-10-batches-py", "cifar-10-python.tar.gz"
 SHAPE = (3, 32, 32)
@@ -80,7 +81,7 @@ class CIFAR10(Images):
         # Damaged archives raise all kinds of errors.
         except Exception as error:
             where = folder if folder.is_dir() else packed
-            raise Refused(f"{where} is damaged: {error}.\nDelete it and fetch it again.") from error
+            raise Refused(f"{where} is damaged: {reason(error)}.\nDelete it and fetch it again.") from error
 
     def _rows(self, files: list[bytes]) -> Rows:
         images, labels = zip(*map(self._batch, files), strict=True)
@@ -99,7 +100,7 @@ class CIFAR10(Images):
         # Damaged pickles raise all kinds of errors.
         except Exception as error:
             raise Refused(
-                f"A file of CIFAR10 in {self.root.resolve()} is damaged: {error}.\n"
+                f"A file of CIFAR10 in {self.root.resolve()} is damaged: {reason(error)}.\n"
                 "Delete it and fetch it again."
             ) from error
         return images, labels
