@@ -3,6 +3,7 @@
 import difflib
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 from ganlab.version import VERSION
 
@@ -38,6 +39,9 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     command = arguments[0] if arguments else "--help"
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A file's name may hold bytes that the terminal's encoding does not know.
+        sys.stdout.reconfigure(errors="backslashreplace")
     if command in ("-h", "--help"):
         print(_help())
     elif command in ("-V", "--version"):

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+LONGEST_REASON = 200  # characters
 MOST_VALUES, MOST_LEVELS = 100_000, 100  # of a configuration
 Problems = list[str]  # sentences on what could not be read
 
@@ -19,6 +20,12 @@ Problems = list[str]  # sentences on what could not be read
 def readable(text: Any) -> str:
     """The text with control characters and the like escaped, which a terminal would obey or not show."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text))
+
+
+def reason(error: BaseException) -> str:
+    """An error's message in one short line; its name, if it has none."""
+    text = " ".join(str(error).split())[:LONGEST_REASON]
+    return readable(text) or type(error).__name__
 
 
 def number(value: Any) -> float | None:
