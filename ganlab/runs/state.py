@@ -15,7 +15,7 @@ from rich.table import Table
 from ganlab.runs.status import FILE, SCORES
 from ganlab.system import slurm
 from ganlab.system.row_files import Records
-from ganlab.system.untrusted import json_object, number
+from ganlab.system.untrusted import json_object, last_lines, number
 
 LIST, JOB = "runs.txt", "job.txt"  # in a launch's folder
 SILENCE = 120  # seconds without a status after which a run on another machine counts as dead
@@ -140,6 +140,5 @@ def _last_error_line(run: Path) -> str:
 
 def _lines_backwards(path: Path) -> Iterator[str]:
     """A file's lines from the end, without empty ones and those of a run's progress."""
-    if path.exists():
-        lines = (line.strip() for line in reversed(path.read_text(errors="replace").splitlines()))
-        yield from (line for line in lines if line and not line.startswith("step "))
+    lines = (line.strip() for line in reversed(last_lines(path)))
+    yield from (line for line in lines if line and not line.startswith("step "))
