@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from ganlab.checkpoints import onnx as onnx_file
 from ganlab.checkpoints.export import describe, foreign_classes, load_export, save_export
@@ -26,7 +25,7 @@ from ganlab.sampling.write import Source
 from ganlab.system.atomic_file import temporary_path
 from ganlab.system.hardware import keep_freed_memory
 from ganlab.system.row_files import Records
-from ganlab.system.untrusted import below
+from ganlab.system.untrusted import below, yaml_config
 
 CARD = """\
 ---
@@ -132,10 +131,10 @@ def _card(
     folder: Path, config: dict[str, Any], score: dict[str, Any] | None, run: Path | None, portable: str
 ) -> str:
     """The text of the model card, README.md; `portable` is what `write_onnx` returned, or empty."""
-    variant, data_path = config["variant"].rpartition(".")[2], ""
-    with suppress(OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
-        data_path = yaml.safe_load((run / "config.yaml").read_text())["data"]["class_path"] if run else ""
-    title = f"{variant} on {data_path.rpartition('.')[2]}" if data_path else variant
+    variant = config["variant"].rpartition(".")[2]
+    settings = yaml_config(run / "config.yaml", []) if run else {}
+    data = str(below(settings, "data", "class_path") or "").rpartition(".")[2]
+    title = f"{variant} on {data}" if data else variant
     foreign = foreign_classes(config)
     class_names = ", ".join(path.rpartition(".")[2] for path in foreign)
     needs = (

@@ -31,11 +31,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise Refused(
             f"{path} holds more than plain values and tensors: code would be run to read it, and was not."
         ) from error
-    except (RuntimeError, EOFError, ValueError) as error:
-        raise Refused(f"{path} is no checkpoint: {str(error).splitlines()[0][:100]}") from error
+    # A garbled pickle may fail in any way.
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        raise Refused(f"{path} is no checkpoint: {reason}") from error
     has_state = isinstance(content, dict) and isinstance(content.get("state_dict"), dict)
     if not has_state or not isinstance(content.get("global_step"), int):
         raise Refused(f"{path} is no checkpoint of a run: it holds no state_dict or no global_step.")
+    played = content.get("played", {})
+    if not isinstance(played, dict) or not all(isinstance(value, int) for value in played.values()):
+        raise Refused(f"{path} is no checkpoint of a run: it does not hold what a step was (played).")
     hyperparameters = content.get("hyper_parameters")
     if isinstance(hyperparameters, dict) and "_class_path" in hyperparameters and "ganlab" not in content:
         raise outdated(path)

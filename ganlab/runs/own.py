@@ -16,6 +16,7 @@ from typing import Any
 from ganlab.errors import Refused
 from ganlab.runs.user_code import FOLDER
 from ganlab.system.signature import is_signed, signed
+from ganlab.system.untrusted import read_bytes
 
 CONFIG = "config.yaml"
 MARK = b"# signed by ganlab: "
@@ -57,7 +58,7 @@ def refuse_foreign(run: Path, *, trust_code: bool) -> None:
 def _config(folder: Path) -> bytes:
     """The content of its config.yaml; empty if there is none that can be read."""
     try:
-        return (folder / CONFIG).read_bytes() if (folder / CONFIG).is_file() else b""
+        return read_bytes(folder / CONFIG)
     except OSError:
         return b""
 
