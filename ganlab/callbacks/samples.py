@@ -3,6 +3,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ganlab import bounds
 from ganlab.data.grid import grid
 from ganlab.data.stream import StreamData
 from ganlab.game.gan import GAN
@@ -21,6 +22,8 @@ class Samples(Callback):
     """
 
     def __init__(self, every_n_steps: int = 500, count: int = 64, seed: int = 0) -> None:
+        bounds.at_least(1, self, every_n_steps=every_n_steps, count=count)
+        bounds.seed(self, seed=seed)
         self.every_n_steps, self.count, self.seed = every_n_steps, count, seed
         self._drawn_at = -1
 

@@ -16,12 +16,14 @@ from PIL.Image import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
+from ganlab import bounds
 from ganlab.data.grid import grid
 from ganlab.errors import Refused
 from ganlab.seeds import seed_for
 
 Batch = tuple[Tensor, ...]
 DIGEST_CHUNK = 4096  # items that are hashed at once
+MOST_WORKERS = 1024
 WORKER_GRACE = 30  # seconds that a worker lives on after SIGTERM
 
 
@@ -168,8 +170,9 @@ class StreamData(LightningDataModule, ABC):
 
     def __init__(self, *, batch_size: int = 64, seed: int = 0, workers: int = 0) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise Refused(f"batch_size is {batch_size}; it counts images, so it is at least 1.")
+        bounds.at_least(1, self, batch_size=batch_size)
+        bounds.between(0, MOST_WORKERS, self, workers=workers)
+        bounds.seed(self, seed=seed)
         self.batch_size, self.seed, self.workers = batch_size, seed, workers
         self._fingerprints: dict[str, str] = {}
 

@@ -18,6 +18,8 @@ from ganlab.errors import Refused
 from ganlab.seeds import seed_for
 from ganlab.system.hardware import free_memory
 
+MOST_PIXELS = 2**16  # a side
+
 Placement = Literal["auto", "device", "memory", "disk"]
 
 
