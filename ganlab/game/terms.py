@@ -14,7 +14,19 @@ from ganlab.system.processes import everyones
 Terms = dict[str, Tensor]
 MOST_UNCHECKED = 10_000  # terms; each takes some hundred bytes until it is checked
 # What torch says where a term is differentiated with respect to images, but not as a penalty.
-NO_PENALTY = ("differentiated Tensors does not require grad", "not currently support double backward")
+NO_PENALTY = (
+    "differentiated Tensors does not require grad",
+    "not currently support double backward",
+    "non-empty donated buffers",
+)
+
+LATER = (
+    "Lower the learning rate or that term's weight, clip gradients (discriminator_clip), or\n"
+    "compute in float32 (trainer.precision 32)."
+)
+AT_ONCE = (
+    "Nothing was learnt before: look for a logarithm or a division in it, and at the data and its weight."
+)
 
 
 class NonFiniteError(Failed):
@@ -108,8 +120,7 @@ class TermRecord:
             name, step, value = terms[position]
             raise NonFiniteError(
                 f"The term '{name}' became {float(value)} at step {step}; no checkpoint was written since.\n"
-                "Lower the learning rate or that term's weight, clip gradients (discriminator_clip), or\n"
-                "compute in float32 (trainer.precision 32)."
+                + (LATER if step else AT_ONCE)
             )
         self._names.clear()
 
