@@ -26,6 +26,7 @@ INSTEAD = {
     "gradient_clip_algorithm": "model.discriminator_clip and model.generator_clip, which are norms",
 }
 MOST_NODES = 10_000
+MOST_PROCESSES = 8  # for each core; Lightning itself counts GPUs
 
 Kind = TypeVar("Kind", bound=pl.Callback)
 
@@ -102,6 +103,9 @@ class Trainer(pl.Trainer):
         counts = "limit_train_batches", "val_check_interval", "check_val_every_n_epoch"
         bounds.at_least(1, self, **{name: lightning.get(name) for name in counts})
         bounds.between(1, MOST_NODES, self, num_nodes=lightning.get("num_nodes"))
+        devices = lightning.get("devices")
+        devices = int(devices) if isinstance(devices, str) and devices.isdecimal() else devices
+        bounds.between(-1, MOST_PROCESSES * (os.cpu_count() or 1), self, devices=devices)
 
     def _refuse_strategy(self) -> None:
         """Refuse the form of DDP that fails in the first turn, in which one player has no gradients."""
