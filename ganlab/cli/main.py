@@ -67,7 +67,10 @@ def _run(command: str, arguments: list[str]) -> int:
 
 def _nobody_reads() -> bool:
     """Whether the reader of standard output is gone, as after `| head`; if so, no more is written to it."""
-    output = sys.stdout.fileno()
+    try:
+        output = sys.stdout.fileno()
+    except OSError:  # in a notebook
+        return False
     (poll := select.poll()).register(output, select.POLLOUT)
     gone = any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
     if gone:
