@@ -55,6 +55,8 @@ def objection(error: BaseException) -> str:
         return f"The checkpoint's weights do not fit this game: {_shortened(error)}"
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     module = frames[-1].f_globals["__name__"] if frames else ""
+    if module.startswith("jsonargparse") and isinstance(error, ValueError):  # of a class among other types
+        return explain(str(error), ()).removeprefix("ganlab: ")
     option = next((option for prefix, option in CHECKS.items() if module.startswith(prefix)), None)
     if not isinstance(error, MisconfigurationException) and (
         option is None or not isinstance(error, REJECTIONS)
