@@ -12,6 +12,7 @@ from typing import Any
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ganlab import bounds
 from ganlab.callbacks import nearest_reals
 from ganlab.callbacks.preemption import Preemption
 from ganlab.data.stream import Split, StreamData
@@ -55,6 +56,8 @@ class Evaluation(Callback):
         seed: int = 0,
         raw: bool = False,
     ) -> None:
+        bounds.at_least(1, self, every_n_steps=every_n_steps)
+        bounds.seed(self, seed=seed)
         self.scorer = Scorer(extractor, tuple(scores), samples) if extractor else None
         self.every_n_steps, self.split, self.seed, self.raw = every_n_steps, split, seed, raw
         self.best: float | None = None

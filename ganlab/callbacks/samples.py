@@ -1,14 +1,17 @@
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ganlab import bounds
 from ganlab.data.grid import grid
 from ganlab.data.stream import StreamData
 from ganlab.game.gan import GAN
 from ganlab.loggers import dispatch
 from ganlab.seeds import seed_for
 from ganlab.system.atomic_file import atomic_write
+from ganlab.system.memory import refuse_beyond_memory
 from ganlab.training.trainer import data_of, is_trial_run
 
 
@@ -22,8 +25,15 @@ class Samples(Callback):
     """
 
     def __init__(self, every_n_steps: int = 500, count: int = 64, seed: int = 0) -> None:
+        bounds.at_least(1, self, every_n_steps=every_n_steps, count=count)
+        bounds.seed(self, seed=seed)
         self.every_n_steps, self.count, self.seed = every_n_steps, count, seed
         self._drawn_at = -1
+
+    def setup(self, trainer: Trainer, model: LightningModule, stage: str) -> None:
+        data = data_of(trainer)
+        if isinstance(data, StreamData):
+            refuse_beyond_memory(2 * self.count * prod(data.image_shape), f"Samples: count {self.count}")
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
         """Draw the picture that is missing if the run was stopped right after a step that has one."""

@@ -108,18 +108,18 @@ class GanCLI(LightningCLI):
         if self.run_folder.checkpoint:
             settings.ckpt_path = str(self.run_folder.checkpoint)
 
+    def _parse_ckpt_path(self) -> None:
+        """Leave the settings as they are; Lightning would replace the model's by those of the checkpoint."""
+
     def normalise_settings(self) -> None:
         """Replace short forms of settings by the full ones, and refuse a checkpoint that is not there."""
         settings = self.settings
         name_publicly(settings)
         # Lightning also takes words (last, best) and URLs.
-        if (
-            (path := settings.ckpt_path)
-            and path.endswith(".ckpt")
-            and "://" not in path
-            and not Path(path).exists()
-        ):
-            raise Refused(f"There is no checkpoint {path} (ckpt_path).")
+        if (path := settings.ckpt_path) and path not in ("best", "last", "hpc") and "://" not in path:
+            if not Path(path).is_file():
+                raise Refused(f"There is no checkpoint {path} (ckpt_path).")
+            read_checkpoint(Path(path))
         if settings.checkpoint_every is not None:
             settings.checkpoints.every_n_steps, settings.checkpoint_every = settings.checkpoint_every, None
 

@@ -56,6 +56,14 @@ def broadcast(value: Any) -> Any:
     return values[0]
 
 
+def everyones(value: Any) -> list[Any]:
+    """Each process's value, in the order of their ranks, pickled and sent to all."""
+    values = [value] * rank_and_world()[1]
+    if len(values) > 1:
+        dist.all_gather_object(values, value)
+    return values
+
+
 def on_rank_zero(compute: Callable[[], Any]) -> Any:
     """The first process's result, on all. An error that it raises all raise, so that none waits for ever."""
     outcome: tuple[Any, Exception | None] = None, None

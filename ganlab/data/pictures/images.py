@@ -19,6 +19,8 @@ from ganlab.seeds import seed_for
 from ganlab.system.hardware import free_memory
 from ganlab.system.untrusted import reason
 
+MOST_PIXELS = 2**16  # a side
+
 Placement = Literal["auto", "device", "memory", "disk"]
 
 

@@ -14,11 +14,12 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 
+from ganlab import bounds
 from ganlab.data.checksums import Damaged
 from ganlab.data.pictures.archive import Archive, encoded_name, open_archive, reading
 from ganlab.data.pictures.cache import Cache, Pictures, open_cache
 from ganlab.data.pictures.decode import Transform
-from ganlab.data.pictures.images import Images, data_folder, fetching
+from ganlab.data.pictures.images import MOST_PIXELS, Images, data_folder, fetching
 from ganlab.data.rows import Rows, map_file
 from ganlab.data.stream import FiniteItems, Split
 from ganlab.errors import Refused
@@ -63,8 +64,8 @@ class PictureFiles(Images):
         **base: Any,
     ) -> None:
         super().__init__(**base)
-        if size < 1:
-            raise Refused(f"size is {size}; it counts pixels, so it is at least 1.")
+        bounds.between(1, MOST_PIXELS, self, size=size)
+        bounds.between(0, 1, self, held_out=held_out, most_broken=most_broken)
         self.root = data_folder(root)
         self.held_out, self.most_broken, self.download = held_out, most_broken, download
         self.transform = Transform(size, channels)

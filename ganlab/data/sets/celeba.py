@@ -8,6 +8,7 @@ from typing import Any
 
 from torchvision import datasets
 
+from ganlab import bounds
 from ganlab.data.pictures.archive import Archive, is_picture, read_member, reading
 from ganlab.data.pictures.decode import Broken
 from ganlab.data.pictures.picture_files import PictureFile, PictureFiles
@@ -36,8 +37,7 @@ class CelebA(PictureFiles):
 
     def __init__(self, *, crop: int = 148, attributes: Sequence[str] = (), **base: Any) -> None:
         super().__init__(**base)
-        if crop < 1:
-            raise Refused(f"crop is {crop}; it counts pixels, so it is at least 1.")
+        bounds.at_least(1, self, crop=crop)
         self.transform = replace(self.transform, crop=crop / WIDTH)
         self.attributes = tuple(attributes)
         self.classes = 2 if len(attributes) == 1 else None

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from ganlab import bounds
 from ganlab.class_paths import public_path
 from ganlab.errors import Refused
 
@@ -102,8 +103,7 @@ class Pixels(Extractor):
 
     def __init__(self, size: int = 8) -> None:
         super().__init__()
-        if size < 1:
-            raise Refused(f"size is {size}; it counts pixels, so it is at least 1.")
+        bounds.at_least(1, self, size=size)
         self.size = size
         self.suffix = "_pixels" if size == 8 else f"_pixels{size}"
 
