@@ -21,7 +21,6 @@ from command_line import COMMAND, Answer, here
 
 from ganlab.checkpoints.checksummed import newest_first
 from ganlab.game.gan import GAN
-from ganlab.runs.folder import _locks
 
 BEGUN: list[Command] = []
 
@@ -230,10 +229,7 @@ def assert_same_end(one: Path, other: Path, what: str = "") -> None:
 def fit(*arguments: Any, folder: Path, **environment: str) -> Answer:
     """The command within this process."""
     with _environment({**bare(folder), **environment}):
-        answer = here("fit", *arguments, folder=folder)
-    while _locks:
-        _locks.pop().close()
-    return answer
+        return here("fit", *arguments, folder=folder)
 
 
 @contextmanager

@@ -2,7 +2,7 @@ import gc
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,15 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(shared / "settings"))
         yield
+
+
+@pytest.fixture
+def become_another_user(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], None]:
+    """Called, it makes all runs from before another user's."""
+    home = str(tmp_path_factory.mktemp("another"))
+    return lambda: monkeypatch.setenv("XDG_CONFIG_HOME", home)
 
 
 @pytest.fixture(autouse=True)

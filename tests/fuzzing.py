@@ -9,13 +9,15 @@ import hashlib
 import os
 import signal
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from command_line import Answer, here
+
+from ganlab.errors import Refused
 
 LONGEST = 20  # seconds that an input may take
 SIXTHS = [
@@ -52,6 +54,18 @@ def tried(*arguments: Any, folder: Path, **environment: str) -> Answer:
     """A command's answer within this process; a traceback or a hang fails the test."""
     with within():
         return here(*arguments, folder=folder, **environment)
+
+
+def result_or_refusal(work: Callable[[], Case]) -> Case | str:
+    """What the work returns, or the sentences that refuse it; any other error fails the test."""
+    try:
+        with within():
+            return work()
+    except Refused as error:
+        refusal = str(error)
+    assert 1 <= len(refusal.splitlines()) <= 3, refusal
+    assert len(refusal) < 700, refusal
+    return refusal
 
 
 def said(answer: Answer) -> str:

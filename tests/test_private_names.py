@@ -48,7 +48,7 @@ PRIVATE: dict[str, tuple[str, Callable[[], bool]]] = {
         lambda: torch.nn.Linear(1, 1)._compiled_call_impl is None,
     ),
     "_ddp_kwargs": (
-        "Lightning: options of DistributedDataParallel, which TwoPlayers refuses",
+        "Lightning: options of DistributedDataParallel, by which turns are possible or not",
         lambda: DDPStrategy(static_graph=True)._ddp_kwargs == {"static_graph": True},
     ),
     "_experiment": (
@@ -64,6 +64,10 @@ PRIVATE: dict[str, tuple[str, Callable[[], bool]]] = {
     "_layer_sync": (
         "Lightning: whether batch normalisation is synchronised, which CPUs cannot",
         lambda: DDPStrategy()._layer_sync is None,
+    ),
+    "_parse_ckpt_path": (
+        "Lightning: takes the model's settings from the checkpoint, which GanCLI leaves out",
+        lambda: takes(LightningCLI._parse_ckpt_path, "self"),
     ),
     "_parser": (
         "Lightning: the parser of a subcommand, which writes config.yaml",

@@ -5,6 +5,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from ganlab import bounds
 from ganlab.callbacks.process_agreement import Agreement
 from ganlab.checkpoints.checksummed import newest_first
 from ganlab.training.trainer import is_trial_run
@@ -22,7 +23,9 @@ class Checkpoints(Checkpoint):
     """
 
     def __init__(self, every_n_steps: int = 1000, every_minutes: float = 10.0, keep: int = 2) -> None:
-        self.every_n_steps, self.every_minutes, self.keep = every_n_steps, every_minutes, max(1, keep)
+        bounds.at_least(1, self, every_n_steps=every_n_steps, keep=keep)
+        bounds.at_least(0, self, every_minutes=every_minutes)
+        self.every_n_steps, self.every_minutes, self.keep = every_n_steps, every_minutes, keep
         self._saved_at = -1
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
@@ -52,6 +55,6 @@ class Checkpoints(Checkpoint):
         if trainer.is_global_zero:
             saved = newest_first(folder)
             later = [file for file in saved if file.name > path.name]
-            # Later steps are trained again if the run went back; if it began anew, their files are damaged.
-            for old in [*(later if trainer.ckpt_path else ()), *saved[len(later) + self.keep :]]:
+            # Later steps are trained again: the run went back, or their files are damaged.
+            for old in [*later, *saved[len(later) + self.keep :]]:
                 old.unlink()

@@ -12,6 +12,7 @@ from typing import Any
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ganlab import bounds
 from ganlab.callbacks import nearest_reals
 from ganlab.callbacks.preemption import Preemption
 from ganlab.data.stream import Split, StreamData
@@ -55,6 +56,8 @@ class Evaluation(Callback):
         seed: int = 0,
         raw: bool = False,
     ) -> None:
+        bounds.at_least(1, self, every_n_steps=every_n_steps)
+        bounds.seed(self, seed=seed)
         self.scorer = Scorer(extractor, tuple(scores), samples) if extractor else None
         self.every_n_steps, self.split, self.seed, self.raw = every_n_steps, split, seed, raw
         self.best: float | None = None
@@ -70,7 +73,7 @@ class Evaluation(Callback):
                 "An evaluation needs data of ganlab (StreamData), whose fingerprint its scores carry."
             )
 
-    def on_fit_start(self, trainer: Trainer, model: LightningModule) -> None:
+    def _find_scored(self, trainer: Trainer) -> None:
         """Find the last step that a resumed run scored, even after its checkpoint, to skip it."""
         if trainer.ckpt_path and self.scorer:
             rows = Records(Path(trainer.default_root_dir) / SCORES).read() if trainer.is_global_zero else []
@@ -80,6 +83,7 @@ class Evaluation(Callback):
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
         """Evaluate a resumed run that was stopped between a step and its evaluation."""
+        self._find_scored(trainer)
         if trainer.global_step and self._due(trainer) and trainer.global_step != self.scored_at:
             self._evaluate(trainer, model)
 
@@ -100,6 +104,7 @@ class Evaluation(Callback):
 
     def on_fit_end(self, trainer: Trainer, model: LightningModule) -> None:
         """Evaluate a resumed run that was stopped in its last evaluation: it has no step left to do so."""
+        self._find_scored(trainer)
         if trainer.global_step >= trainer.max_steps > 0 and trainer.global_step != self.scored_at:
             model.to(trainer.strategy.root_device)
             self._evaluate(trainer, model, logs=False)

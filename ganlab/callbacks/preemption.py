@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ganlab import bounds
 from ganlab.callbacks.checkpoints import Checkpoints
 from ganlab.callbacks.process_agreement import Agreement
 from ganlab.system import slurm
@@ -51,6 +52,7 @@ class Preemption(Callback):
     """
 
     def __init__(self, margin: float | None = 60.0) -> None:
+        bounds.at_least(0, self, margin=margin)
         self.margin = margin
         self._request = NOTHING
 

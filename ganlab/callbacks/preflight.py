@@ -1,4 +1,3 @@
-import json
 import os
 import shutil
 from collections.abc import Iterator, Sized
@@ -8,13 +7,18 @@ from typing import cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ganlab.callbacks.beginning import Beginning
 from ganlab.callbacks.checkpoints import Checkpoints
 from ganlab.callbacks.evaluation import Evaluation
 from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
+from ganlab.runs.folder import run_of
+from ganlab.system.untrusted import json_object
 from ganlab.training.trainer import callbacks_of, data_of, is_trial_run
 from ganlab.version import VERSION
 
+FOLDERS = ("checkpoints", "samples", "nearest")
+FILES = ("metrics.csv", "scores.jsonl", "clock.jsonl", "verdict.json", "status.json", "hparams.yaml")
 EXACT = ("ganlab", "torch", "lightning", "numpy")  # other versions may compute other last bits
 
 
@@ -24,13 +28,25 @@ class Preflight(Callback):
     def on_fit_start(self, trainer: Trainer, model: LightningModule) -> None:
         if trainer.is_global_zero and not is_trial_run(trainer):
             folder, checkpoint = trainer.default_root_dir, trainer.ckpt_path
+            refuse_odd_folders(Path(folder))
             print(_start(Path(folder), Path(checkpoint)) if checkpoint else f"training in {folder}")
             parts = [*_data(trainer), *_extractors(trainer), _disk_space(trainer, model), *_wandb(trainer)]
             print("pre-flight: " + " · ".join([*parts, *_versions(trainer)]), flush=True)
 
 
+def refuse_odd_folders(run: Path) -> None:
+    """Refuse a run in whose folder something else lies where its own folders and files are to be written."""
+    for name in FOLDERS:
+        if os.path.lexists(run / name) and not (run / name).is_dir():
+            raise Refused(f"{run / name} is no folder, but the run is to write into it: move it away.")
+    for name in FILES:
+        if os.path.lexists(run / name) and not (run / name).is_file():
+            raise Refused(f"{run / name} is no file, but the run is to write into it: move it away.")
+
+
 def _start(folder: Path, checkpoint: Path) -> str:
-    resumes = checkpoint.resolve().parent.parent == folder.resolve()
+    run = run_of(checkpoint)
+    resumes = run is not None and run.samefile(folder)
     return (
         f"resuming {folder} from {checkpoint.name}"
         if resumes
@@ -76,7 +92,8 @@ def _disk_space(trainer: Trainer, model: LightningModule) -> str:
 
 
 def _wandb(trainer: Trainer) -> Iterator[str]:
-    if any(type(logger).__name__.endswith("WandbLogger") for logger in trainer.loggers):
+    held = (logger for beginning in callbacks_of(trainer, Beginning) for logger in beginning.loggers)
+    if any(type(logger).__name__.endswith("WandbLogger") for logger in (*trainer.loggers, *held)):
         yield f"W&B {os.environ.get('WANDB_MODE', 'online')}"
 
 
@@ -84,8 +101,7 @@ def _versions(trainer: Trainer) -> Iterator[str]:
     now = {package: metadata.version(package) for package in EXACT} | {"ganlab": VERSION}
     processes = f"{trainer.world_size} process{'es' if trainer.world_size > 1 else ''}"
     yield f"torch {now['torch']}, {trainer.precision}, {processes} on {trainer.strategy.root_device.type}"
-    path = Path(trainer.default_root_dir) / "environment.json"
-    begun = json.loads(path.read_text()) if path.exists() else now
+    begun = json_object(Path(trainer.default_root_dir) / "environment.json", []) or now
     if changed := [name for name in EXACT if begun.get(name) != now[name]]:
         versions = ", ".join(f"{name} {begun.get(name)} -> {now[name]}" for name in changed)
         yield f"not bit-for-bit from here: {versions}"

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from ganlab import bounds
+
 SHOWN = ("discriminator", "generator", "real_logit", "fake_logit")
 
 
@@ -21,6 +23,7 @@ class Progress(ProgressBar):
 
     def __init__(self, refresh: float = 0.5, log_every: float = 30.0) -> None:
         super().__init__()
+        bounds.at_least(0, self, refresh=refresh, log_every=log_every)
         self.refresh, self.log_every = refresh, log_every
         self._bar: Bar | None = None
         self._enabled = True

@@ -1,13 +1,17 @@
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ganlab import bounds
 from ganlab.data.grid import grid
 from ganlab.data.stream import StreamData
 from ganlab.game.gan import GAN
 from ganlab.loggers import dispatch
 from ganlab.seeds import seed_for
+from ganlab.system.atomic_file import atomic_write
+from ganlab.system.memory import refuse_beyond_memory
 from ganlab.training.trainer import data_of, is_trial_run
 
 
@@ -21,12 +25,20 @@ class Samples(Callback):
     """
 
     def __init__(self, every_n_steps: int = 500, count: int = 64, seed: int = 0) -> None:
+        bounds.at_least(1, self, every_n_steps=every_n_steps, count=count)
+        bounds.seed(self, seed=seed)
         self.every_n_steps, self.count, self.seed = every_n_steps, count, seed
         self._drawn_at = -1
 
+    def setup(self, trainer: Trainer, model: LightningModule, stage: str) -> None:
+        data = data_of(trainer)
+        if isinstance(data, StreamData):
+            refuse_beyond_memory(2 * self.count * prod(data.image_shape), f"Samples: count {self.count}")
+
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
         """Draw the picture that is missing if the run was stopped right after a step that has one."""
-        if trainer.global_step and trainer.global_step % self.every_n_steps == 0:
+        step = trainer.global_step
+        if step and step % self.every_n_steps == 0 and not _file(trainer).exists():
             self._draw(trainer, model)
 
     def on_train_batch_end(
@@ -54,7 +66,12 @@ class Samples(Callback):
         if not drawable and getattr(type(data), "picture", StreamData.picture) is StreamData.picture:
             return
         picture = data.picture(samples) if isinstance(data, StreamData) else grid(samples)
-        folder = Path(trainer.default_root_dir) / "samples"
-        folder.mkdir(parents=True, exist_ok=True)
-        picture.save(folder / f"step-{trainer.global_step:09d}.png")
         dispatch.log_picture(trainer, "samples", picture, images=model.images_seen)
+        file = _file(trainer)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(file) as unfinished:
+            picture.save(unfinished, "png")
+
+
+def _file(trainer: Trainer) -> Path:
+    return Path(trainer.default_root_dir) / "samples" / f"step-{trainer.global_step:09d}.png"

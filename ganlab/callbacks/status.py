@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ganlab import bounds
 from ganlab.callbacks.evaluation import Evaluation
 from ganlab.callbacks.preemption import Preempted
 from ganlab.loggers import dispatch
@@ -25,6 +26,7 @@ class Status(Callback):
     """
 
     def __init__(self, every: float = 5.0, clock_every: float = 20.0) -> None:
+        bounds.at_least(0, self, every=every, clock_every=clock_every)
         self.every, self.clock_every = every, clock_every
         self._rate = 0.0
         self._began: float | None = None
@@ -64,6 +66,8 @@ class Status(Callback):
             dispatch.log_summary(trainer, **facts, peak_memory=memory or None)
 
     def on_exception(self, trainer: Trainer, model: LightningModule, exception: BaseException) -> None:
+        if self._began is None:
+            return  # A run that was refused before its first step is left as it was.
         if isinstance(exception, Preempted):
             self._write(trainer, model, "preempted")
         else:

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from ganlab import bounds
 from ganlab.callbacks.evaluation import Evaluation
 from ganlab.data.stream import StreamData
 from ganlab.game.gan import GAN
@@ -57,6 +58,7 @@ class Watchdog(Callback):
     """
 
     def __init__(self, every_n_steps: int = 500, stop_ratio: float = 3.0, stop_after: int | None = 5) -> None:
+        bounds.at_least(1, self, every_n_steps=every_n_steps, stop_ratio=stop_ratio, stop_after=stop_after)
         self.every_n_steps, self.stop_ratio, self.stop_after = every_n_steps, stop_ratio, stop_after
         self.counts = dict.fromkeys(PATIENCE, 0)
         self.since = dict.fromkeys(PATIENCE, 0)

@@ -12,7 +12,7 @@ DIR/
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,17 @@ from safetensors.torch import save as serialized
 from torch import Tensor, nn
 
 from ganlab.checkpoints.allow_list import ALLOWED
-from ganlab.checkpoints.rebuild import outdated, rebuild
+from ganlab.checkpoints.rebuild import class_paths, outdated, rebuild
 from ganlab.checkpoints.weights import load_weights
 from ganlab.class_paths import public_path
 from ganlab.errors import Refused
 from ganlab.game.ema import Average
 from ganlab.game.gan import GAN
+from ganlab.system.untrusted import MOST_TEXT, read_bytes
 from ganlab.version import VERSION
 
 FORMAT = 2
+MOST_HEADER = 2**24  # bytes
 CONFIG, WEIGHTS = "config.json", "generator.safetensors"
 FAKES = ("ema", "raw")
 # Of a game's arguments, those that sampling needs, and those that only training needs.
@@ -100,7 +102,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The content of an export's config.json; a damaged, outdated or unknown one is refused."""
     source = folder / CONFIG
     try:
-        config = json.loads(source.read_text())
+        # Links are followed: the Hub's cache holds nothing but links.
+        config = json.loads(read_bytes(source, folder=Path("/"), most=MOST_TEXT))
     except (OSError, ValueError, RecursionError) as error:
         raise Refused(f"{source} cannot be read as JSON: {str(error)[:100]}") from error
     config = config if isinstance(config, dict) else {}
@@ -133,11 +136,7 @@ def load_export(folder: Path, *, classes: Iterable[type] = (), trusted: bool = F
         "_class_path": config["game"]["class_path"],
     }
     game = rebuild(hyperparameters, source, classes=classes, trusted=trusted)
-    try:
-        weights = load_file(folder / WEIGHTS)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise Refused(f"{folder / WEIGHTS} is no whole file of weights: {str(error)[:100]}") from error
-    load_weights(game.generator, weights, folder / WEIGHTS, owner=game)
+    load_weights(game.generator, _read_weights(folder / WEIGHTS, game), folder / WEIGHTS, owner=game)
     game.ema = Average(game.generator)
     if config["weights"] == "ema":
         game.generator = Absent(f"{folder} holds the generator's average alone: leave out raw.")
@@ -145,19 +144,21 @@ def load_export(folder: Path, *, classes: Iterable[type] = (), trusted: bool = F
     return game
 
 
+def _read_weights(path: Path, game: GAN) -> dict[str, Tensor]:
+    """The tensors in a file that is not far larger than the generator's own."""
+    try:
+        most = sum(2 * value.nbytes for value in game.generator.state_dict().values()) + MOST_HEADER
+        if (size := path.stat().st_size) > most:
+            raise Refused(f"{path} has {size:,} bytes, far more than the weights of the game beside it.")
+        return load_file(path)
+    # Garbled names and sizes are found in many ways.
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise Refused(f"{path} is no whole file of weights: {str(error)[:100]}") from error
+
+
 def foreign_classes(config: Any) -> list[str]:
     """The class paths that whoever loads the export must pass or trust, in order."""
-    return [path for path in dict.fromkeys(_class_paths(config)) if path not in ALLOWED]
-
-
-def _class_paths(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        if isinstance(path := value.get("class_path"), str):
-            yield path
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for below in value:
-            yield from _class_paths(below)
+    return [path for path in class_paths(config) if path not in ALLOWED]
 
 
 def _part(network: dict[str, Any]) -> dict[str, Any]:

@@ -8,10 +8,12 @@ ALLOWED, and those that its reader passes, at every level of nesting; all else i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from inspect import signature
+from itertools import islice
 from pathlib import Path
+from reprlib import repr as in_short
 from types import UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
@@ -20,12 +22,16 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganlab.checkpoints.allow_list import ALLOWED
+from ganlab.checkpoints.estimate import Meter, TooLarge, refuse_too_large
 from ganlab.class_paths import argument_types, imported, public_path
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 
 LATER = (Optimizer, LRScheduler)  # arguments of these types are factories
 MOST_LEVELS, LONGEST = 50, 1000  # of nested arguments, and items of a list
+MOST_VALUES, LARGEST = 100_000, 2**64  # of arguments
+LONGEST_TEXT = 120  # in a message
+COUNTS = ("blocks", "num_layers", "num_encoder_layers", "num_decoder_layers")  # layers made in a loop
 
 
 def rebuild(
@@ -47,13 +53,32 @@ def rebuild(
     arguments = {name: value for name, value in hyperparameters.items() if not str(name).startswith("_")}
     if "compile" in arguments:  # Compiling takes longer than drawing samples.
         arguments["compile"] = False
-    builder = _Builder(source, classes)
+    builder = _Builder(source, [*classes], [path, *class_paths(arguments)])
     variant = builder.imported(path) if trusted else builder.allowed(path)
     if not (isinstance(variant, type) and issubclass(variant, GAN)):
         raise Refused(f"{source} names {path[:80]!r} as its variant, but that is no GAN.")
     if trusted:
         return builder.attempt(_build_trusted, variant, arguments)
-    return builder.call(variant, arguments, MOST_LEVELS)
+    # What cannot be sized up beforehand is stopped while it grows.
+    with nullcontext() if builder.is_small(variant, arguments) else Meter(source):
+        return builder.call(variant, arguments, MOST_LEVELS)
+
+
+def class_paths(content: Any) -> list[str]:
+    """The class paths in nested arguments, each once, in order; of arguments without end those of a part."""
+    paths: dict[str, None] = {}
+    rest = [content]
+    for _ in range(MOST_VALUES):
+        if not rest or len(rest) > MOST_VALUES:
+            break
+        value = rest.pop()
+        if isinstance(value, dict):
+            if isinstance(path := value.get("class_path"), str):
+                paths[path] = None
+            value = [*value.values()]
+        if isinstance(value, (list, tuple)):
+            rest += [*islice(value, LONGEST)][::-1]
+    return [*paths]
 
 
 def _build_trusted(variant: type[GAN], arguments: dict[str, Any]) -> GAN:
@@ -74,21 +99,43 @@ def outdated(source: Path) -> Refused:
 class _Builder:
     """Builds instances of the classes that a file may name, with the file's arguments."""
 
-    def __init__(self, source: Path, classes: Iterable[type]) -> None:
-        self.source = source
+    def __init__(self, source: Path, classes: Sequence[type], named: Sequence[str]) -> None:
+        self.source, self.classes, self.named = source, classes, named
+        self.values = 0
         self.known = dict(ALLOWED)
         for kind in classes:
             self.known |= {public_path(kind): kind, f"{kind.__module__}.{kind.__qualname__}": kind}
+
+    def is_small(self, variant: type, arguments: dict[str, Any]) -> bool:
+        """Whether the game needs little memory; if it needs too much, or draws no samples, it is refused.
+
+        False where that is not known: a class of the reader's own need not work on the meta device.
+        """
+        try:
+            refuse_too_large(lambda: self.call(variant, arguments, MOST_LEVELS), self.source)
+        except TooLarge:
+            raise
+        except Exception as error:
+            if all(path in ALLOWED for path in self.named):
+                if isinstance(error, Refused):
+                    raise
+                raise Refused(
+                    f"The game that {self.source} names draws no samples:\n{_short(error)}"
+                ) from error
+            return False
+        finally:
+            self.values = 0
+        return True
 
     def allowed(self, path: str) -> type:
         """The class of that path, if the file may name it."""
         if path in self.known:
             return self.known[path]
-        name = path.rpartition(".")[2][:40]
-        class_name = name if name.isidentifier() else "…"
+        missing = [_class_name(named) for named in self.named if named not in self.known]
+        names = ", ".join(dict.fromkeys([*(kind.__qualname__ for kind in self.classes), *missing]))
         raise Refused(
             f"{self.source} names {path[:80]!r}: none of ganlab's classes, and none of torch's layers,\n"
-            f"optimizers and schedules. If it is yours, pass it: ganlab.load(path, classes=[{class_name}]).\n"
+            f"optimizers and schedules. If it is yours: ganlab.load(path, classes=[{_cut(names)}]).\n"
             "If you trust the file and the code beside it: trust_code=True, or --trust_code."
         )
 
@@ -107,7 +154,8 @@ class _Builder:
             levels: How many more levels it may be nested.
             factory: Return factories of the classes instead of instances.
         """
-        if not levels:
+        self.values += 1
+        if not levels or self.values > MOST_VALUES:
             raise self.refused("arguments within arguments without end")
         if isinstance(content, dict):
             self.refuse_odd_names(content)
@@ -120,13 +168,15 @@ class _Builder:
             return [self.value(below, levels - 1, factory=factory) for below in content]
         if content is not None and not isinstance(content, (bool, int, float, str)):
             raise self.refused(f"an argument that is a {type(content).__name__}, no plain data")
+        if isinstance(content, int) and abs(content) > LARGEST:
+            raise self.refused("a number that is larger than any argument")
         return content
 
     def instance(self, config: dict[str, Any], levels: int, *, factory: bool) -> Any:
         path, arguments = config["class_path"], config.get("init_args") or {}
         valid = isinstance(path, str) and isinstance(arguments, dict)
         if not valid or config.keys() - {"class_path", "init_args"}:
-            raise self.refused(f"{repr(config)[:60]}, which is no class path with its arguments")
+            raise self.refused(f"{in_short(config)[:60]}, which is no class path with its arguments")
         kind = self.allowed(path)
         return self.call(kind, arguments, levels, factory=factory or issubclass(kind, LATER))
 
@@ -137,10 +187,12 @@ class _Builder:
         for name, content in arguments.items():
             declared = types.get(name, Any)
             value = self.value(content, levels - 1, factory=_takes_factory(declared))
+            if name in COUNTS and isinstance(value, int) and value > LONGEST:
+                raise self.refused(f"{value:,} as {name!r} of {kind.__name__}, more than {LONGEST:,}")
             try:
                 built[name] = fitted(value, declared)
             except TypeError as error:
-                what = f"{repr(content)[:60]} as {name[:60]!r} of {kind.__name__}"
+                what = f"{in_short(content)[:60]} as {name[:60]!r} of {kind.__name__}"
                 raise self.refused(f"{what}, which does not take it") from error
         if factory:
             self.attempt(signature(kind).bind_partial, **built)
@@ -150,6 +202,8 @@ class _Builder:
     def attempt(self, build: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
         try:
             return build(*arguments, **named)
+        except TooLarge:
+            raise
         # A constructor that is given wrong arguments may raise anything.
         except Exception as error:
             raise Refused(f"The game that {self.source} names cannot be built:\n{_short(error)}") from error
@@ -199,6 +253,18 @@ def _sequence(values: list[Any], form: type, parts: tuple[Any, ...]) -> Any:
             raise TypeError
         return tuple(map(fitted, values, parts))
     return form(fitted(value, parts[0] if parts else Any) for value in values)
+
+
+def _class_name(path: str) -> str:
+    """How the class is written in Python: its name, behind those of the classes that it lies in."""
+    *modules, name = path.split(".")
+    outer = [part for part in modules if part[:1].isupper()]
+    parts = [*outer, name] if modules[-len(outer) :] == outer else [name]
+    return ".".join(parts) if all(part.isidentifier() for part in parts) else "…"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 
 def _short(error: BaseException) -> str:

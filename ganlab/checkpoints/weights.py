@@ -50,4 +50,8 @@ def mismatches(weights: Mapping[str, Any], state: Mapping[str, Any]) -> str:
 
 
 def _form(value: Any) -> Any:
-    return (value.shape, value.is_floating_point()) if isinstance(value, Tensor) else type(value)
+    if not isinstance(value, Tensor):
+        return type(value)
+    if value.is_nested or value.layout != torch.strided or value.is_quantized or value.is_meta:
+        return "no plain tensor"
+    return value.shape, value.is_floating_point()

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import re
-from pathlib import Path
+
+from ganlab.runs.own import CONFIG
+from ganlab.runs.resume import folder_of
 
 AUTO = "auto"
+ENDINGS = (".zip", ".npz", ".yaml", ".yml", ".tar", ".gz")  # of files' names, and of no class's
 NAMES_A_RUN = re.compile("--(resume|rollback)(=|$)")
 
 
 def with_its_config(arguments: list[str]) -> list[str]:
     """The arguments, and --config of the run that is resumed or rolled back if no --config is among them."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    runs = [name.partition("=")[2] or value for name, value in pairs if NAMES_A_RUN.match(name)]
-    if not runs or runs[-1] == AUTO or config_files(arguments):
+    pairs = zip(arguments, [*arguments, ""][1:], strict=True)
+    runs = [(name, name.partition("=")[2] or value) for name, value in pairs if NAMES_A_RUN.match(name)]
+    if not runs or runs[-1][1] == AUTO or config_files(arguments):
         return arguments
-    path = Path(runs[-1])
-    folder = path.parent.parent if path.suffix == ".ckpt" else path
-    if not (folder / "config.yaml").is_file():
-        return arguments
-    return [arguments[0], "--config", str(folder / "config.yaml"), *arguments[1:]]
+    option, target = runs[-1]
+    config = folder_of(target, option.partition("=")[0].removeprefix("--")) / CONFIG
+    return [arguments[0], "--config", str(config), *arguments[1:]]
 
 
 def config_files(arguments: list[str]) -> list[str]:
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    pairs = zip(arguments, [*arguments, ""][1:], strict=True)
     return [
         value if name in ("-c", "--config") else name.partition("=")[2]
         for name, value in pairs
@@ -33,3 +35,8 @@ def config_files(arguments: list[str]) -> list[str]:
 
 def _is_config(argument: str) -> bool:
     return argument in ("-c", "--config") or argument.startswith("--config=")
+
+
+def is_path(word: str) -> bool:
+    """Whether a word that stands for a class or a path is a path: by its looks, or by what is there."""
+    return word.endswith(ENDINGS) or os.sep in word or os.path.lexists(word)

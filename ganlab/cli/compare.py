@@ -32,6 +32,7 @@ def _parse(arguments: list[str]) -> Any:
     add("--score", type=str, help="one of the scores alone, in full or in short: fid10k_digits, fid")
     add("--target", type=float, help="a value of the score: how soon is it reached?")
     add("--out", type=str, default="report", help="the folder to write to")
+    add("--memorisation", type=bool, default=True, help="show the training images nearest to the samples")
     add("--json", action="store_true", help="print one JSON object")
     return parser.parse_args(arguments)
 
@@ -54,7 +55,7 @@ def _compare(chosen: Any) -> None:
         for name, content in files.items():
             with atomic_write(out / name) as temporary:
                 temporary.write_text(content, encoding="utf-8")
-        page = report.write(out, comparison)
+        page = report.write(out, comparison, memorisation=chosen.memorisation)
     except OSError as error:
         raise Refused(f"Nothing can be written to {out}: {error.strerror} (--out).") from error
     if not chosen.json:

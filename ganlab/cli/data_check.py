@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from io import BytesIO
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,20 @@ from typing import Any
 import torch
 from jsonargparse import ActionConfigFile
 from lightning.pytorch import LightningDataModule
-from PIL import Image
 
 # Imported, a class is known by its bare name.
-from ganlab import data  # noqa: F401
-from ganlab.cli.arguments import config_files
+from ganlab import data
+from ganlab.cli.arguments import config_files, is_path
 from ganlab.cli.parser import Parser, run_command, silence_warnings
+from ganlab.data.pictures.archive import read_member
+from ganlab.data.pictures.decode import Broken, opened
 from ganlab.data.pictures.picture_files import PictureFiles
 from ganlab.data.rows import Rows
 from ganlab.data.stream import Split, StreamData
+from ganlab.errors import Failed, Refused
 from ganlab.runs import user_code
 from ganlab.system.hardware import keep_freed_memory
+from ganlab.system.untrusted import readable
 
 SHOWN = 64  # images in the picture
 MEASURED = 1000  # files whose size is read
@@ -38,6 +41,9 @@ NOT_DATA = (
     "runs",
     "ckpt_path",
 )
+OF_ONES_OWN = (
+    "The class of your own pictures is ImageFolder; all: ganlab list. A run's: --config RUN/config.yaml."
+)
 SPLITS: tuple[Split, ...] = ("train", "held_out")
 
 
@@ -49,7 +55,11 @@ def main(arguments: list[str]) -> int:
     keep_freed_memory()
     silence_warnings()
     user_code.add_to_path(Path(path) for path in config_files(rest))
-    return run_command(lambda: check(_parse(rest)))
+    try:
+        return run_command(lambda: check(_parse(rest)))
+    except Failed as error:
+        print(f"ganlab: {error}", file=sys.stderr)
+        return 1
 
 
 def _parse(arguments: list[str]) -> Any:
@@ -62,7 +72,14 @@ def _parse(arguments: list[str]) -> Any:
     for section in NOT_DATA:
         parser.add_argument(f"--{section}", type=Any, help="Of an experiment file; not looked at.")
     if arguments and not arguments[0].startswith("-"):
+        if arguments[0] not in data.__all__ and is_path(arguments[0]):  # The parser would open it.
+            given = readable(arguments[0])
+            raise Refused(f"{given} is no class: ganlab data check CLASS --root {given}.\n{OF_ONES_OWN}")
         arguments = ["--data", *arguments]
+    elif not {"--data", "--config", "-c", "--help", "-h"} & {word.partition("=")[0] for word in arguments}:
+        raise Refused(
+            f"Which data? ganlab data check CLASS --root FOLDER, or --config EXPERIMENT.\n{OF_ONES_OWN}"
+        )
     options = ("--config", "-c", "--out", "--data", "--help", "-h")
     expanded = [
         f"--data.{word.removeprefix('--')}"
@@ -76,6 +93,8 @@ def _parse(arguments: list[str]) -> Any:
 def check(chosen: Any) -> None:
     source: StreamData = chosen.data
     name = type(source).__name__
+    out = Path(chosen.out or f"{name.lower()}.png")
+    _refuse_unwritable(out)
     began = time.perf_counter()
     source.prepare_data()
     source.setup("fit")
@@ -86,11 +105,17 @@ def check(chosen: Any) -> None:
         print(f"  {label:12}{fact}")
     print(f"  loaded in   {took:.1f} s")
     print(f"  throughput  {_throughput(source):,.0f} images/s, in batches of {source.batch_size}")
-    out = Path(chosen.out or f"{name.lower()}.png")
     batches = islice(source.train_dataloader(), -(-SHOWN // source.batch_size))
     images = torch.cat([images for images, *_ in batches])
     source.picture(source.normalise(images[:SHOWN])).save(out)
     print(f"  picture     {out}")
+
+
+def _refuse_unwritable(out: Path) -> None:
+    if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp") or out.is_dir():
+        raise Refused(f"--out {readable(out)} is no picture that can be written: end its name in .png.")
+    if not out.parent.is_dir():
+        raise Refused(f"--out {readable(out)}: there is no folder {readable(out.parent)}.")
 
 
 def _facts(source: StreamData) -> Iterator[tuple[str, str]]:
@@ -122,12 +147,9 @@ def _sizes(source: PictureFiles) -> str:
     archive, pictures = source.source
     sizes = set()
     for picture in pictures[:: max(1, len(pictures) // MEASURED)]:
-        try:
-            with Image.open(BytesIO(archive.read(picture.name))) as image:
+        with suppress(Broken):  # They are listed elsewhere.
+            with opened(read_member(archive, picture.name)) as image:
                 sizes.add(image.size)
-        # Broken pictures are listed elsewhere.
-        except Exception:
-            continue
     (least, most) = min(sizes, default=(0, 0)), max(sizes, default=(0, 0))
     span = f"{least[0]} x {least[1]}" + (f" to {most[0]} x {most[1]}" if least != most else "")
     return f"{len(pictures):,}, {span} pixels"

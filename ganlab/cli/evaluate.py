@@ -16,10 +16,9 @@ from rich.table import Table
 from ganlab import data, metrics  # noqa: F401
 from ganlab.checkpoints import export
 from ganlab.checkpoints.export import is_export, read_config
-from ganlab.cli.parser import Parser, run_command, silence_warnings
+from ganlab.cli.parser import TRUST_HELP, Parser, run_command, silence_warnings
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
-from ganlab.game.gan import GAN
 from ganlab.metrics.contract import Contract
 from ganlab.metrics.extractors.extractor import Extractor
 from ganlab.metrics.given_images import GivenImages
@@ -27,12 +26,13 @@ from ganlab.metrics.reference import contract_of, prepare_reference, statistics
 from ganlab.metrics.scorer import TABLE, Reals, Scorer
 from ganlab.runs import user_code
 from ganlab.runs.folder import run_of
-from ganlab.runs.load import load, read_checkpoint
-from ganlab.runs.resume import newest_whole_checkpoint
+from ganlab.runs.load import load, newest_whole_checkpoint, read_checkpoint
+from ganlab.runs.own import CONFIG, is_own, is_run
 from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import fake_batches
 from ganlab.system.hardware import keep_freed_memory
 from ganlab.system.row_files import Records
+from ganlab.system.untrusted import yaml_config
 
 
 def main(arguments: list[str]) -> int:
@@ -63,9 +63,7 @@ def _parse(arguments: list[str]) -> Any:
     parser.add_argument("--split", type=Literal["train", "held_out", "test"], default="train")
     parser.add_argument("--seed", type=int, default=0, help="of the samples")
     parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
-    parser.add_argument(
-        "--trust_code", action="store_true", help="import what a checkpoint names; a run is trusted anyway"
-    )
+    parser.add_argument("--trust_code", action="store_true", help=TRUST_HELP)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser.parse_args(arguments)
 
@@ -76,8 +74,16 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     what = Path(chosen.what).expanduser()
     if not what.exists():
         raise Refused(f"There is no {what} to evaluate.")
-    run = what if (what / "config.yaml").is_file() else run_of(what)
-    settings = yaml.safe_load((run / "config.yaml").read_text()) if run else {}
+    run = what if is_run(what) else run_of(what)
+    trusted = run is not None and (chosen.trust_code or is_own(run))
+    if run and not trusted and not chosen.reference:
+        raise Refused(
+            f"{run} is not as your ganlab wrote it, and its {CONFIG} is a program: it was not read.\n"
+            "Name data and features by --reference and --extractor; or if you trust the run: --trust_code."
+        )
+    settings = yaml_config(run / CONFIG, []) if run and trusted else {}
+    if trusted and run:
+        user_code.add_copy(run)
     extractor = _extractor(chosen, settings)
     source = what if is_export(what) else _checkpoint(what)
     given = None if source else GivenImages(what)
@@ -89,7 +95,8 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     else:
         assert source
         fakes = read_config(source)["weights"] if source.is_dir() else export.FAKES[chosen.raw]
-        game = _load_game(source, trusted=chosen.trust_code)
+        game = load(source, trust_code=chosen.trust_code)
+        game = game.to("cuda") if torch.cuda.is_available() else game
         batches = fake_batches(game, scorer.samples, chosen.seed, raw=chosen.raw)
     reals, contract, floor = _reference(chosen, settings, scorer, split, fakes)
     values, reasons = scorer.score(reals, scorer.observe(batches, scorer.samples))
@@ -105,22 +112,11 @@ def _checkpoint(what: Path) -> Path | None:
     """The checkpoint itself, or a run's newest whole one; None if there are only images."""
     if what.suffix == ".ckpt":
         return what
-    if not (what / "config.yaml").is_file():
+    if not is_run(what):
         return None
     if not (newest := newest_whole_checkpoint(what)):
         raise Refused(f"The run {what} has no whole checkpoint yet.")
     return newest
-
-
-def _load_game(checkpoint: Path, *, trusted: bool) -> GAN:
-    """Load a game, onto the GPU if there is one.
-
-    A run is trusted, as `fit --resume` trusts it: the data class that its configuration names is code, too.
-    """
-    run = run_of(checkpoint)
-    user_code.add_to_path([run / "config.yaml"] if run else [])
-    game = load(checkpoint, trust_code=trusted or run is not None)
-    return game.to("cuda") if torch.cuda.is_available() else game
 
 
 def _extractor(chosen: Any, settings: dict[str, Any]) -> Extractor:

@@ -13,12 +13,13 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 # Imported, a class is known by its bare name.
 from ganlab import data, metrics, networks, variants  # noqa: F401
 from ganlab.callbacks import Preemption, Preflight, Progress, Status, Watchdog
+from ganlab.callbacks.beginning import Beginning
 from ganlab.callbacks.checkpoints import Checkpoints
 from ganlab.callbacks.evaluation import Evaluation
 from ganlab.callbacks.rollback import Rollback
 from ganlab.callbacks.samples import Samples
 from ganlab.class_paths import accepted, name_publicly
-from ganlab.cli.parser import Parser
+from ganlab.cli.parser import TRUST_HELP, Parser
 from ganlab.cli.run_folder import RunFolder
 from ganlab.comparison import groups
 from ganlab.errors import Refused
@@ -32,6 +33,7 @@ from ganlab.runs.folder import (
     snake_case,
 )
 from ganlab.runs.load import begin_with_weights, read_checkpoint, refuse_unfit
+from ganlab.runs.resume import lasting
 from ganlab.system.hardware import best_precision
 from ganlab.system.processes import is_first_process
 from ganlab.training.trainer import Trainer
@@ -39,6 +41,7 @@ from ganlab.training.trainer import Trainer
 PLAYERS = ("generator", "discriminator")
 FACTS_OF_DATA = ("image_shape", "classes")  # filled in for networks that take arguments of these names
 RESUME = "Go on with this run's folder or checkpoint; auto: with the newest run of the same settings."
+RESTART = "Begin the run that is resumed anew: its records and checkpoints are removed."
 INIT_FROM = "Begin a new run with the weights of this run or checkpoint."
 ROLLBACK = "Begin a new run where this run was best, or with its checkpoint, and with what is changed here."
 
@@ -105,18 +108,18 @@ class GanCLI(LightningCLI):
         if self.run_folder.checkpoint:
             settings.ckpt_path = str(self.run_folder.checkpoint)
 
+    def _parse_ckpt_path(self) -> None:
+        """Leave the settings as they are; Lightning would replace the model's by those of the checkpoint."""
+
     def normalise_settings(self) -> None:
         """Replace short forms of settings by the full ones, and refuse a checkpoint that is not there."""
         settings = self.settings
         name_publicly(settings)
         # Lightning also takes words (last, best) and URLs.
-        if (
-            (path := settings.ckpt_path)
-            and path.endswith(".ckpt")
-            and "://" not in path
-            and not Path(path).exists()
-        ):
-            raise Refused(f"There is no checkpoint {path} (ckpt_path).")
+        if (path := settings.ckpt_path) and path not in ("best", "last", "hpc") and "://" not in path:
+            if not Path(path).is_file():
+                raise Refused(f"There is no checkpoint {path} (ckpt_path).")
+            read_checkpoint(Path(path))
         if settings.checkpoint_every is not None:
             settings.checkpoints.every_n_steps, settings.checkpoint_every = settings.checkpoint_every, None
 
@@ -131,7 +134,11 @@ class GanCLI(LightningCLI):
             if settings.ckpt_path:
                 raise Refused("--resume names the checkpoint itself: leave out --ckpt_path.")
             now = yaml.safe_load(self.dump_settings())
-            if began_with := self.run_folder.resume(settings.resume, self.planned_path, now):
+            self.run_folder.restart = settings.restart
+            began_with = self.run_folder.resume(
+                settings.resume, self.planned_path, now, trust_code=settings.trust_code
+            )
+            if began_with:
                 settings.rollback = began_with.get("rollback")
                 if settings.trainer.precision == "auto":
                     settings.trainer.precision = began_with["trainer"]["precision"]
@@ -182,6 +189,7 @@ class GanCLI(LightningCLI):
         """The YAML text that repeats the run from its beginning."""
         settings = self.settings.clone()
         settings.resume = settings.ckpt_path = None
+        settings.restart = settings.trust_code = False
         return self._parser(self.subcommand).dump(settings, skip_none=False)
 
     def _build(
@@ -211,13 +219,16 @@ class GanCLI(LightningCLI):
             kwargs["logger"] = False
         elif folder:
             others = [] if chosen in (None, True, False) else chosen if isinstance(chosen, list) else [chosen]
-            kwargs["logger"] = [MetricsCSV(Path(folder)), *others]
+            kwargs["logger"] = [MetricsCSV(Path(folder))]
         trainer = super().instantiate_trainer(**kwargs)
+        if folder and self.run_folder.path:
+            settings = lasting(yaml.safe_load(self.run_folder.config))
+            cast(Any, trainer).callbacks.append(Beginning(self.run_folder.begin, others, settings))
         if self.run_folder.rollback_checkpoint:
             cast(Any, trainer).callbacks.append(Rollback())
         # A run that is about to be killed must be saved first, with what the watchdog has just seen.
-        order = {Watchdog: 0, Preemption: 1}
-        cast(Any, trainer).callbacks.sort(key=lambda callback: order.get(type(callback), 2))
+        order = {Beginning: 0, Watchdog: 1, Preemption: 2}
+        cast(Any, trainer).callbacks.sort(key=lambda callback: order.get(type(callback), 3))
         return trainer
 
     def before_fit(self) -> None:
@@ -225,7 +236,6 @@ class GanCLI(LightningCLI):
             begin_with_weights(self.model, Path(self.settings.init_from))
         if checkpoint := self.run_folder.rollback_checkpoint:
             refuse_unfit(self.model, read_checkpoint(checkpoint)["state_dict"], checkpoint, "rollback")
-        self.run_folder.keep_code()
 
     def after_fit(self) -> None:
         if is_first_process() and self.run_folder.path:
@@ -255,6 +265,8 @@ def add_options(parser: LightningArgumentParser) -> None:
     parser.add_lightning_class_args(Preemption, "preemption")
     parser.add_lightning_class_args(Watchdog, "watchdog")
     parser.add_argument("--resume", type=str | None, help=RESUME)
+    parser.add_argument("--restart", action="store_true", help=RESTART)
+    parser.add_argument("--trust_code", action="store_true", help=TRUST_HELP)
     parser.add_argument("--init_from", type=str | None, help=INIT_FROM)
     parser.add_argument("--rollback", type=str | None, help=ROLLBACK)
     parser.add_argument(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from ganlab.checkpoints import onnx as onnx_file
 from ganlab.checkpoints.export import describe, foreign_classes, load_export, save_export
@@ -19,13 +18,14 @@ from ganlab.cli.parser import COUNT, TRUST_HELP, Parser, chosen_source, run_comm
 from ganlab.errors import Refused, refuse_missing
 from ganlab.runs.folder import run_of
 from ganlab.runs.load import load, read_checkpoint
+from ganlab.runs.own import is_own_checkpoint
 from ganlab.runs.status import SCORES
 from ganlab.sampling import write
 from ganlab.sampling.write import Source
 from ganlab.system.atomic_file import temporary_path
 from ganlab.system.hardware import keep_freed_memory
 from ganlab.system.row_files import Records
-from ganlab.system.untrusted import below
+from ganlab.system.untrusted import below, yaml_config
 
 CARD = """\
 ---
@@ -99,10 +99,10 @@ def _export(arguments: list[str]) -> None:
 
 def _write_files(folder: Path, checkpoint: Path, *, raw: bool, trusted: bool, onnx: bool) -> None:
     """Write the export, load it again, and refuse it if it draws other samples than the run."""
-    game, content = load(checkpoint, trust_code=trusted), read_checkpoint(checkpoint)
+    game, content, run = load(checkpoint, trust_code=trusted), read_checkpoint(checkpoint), run_of(checkpoint)
     config = describe(game, content["hyper_parameters"], raw=raw, step=content["global_step"])
     save_export(folder, game, config)
-    exported, run = load_export(folder, trusted=trusted), run_of(checkpoint)
+    exported = load_export(folder, trusted=trusted or is_own_checkpoint(run, content))
     with suppress(TypeError):  # A game whose `sample` requires a class cannot be compared without one.
         samples = [each.sample(8, seed=0, raw=raw) for each in (game, exported)]
         if not torch.equal(*samples):
@@ -131,10 +131,10 @@ def _card(
     folder: Path, config: dict[str, Any], score: dict[str, Any] | None, run: Path | None, portable: str
 ) -> str:
     """The text of the model card, README.md; `portable` is what `write_onnx` returned, or empty."""
-    variant, data_path = config["variant"].rpartition(".")[2], ""
-    with suppress(OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
-        data_path = yaml.safe_load((run / "config.yaml").read_text())["data"]["class_path"] if run else ""
-    title = f"{variant} on {data_path.rpartition('.')[2]}" if data_path else variant
+    variant = config["variant"].rpartition(".")[2]
+    settings = yaml_config(run / "config.yaml", []) if run else {}
+    data = str(below(settings, "data", "class_path") or "").rpartition(".")[2]
+    title = f"{variant} on {data}" if data else variant
     foreign = foreign_classes(config)
     class_names = ", ".join(path.rpartition(".")[2] for path in foreign)
     needs = (

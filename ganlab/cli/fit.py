@@ -13,6 +13,7 @@ from ganlab.cli.parser import refusal, run_command, silence_warnings
 from ganlab.cli.run_folder import RunFolder
 from ganlab.errors import Failed
 from ganlab.runs import user_code
+from ganlab.runs.own import CONFIG, is_run, refuse_foreign
 from ganlab.system.hardware import keep_freed_memory
 from ganlab.system.processes import is_first_process
 
@@ -24,8 +25,7 @@ def main(arguments: list[str]) -> int:
     keep_freed_memory()
     silence_warnings()
     gc.collect()  # A model trained before in this process is held by reference cycles alone.
-    arguments = with_its_config(arguments)
-    run = RunFolder(user_code.add_to_path(Path(path) for path in config_files(arguments)))
+    run = RunFolder()
     try:
         with before_training():
             return run_command(lambda: _train_or_validate(arguments, run))
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
 
 def _explain_failure(error: OSError | RuntimeError, run: RunFolder) -> str:
     """What to do about a failure that is no defect of the code: disk full, process lost; "" for any other."""
-    resume = f"ganlab fit --resume {run.path or 'RUN'}"
+    resume = f"ganlab fit --resume {run.path}" if run.path else "the same command"
     if isinstance(error, Failed):
         return str(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -57,9 +57,16 @@ def _explain_failure(error: OSError | RuntimeError, run: RunFolder) -> str:
 
 
 def _train_or_validate(arguments: list[str], run: RunFolder) -> None:
+    arguments = with_its_config(arguments)
+    configs = [Path(path) for path in config_files(arguments)]
+    for folder in (config.parent for config in configs if config.name == CONFIG and is_run(config.parent)):
+        refuse_foreign(folder, trust_code="--trust_code" in arguments)
+    run.code_folders = user_code.add_to_path(configs)
+    refused = False
     try:
         GanCLI.read(arguments, run)
     except Exception as error:
-        if refusal(error):
-            run.discard_if_untrained()
+        refused = refusal(error) is not None
         raise
+    finally:
+        run.close(refused=refused)

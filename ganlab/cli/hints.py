@@ -1,9 +1,16 @@
 """Short error messages for misspelt keys and classes, with the nearest known names."""
 
 import difflib
+import inspect
 import re
 import sys
+import textwrap
+import traceback
 from collections.abc import Iterable
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
 
 from ganlab.class_paths import accepted
 
@@ -12,6 +19,62 @@ NOISE = re.compile(
     r"Does not validate|Subtypes:|Errors:|Expected a <class 'NoneType'>|Given value|Expected a path but"
     r"|^\s*(- )?Problem with"
 )
+# Modules of Lightning and torch that check what a user chose, and the option that their errors are about.
+CHECKS = {
+    "lightning.fabric.utilities.seed": "seed_everything",
+    "lightning.fabric.accelerators.xla": "trainer.accelerator",
+    "lightning.fabric.accelerators": "trainer.devices",
+    "lightning.pytorch.accelerators": "trainer.accelerator",
+    "lightning.pytorch.callbacks.timer": "trainer.max_time",
+    "lightning.pytorch.loops.training_epoch_loop": "trainer.max_steps",
+    "lightning.pytorch.strategies": "trainer.strategy",
+    "lightning.pytorch.trainer.connectors.accelerator_connector": "trainer.accelerator",
+    "lightning.pytorch.trainer.connectors": "trainer",
+    "lightning.pytorch.trainer.setup": "trainer",
+    "lightning.pytorch.trainer.trainer": "trainer",
+    "torch.optim": "",
+}
+REJECTIONS = (ValueError, TypeError, ImportError, ArithmeticError)
+ADVICE = {
+    "trainer.accelerator": "Use auto, or one that this machine has.",
+    "trainer.devices": "Use auto, or a number of at least 1: of GPUs, or of processes on CPUs.",
+    "trainer.limit_train_batches": "Training data are one endless stream: use a whole number of batches.",
+    "trainer.strategy": "Use auto: it is ganlab.training.TwoPlayers wherever there are several processes.",
+    "trainer.val_check_interval": "Training data are one endless stream: use a whole number of batches.",
+}
+UNFIT = "Error(s) in loading state_dict"
+NO_MEMORY = re.compile(r"can't allocate memory|calculation overflowed|multiplication overflow|out of memory")
+
+
+def objection(error: BaseException) -> str:
+    """What Lightning or torch objects to in a user's choice, in at most three lines; else ""."""
+    out_of_memory = isinstance(error, RuntimeError) and NO_MEMORY.search(str(error))
+    if out_of_memory or isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return f"There is not enough memory: {_shortened(error)}\nUse smaller networks, pictures or batches."
+    if isinstance(error, RuntimeError) and str(error).startswith(UNFIT):
+        return f"The checkpoint's weights do not fit this game: {_shortened(error)}"
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    module = frames[-1].f_globals["__name__"] if frames else ""
+    if module.startswith("jsonargparse") and isinstance(error, ValueError):  # of a class among other types
+        return explain(str(error), ()).removeprefix("ganlab: ")
+    option = next((option for prefix, option in CHECKS.items() if module.startswith(prefix)), None)
+    if not isinstance(error, MisconfigurationException) and (
+        option is None or not isinstance(error, REJECTIONS)
+    ):
+        return ""
+    if module.startswith("lightning.pytorch.trainer"):
+        known = inspect.signature(Trainer.__init__).parameters
+        words = (name for word in re.findall(r"\w+", str(error)) for name in (word, f"{word}s"))
+        option = next((f"trainer.{word}" for word in words if word in known), option)
+    owner = option or type(frames[-1].f_locals.get("self", error)).__name__
+    advice = ADVICE.get(owner)
+    return f"{owner}: {_shortened(error)}" + (f"\n{advice}" if advice else "")
+
+
+def _shortened(error: BaseException) -> str:
+    """An error's message in at most two lines."""
+    text = " ".join(str(error).replace("`", "").split())
+    return "\n".join(textwrap.wrap(text, 90, max_lines=2, placeholder=" …"))
 
 
 def explain(message: str, keys: Iterable[str]) -> str:

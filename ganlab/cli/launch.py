@@ -156,8 +156,7 @@ class PlannedRun(GanCLI):
     def write(self) -> Path:
         """Create the run's folder with all that `fit --resume` needs; return its path."""
         folder = create_folder(self.planned_path)
-        write_config(folder, self.dump_settings())
-        user_code.copy_modules(self.run_folder.code_folders, folder)
+        write_config(folder, self.dump_settings(), self.run_folder.code_folders)
         dispatch.remember_group(self.settings.trainer.logger, folder, self.group)
         return folder
 

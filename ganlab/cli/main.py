@@ -1,8 +1,11 @@
 """The command `ganlab`. It imports torch only when a command needs it."""
 
 import difflib
+import os
+import select
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 from ganlab.version import VERSION
 
@@ -34,10 +37,25 @@ COMMANDS = {
     "list": ("ganlab.cli.list", "the variants, networks, data and experiments there are [--json]"),
 }
 
+READER_GONE = 128 + 13  # as a shell reports a program that SIGPIPE ended
+
 
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
-    command = arguments[0] if arguments else "--help"
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A file's name may hold bytes that the terminal's encoding does not know.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        code = _run(arguments[0] if arguments else "--help", arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        return READER_GONE
+    return code
+
+
+def _run(command: str, arguments: list[str]) -> int:
     if command in ("-h", "--help"):
         print(_help())
     elif command in ("-V", "--version"):
@@ -49,6 +67,20 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"ganlab: there is no command '{command}'. Nearest: {', '.join(near)}.", file=sys.stderr)
         return 2
     return 0
+
+
+def _nobody_reads() -> bool:
+    """Whether the reader of standard output is gone, as after `| head`; if so, no more is written to it."""
+    try:
+        output = sys.stdout.fileno()
+    except OSError:  # in a notebook
+        return False
+    (poll := select.poll()).register(output, select.POLLOUT)
+    gone = any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    if gone:
+        # Python flushes once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return gone
 
 
 def _help() -> str:

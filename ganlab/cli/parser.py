@@ -2,7 +2,6 @@
 
 import logging
 import sys
-import traceback
 import warnings
 from collections.abc import Callable
 from contextvars import copy_context
@@ -12,17 +11,15 @@ from weakref import WeakSet
 
 from lightning.pytorch.cli import LightningArgumentParser
 
-from ganlab.cli.hints import explain
+from ganlab.cli.hints import explain, objection
 from ganlab.errors import Refused
 from ganlab.runs import user_code
 from ganlab.runs.load import checkpoint_or_export
+from ganlab.system.memory import WithinMemory
 
 SOURCE_HELP = "a run's folder, a checkpoint or an exported folder"
-TRUST_HELP = "import and run the code that the file names and the run holds; as if you ran it as a program"
+TRUST_HELP = "run the code that the file names and the run holds, as a program; your own runs need no flag"
 COUNT, WALKS = 64, 16  # samples, and walks between samples, where no number is given
-
-# Their ValueErrors are about arguments that a user chose.
-ARGUMENT_CHECKS = ("lightning.pytorch.trainer.connectors", "torch.optim")
 
 
 class Parser(LightningArgumentParser):
@@ -41,6 +38,10 @@ class Parser(LightningArgumentParser):
         print(explain(message, keys), file=sys.stderr)
         raise SystemExit(2)
 
+    def instantiate_classes(self, *args: Any, **kwargs: Any) -> Any:
+        with WithinMemory():
+            return super().instantiate_classes(*args, **kwargs)
+
 
 def run_command(work: Callable[[], None]) -> int:
     """Do a command's work and return its exit code: 2 after a refusal, which is printed, else 0."""
@@ -55,17 +56,15 @@ def run_command(work: Callable[[], None]) -> int:
     return 0
 
 
-def refusal(error: BaseException | None) -> BaseException | None:
+def refusal(error: BaseException | None) -> Refused | None:
     """The refusal among an error's causes, or None; the parser wraps what a constructor raises."""
-    while error and not isinstance(error, Refused) and not _rejects_argument(error):
+    while error:
+        if isinstance(error, Refused):
+            return error
+        if sentence := objection(error):
+            return Refused(sentence)
         error = error.__cause__ or error.__context__
-    return error
-
-
-def _rejects_argument(error: BaseException) -> bool:
-    """Whether Lightning's Trainer or an optimizer of torch rejected an argument's value."""
-    last = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)][-1:]
-    return isinstance(error, ValueError) and last[0].startswith(ARGUMENT_CHECKS)
+    return None
 
 
 def silence_warnings() -> None:

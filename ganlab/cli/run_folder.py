@@ -7,19 +7,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ganlab.cli.arguments import AUTO
-from ganlab.runs import resume, rollback, user_code
+from ganlab.runs import resume, rollback
 from ganlab.runs.folder import (
-    claim_folder,
+    Claim,
+    clean,
     create_folder,
     discard_folder,
+    erase_records,
     rewind_records,
     write_config,
     write_environment,
 )
 from ganlab.runs.load import step_of
+from ganlab.runs.resume import Resumed
 from ganlab.system.processes import is_first_process
 
 # Environment variable by which processes that are started later on this machine learn the folder.
@@ -35,15 +36,22 @@ class RunFolder:
         is_new: Whether it was created by this process.
         resumed: The run that is resumed, and from which checkpoint.
         rollback_checkpoint: The checkpoint of another run from which this one starts.
+        restart: Whether a run is begun anew in its folder, without what it has recorded.
+        config: The YAML text that repeats the run.
         first_step: The step at which training starts.
+        has_begun: Whether the folder holds this start's records now.
     """
 
     code_folders: list[Path] = field(default_factory=list)
     path: Path | None = None
     is_new: bool = False
-    resumed: resume.Resumed | None = None
+    resumed: Resumed | None = None
     rollback_checkpoint: Path | None = None
+    restart: bool = False
+    config: str = ""
     first_step: int = 0
+    has_begun: bool = False
+    _claim: Claim | None = None
 
     @property
     def checkpoint(self) -> Path | None:
@@ -51,7 +59,9 @@ class RunFolder:
         # A rollback that was killed before it had saved begins once more where it began.
         return (self.resumed and self.resumed.checkpoint) or self.rollback_checkpoint
 
-    def resume(self, target: str, planned_path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    def resume(
+        self, target: str, planned_path: Path, settings: dict[str, Any], *, trust_code: bool
+    ) -> dict[str, Any] | None:
         """Choose the run to resume; return the settings that it was started with, or None if there is no run.
 
         Args:
@@ -59,24 +69,32 @@ class RunFolder:
             planned_path: Where a new run would have its folder.
         """
         if target != AUTO:
-            self.resumed = resume.run_to_resume(target)
-        elif not (newest := resume.newest_run_like(planned_path, settings)):
+            self.resumed = self._run_to_resume(target)
+        elif not (newest := resume.newest_run_like(planned_path, settings, trust_code=trust_code)):
             if is_first_process():
                 print("No run with these settings has a whole checkpoint: this one begins anew.")
             return None
         else:
             self.resumed = newest
-        began_with = yaml.safe_load((self.resumed.folder / "config.yaml").read_text())
-        resume.refuse_differences(self.resumed, began_with, settings)
-        return began_with
+        resume.refuse_differences(self.resumed, settings)
+        return resume.config_of(self.resumed.folder)
+
+    def _run_to_resume(self, target: str) -> Resumed:
+        if self.restart:
+            return Resumed(resume.folder_of(target), None)
+        resumed = resume.run_to_resume(target)
+        if not resumed.checkpoint:
+            resume.refuse_to_begin_anew(resumed.folder)
+        return resumed
 
     def open(self, planned_path: Path, target: str | None, config: str) -> Path:
-        """Create or claim the folder for this process, and write the configuration and the environment.
+        """Create or claim the folder for this process. That of a resumed run is not changed before `begin`.
 
         Args:
             target: How the run to resume was named.
             config: The YAML text that repeats the run.
         """
+        self.config = config
         if self.resumed:
             self.path = self.resumed.folder
         elif is_first_process():
@@ -84,31 +102,35 @@ class RunFolder:
         else:
             self.path = Path(os.environ.get(FOLDER_VARIABLE, planned_path.parents[2]))
         if is_first_process():
-            self._claim(self.path, target)
-            write_config(self.path, config)
-            write_environment(self.path)
+            self._claim = Claim(self.path)
+            if self.resumed and self._claim.waited and not str(target).endswith(".ckpt"):
+                # The process that held the lock may have saved a newer checkpoint.
+                self.resumed = self._run_to_resume(str(self.path))
+            if self.is_new:
+                write_config(self.path, config)
+            self.first_step = step_of(self.checkpoint) if self.checkpoint else 0
             os.environ[FOLDER_VARIABLE] = str(self.path)
         return self.path
 
-    def _claim(self, folder: Path, target: str | None) -> None:
-        """Lock the folder, and remove what was recorded after the step at which training starts."""
-        waited = claim_folder(folder)
-        if self.resumed:
-            if waited and not str(target).endswith(".ckpt"):
-                # The process that held the lock may have saved a newer checkpoint.
-                self.resumed = resume.run_to_resume(str(folder))
-            checkpoint = self.resumed.checkpoint
-            self.first_step = step_of(checkpoint) if checkpoint else 0
-            rewind_records(folder, self.first_step)
+    def begin(self) -> None:
+        """Remove what was recorded after the step at which training starts, and record this start."""
+        assert self.path
+        self.has_begun = True
+        clean(self.path)
+        if self.restart:
+            erase_records(self.path)
         if self.rollback_checkpoint:
-            self.first_step = rollback.copy_records(self.rollback_checkpoint, folder)
+            rollback.copy_records(self.rollback_checkpoint, self.path)
+        else:
+            rewind_records(self.path, self.first_step)
+        write_environment(self.path)
+        write_config(self.path, self.config, self.code_folders)
 
-    def keep_code(self) -> None:
-        """Copy the user's own modules into the folder, unless that was done when the run was started."""
-        if self.path and is_first_process() and not (self.path / user_code.FOLDER).exists():
-            user_code.copy_modules(self.code_folders, self.path)
-
-    def discard_if_untrained(self) -> None:
-        """Remove a folder that was created for a run which then trained nothing."""
-        if self.path and self.is_new and not (self.path / "checkpoints").exists():
+    def close(self, *, refused: bool) -> None:
+        """Let others have the folder. A start that was refused leaves a run as it was, and no new one."""
+        os.environ.pop(FOLDER_VARIABLE, None)
+        if self._claim:
+            self._claim.release(unused=not self.has_begun)
+        saved_nothing = self.path and not (self.path / "checkpoints").exists()
+        if self.path and self.is_new and saved_nothing and (refused or not self.has_begun):
             discard_folder(self.path)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganlab.callbacks import watchdog
+from ganlab.callbacks import nearest_reals, watchdog
 from ganlab.comparison.settings import settings_of
 from ganlab.errors import Refused
 from ganlab.runs.folder import snake_case
@@ -21,6 +21,7 @@ from ganlab.runs.status import CLOCK, FILE, METRICS, SCORES, images_per_second, 
 from ganlab.system.row_files import Records, Table
 from ganlab.system.untrusted import (
     below,
+    is_within,
     json_object,
     number,
     readable,
@@ -117,7 +118,7 @@ def find_run_folders(patterns: Iterable[str | Path]) -> list[Path]:
 
 
 def _why_no_runs(pattern: str, folders: list[Path]) -> str:
-    wandb_folder = next((path.parent for folder in folders for path in folder.rglob("*.wandb")), None)
+    wandb_folder = next((place for folder in folders if (place := _wandbs_folder(folder))), None)
     if wandb_folder:
         return (
             f"{pattern} is what W&B kept of a run, without the run's own folder, which is compared.\n"
@@ -128,13 +129,25 @@ def _why_no_runs(pattern: str, folders: list[Path]) -> str:
     return f"{missing}\nA run is a folder with a config.yaml: ganlab compare runs/mnist/*/*"
 
 
+def _wandbs_folder(folder: Path) -> Path | None:
+    """The folder where W&B kept one start of a run, within this folder or around it; else None."""
+    around = (folder.resolve().parent,) if _is_wandbs(folder) else ()
+    return next((path.parent for place in (folder, *around) for path in place.rglob("*.wandb")), None)
+
+
+def _is_wandbs(folder: Path) -> bool:
+    """Whether W&B keeps files of its own there, a config.yaml among them, which is no run's."""
+    folder = folder.resolve()
+    return folder.name == "files" and any(folder.parent.glob("*.wandb"))
+
+
 def _runs_in(path: Path) -> Iterator[Path]:
     """The runs that a launch's list names, else those in and below the folder."""
     if (path / LIST).is_file():
         yield from launched_runs(path)
         return
     for folder, folders, files in os.walk(_run_around(path) or path):
-        is_run = any(name in files for name in RUN_FILES)
+        is_run = any(name in files for name in RUN_FILES) and not _is_wandbs(Path(folder))
         if is_run:
             yield Path(folder)
         if is_run or any(name.endswith(".wandb") for name in files):
@@ -159,6 +172,9 @@ def read_run(folder: Path) -> Run:
     logged = Table(folder / METRICS).read(problems)
     terms = columns(logged, "images")
     terms.pop("step", None)
+    for name in ("samples", nearest_reals.FOLDER):
+        if not is_within(folder / name, folder):
+            problems.append(f"{name} is a link that leaves the run's folder: its pictures are left out")
     data, experiment = _data_and_experiment(folder, config)
     run = Run(
         source=readable(folder),

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganlab.data.checksums import Checksums
+
 
 class Rows:
     """Indexed by a tensor of positions, in any order: (images, labels), or (images,) without labels.
@@ -18,10 +20,18 @@ class Rows:
         images: Bytes, n x height x width x channels, in memory, on a device, or mapped from disk.
         labels: Of each image, a number or a row of numbers.
         path: The file that the images are mapped from.
+        checksums: What each image that is read from the file is compared with, the first time.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor | None = None, *, path: Path | None = None) -> None:
-        self.images, self.labels, self.path = images, labels, path
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        path: Path | None = None,
+        checksums: Checksums | None = None,
+    ) -> None:
+        self.images, self.labels, self.path, self.checksums = images, labels, path, checksums
 
     def __len__(self) -> int:
         return len(self.images)
@@ -32,23 +42,28 @@ class Rows:
 
     def pixels(self, positions: Tensor) -> Tensor:
         """The bytes of these images, channels last."""
-        return self.images.index_select(0, positions)
+        images = self.images.index_select(0, positions)
+        if self.checksums:
+            self.checksums.compare(positions, images)
+        return images
 
     def in_memory(self, device: torch.device) -> Rows:
         """The same rows with their images in this device's memory; images mapped from disk are copied."""
+        if self.checksums:
+            self.checksums.compare_all(self.images)
         images = self.images.clone() if self.path and device.type == "cpu" else self.images.to(device)
-        return self._with(images, None)
+        return self._with(images)
 
-    def mapped_from(self, path: Path) -> Rows:
+    def mapped_from(self, path: Path, checksums: Checksums) -> Rows:
         """The same rows with their images mapped from a file that holds the same bytes.
 
         The system keeps in memory what is read often, once for all processes.
         """
-        return self._with(map_file(path, self.images.shape), path)
+        return self._with(map_file(path, self.images.shape), path, checksums)
 
-    def _with(self, images: Tensor, path: Path | None) -> Rows:
+    def _with(self, images: Tensor, path: Path | None = None, checksums: Checksums | None = None) -> Rows:
         rows = copy(self)
-        rows.images, rows.path = images, path
+        rows.images, rows.path, rows.checksums = images, path, checksums
         return rows
 
     def __getstate__(self) -> dict[str, Any]:

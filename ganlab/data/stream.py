@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sized
 from functools import cached_property
 from itertools import count
+from math import prod
 from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import torch
@@ -16,12 +17,15 @@ from PIL.Image import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
+from ganlab import bounds
 from ganlab.data.grid import grid
 from ganlab.errors import Refused
 from ganlab.seeds import seed_for
+from ganlab.system.memory import refuse_beyond_memory
 
 Batch = tuple[Tensor, ...]
 DIGEST_CHUNK = 4096  # items that are hashed at once
+MOST_WORKERS = 1024
 WORKER_GRACE = 30  # seconds that a worker lives on after SIGTERM
 
 
@@ -168,8 +172,9 @@ class StreamData(LightningDataModule, ABC):
 
     def __init__(self, *, batch_size: int = 64, seed: int = 0, workers: int = 0) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise Refused(f"batch_size is {batch_size}; it counts images, so it is at least 1.")
+        bounds.at_least(1, self, batch_size=batch_size)
+        bounds.between(0, MOST_WORKERS, self, workers=workers)
+        bounds.seed(self, seed=seed)
         self.batch_size, self.seed, self.workers = batch_size, seed, workers
         self._fingerprints: dict[str, str] = {}
 
@@ -214,6 +219,8 @@ class StreamData(LightningDataModule, ABC):
         _ = self.splits
 
     def train_dataloader(self) -> DataLoader[Batch]:
+        numbers = self._turns * self.batch_size * prod(self.image_shape)
+        refuse_beyond_memory(numbers, f"A step of {self._turns} x batch_size {self.batch_size} images")
         train = self.splits.train
         if isinstance(train, Sized):
             train = Shuffled(cast(FiniteItems, train), self.seed)
@@ -247,13 +254,18 @@ class StreamData(LightningDataModule, ABC):
             f"Nobody knows the modes of {type(self).__name__}: the score is for Gaussians and StackedMNIST."
         )
 
+    @property
+    def _turns(self) -> int:
+        """The discriminator's turns in a step."""
+        return cast(Any, self.trainer.lightning_module).critic_steps if self.trainer else 1
+
     def _stream(self) -> Stream:
         trainer = self.trainer
         if trainer is None:
             return Stream(self.batch_size)
         return Stream(
             self.batch_size,
-            turns=cast(Any, trainer.lightning_module).critic_steps,
+            turns=self._turns,
             world=trainer.world_size,
             rank=trainer.global_rank,
             start=lambda: trainer.global_step,

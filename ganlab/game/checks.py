@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
+from ganlab import bounds
 from ganlab.errors import Refused
 from ganlab.game.players import evaluating
 from ganlab.game.turn import Turn
@@ -26,10 +27,15 @@ class Game(Protocol):
     def trainer(self) -> Any: ...
 
 
-def positive(**counts: int) -> None:
-    for name, value in counts.items():
-        if value < 1:
-            raise Refused(f"{name} is {value}; it counts something, so it is at least 1.")
+def numbers(game: Game) -> None:
+    counts = "critic_steps", "accumulation", "penalty_every", "instance_noise_steps"
+    amounts = "latent_size", "ema_half_life", "ema_ramp", "instance_noise"
+    clips = "generator_clip", "discriminator_clip"
+    given = vars(game)
+    bounds.at_least(1, game, **{name: given[name] for name in counts})
+    bounds.at_least(0, game, **{name: given[name] for name in amounts})
+    bounds.above(0, game, **{name: given[name] for name in clips})
+    bounds.seed(game, seed=given["seed"])
 
 
 def loss(game: Game, base: type[Game]) -> None:

@@ -25,8 +25,8 @@ from ganlab.game import checks
 from ganlab.game.chunks import in_chunks
 from ganlab.game.draws import Draws
 from ganlab.game.ema import Average, share_kept
-from ganlab.game.players import Side, evaluating, frozen, fused
-from ganlab.game.terms import TermRecord, Terms, refuse_non_finite
+from ganlab.game.players import Side, evaluating, frozen, fused, keep_channels_last
+from ganlab.game.terms import TermRecord, Terms, explained, refuse_non_finite, scaled
 from ganlab.game.turn import Turn, at_least_float32, split
 from ganlab.seeds import reseed, seed_for
 from ganlab.version import VERSION
@@ -94,10 +94,9 @@ class GAN(LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        checks.positive(critic_steps=critic_steps, accumulation=accumulation, penalty_every=penalty_every)
         self.generator, self.discriminator = generator, discriminator
         if channels_last:
-            self.to(memory_format=torch.channels_last)
+            keep_channels_last(generator, discriminator)
         self.ema = Average(generator)
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         self.generator_scheduler, self.discriminator_scheduler = generator_scheduler, discriminator_scheduler
@@ -107,12 +106,10 @@ class GAN(LightningModule):
         self.penalty_every, self.penalty_precision = penalty_every, penalty_precision
         self.ema_half_life, self.ema_ramp = ema_half_life, ema_ramp
         self.instance_noise, self.instance_noise_steps = instance_noise, instance_noise_steps
-        self.augmentations = tuple(augmentations)
-        self.compiled = compile
-        self.seed = seed
-        self.images_per_step = 0
+        self.augmentations, self.compiled, self.seed = tuple(augmentations), compile, seed
+        checks.numbers(self)
         self._saved_layout: dict[str, int] = {}
-        self._batch_checked = False
+        self.images_per_step, self._batch_checked = 0, False
         self.record = TermRecord()
         self.skipped_steps: Tensor
         self.register_buffer("skipped_steps", torch.zeros(2, dtype=torch.long))
@@ -135,7 +132,7 @@ class GAN(LightningModule):
     def discriminator_terms(self, turn: Turn) -> Terms:
         terms = {"discriminator": self.loss.discriminator(turn.real_logits, turn.fake_logits)}
         if turn.penalised:
-            terms |= {name: self.penalty_every * value for name, value in self.penalties(turn).items()}
+            terms |= scaled(self.penalties(turn), self.penalty_every, f"{type(self).__name__}.penalties")
         return terms
 
     def generator_terms(self, turn: Turn) -> Terms:
@@ -167,9 +164,9 @@ class GAN(LightningModule):
     # The step
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        self.images_per_step = extract_batch_size(batch) * self.trainer.world_size
         if not self._batch_checked:
-            self._check_batch(batch)
+            self.check_batch(batch)
+        self.images_per_step = extract_batch_size(batch) * self.trainer.world_size
         turns = split(batch, self.critic_steps)
         logged: Terms = {}
         for index, samples in enumerate(turns):
@@ -184,6 +181,8 @@ class GAN(LightningModule):
             scheduler.step()
         if self.logs_at(self.global_step):
             self._log_terms(logged)
+        elif self.record.is_long:
+            self._check_terms()
 
     def _play_turn(self, side: Side, batch: Any, index: int) -> Terms:
         """Add up the gradients of a turn's micro-batches, step the optimizer, and return what to log."""
@@ -193,14 +192,14 @@ class GAN(LightningModule):
             seed_for(self.seed, step, index), size * self.accumulation * self.trainer.world_size
         )
         logged: Terms = {}
-        with frozen(side.opponent):
+        with frozen(side.opponent), explained(side.source):
             for micro, samples in enumerate(split(batch, self.accumulation)):
                 start = (self.global_rank * self.accumulation + micro) * size
                 draws.restart(slice(start, start + size))
                 reseed(seed_for(self.seed, step, index, self.global_rank, micro), self.device)
                 turn = Turn(self, samples, draws, generating=side.generating, penalised=penalised)
                 terms = self._backward(side, turn, last=micro == self.accumulation - 1)
-                self.record.add(step, terms)
+                self.record.add(step, terms, turn.notes)
                 for name, value in (terms | turn.notes).items():
                     logged[name] = logged.get(name, 0) + value.detach() / self.accumulation
         self._optimise(side, logged)
@@ -208,7 +207,7 @@ class GAN(LightningModule):
 
     def _backward(self, side: Side, turn: Turn, *, last: bool) -> Terms:
         with self._penalty_autocast() if turn.penalised else nullcontext():
-            terms = side.terms(turn)
+            terms = side.checked_terms(turn)
         strategy = self.trainer.strategy
         deferred = isinstance(strategy, ParallelStrategy) and not last
         # Within autocast a linear layer's (double) backward pass would compute in half precision again.
@@ -271,7 +270,7 @@ class GAN(LightningModule):
 
     def logs_at(self, step: int) -> bool:
         """Whether terms are logged after this generator step."""
-        return step % cast(Any, self.trainer).log_every_n_steps == 0
+        return bool(every := cast(Any, self.trainer).log_every_n_steps) and step % every == 0
 
     def _log_terms(self, logged: Terms) -> None:
         self._check_terms()
@@ -349,9 +348,10 @@ class GAN(LightningModule):
         if self._trainer is not None and self._trainer.precision == "64-true":
             self.double()
 
-    def _check_batch(self, batch: Any) -> None:
+    def check_batch(self, batch: Any) -> None:
         """Refuse what cannot work and shows only once there is a batch; once a run, before its first step."""
         self._batch_checked = True
+        self.images_per_step = extract_batch_size(batch) * self.trainer.world_size
         checks.batch_size(extract_batch_size(batch), self)
         checks.resumed(self._saved_layout, checks.step_layout(self))
         draws = self._draws(self.seed, 2)
@@ -368,4 +368,5 @@ def sides(game: GAN, discriminator: Optimizer, generator: Optimizer, *, penalise
     first = Side("discriminator", *players, game.discriminator_terms, discriminator, game.discriminator_clip)
     second = Side("generator", *players[::-1], game.generator_terms, generator, game.generator_clip)
     first.penalised, second.generating = penalised, True
+    first.variant = second.variant = type(game).__name__
     return first, second

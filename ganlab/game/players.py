@@ -6,11 +6,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 
-from ganlab.game.terms import Terms
+from ganlab.game.terms import Terms, checked
 from ganlab.game.turn import Turn
+
+LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}  # by a tensor's number of axes
+
+
+def keep_channels_last(*players: nn.Module) -> None:
+    """Keep the weights of convolutions with the channels last."""
+    for player in players:
+        for tensor in (*player.parameters(), *player.buffers()):
+            if layout := LAYOUTS.get(tensor.ndim):
+                tensor.data = tensor.data.to(memory_format=layout)
 
 
 @contextmanager
@@ -68,3 +79,12 @@ class Side:
     clip: float | None
     generating: bool = False
     penalised: bool = False
+    variant: str = ""
+
+    @property
+    def source(self) -> str:
+        """The method that gives its terms, as messages name it."""
+        return f"{self.variant}.{self.name}_terms"
+
+    def checked_terms(self, turn: Turn) -> Terms:
+        return checked(self.terms(turn), self.source, self.name)

@@ -40,9 +40,17 @@ class MetricsWriter(ExperimentWriter):
 
     def __init__(self, log_dir: str) -> None:
         super().__init__(log_dir)
-        self.table = Table(Path(self.metrics_file_path))
+        self.table, self.hparams_written = Table(Path(self.metrics_file_path)), True
+
+    def log_hparams(self, params: dict[str, Any]) -> None:
+        """Kept until rows are written, which is when the run has begun."""
+        self.hparams.update(params)
+        self.hparams_written = False
 
     def save(self) -> None:
+        if not self.hparams_written:
+            super().log_hparams({})
+            self.hparams_written = True
         if self.metrics:
             self.table.append(*self.metrics)
         self.metrics = []

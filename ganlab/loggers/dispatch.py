@@ -54,6 +54,8 @@ def log_picture(trainer: Trainer, name: str, picture: Image, *, images: int) -> 
         elif isinstance(logger, TensorBoardLogger):
             form = "HWC" if picture.mode == "RGB" else "HW"
             logger.experiment.add_image(name, np.asarray(picture), trainer.global_step, dataformats=form)
+            # A resumed run draws only those that are missing among its files.
+            logger.save()
 
 
 def log_summary(trainer: Trainer, **facts: Any) -> None:

@@ -18,6 +18,7 @@ from ganlab.class_paths import public_path
 from ganlab.loggers import wandb_files
 from ganlab.metrics.registry import measured
 from ganlab.system.row_files import Table
+from ganlab.system.untrusted import number
 
 FILE = "wandb.json"
 
@@ -45,6 +46,7 @@ class SteadyWandbLogger(WandbLogger):
             super().log_hyperparams(params)
             return
         folder = Path(str(self.save_dir))
+        remember(folder, {"id": self._wandb_init["id"], "group": self._wandb_init["group"]})
         super().log_hyperparams(yaml.safe_load((folder / "config.yaml").read_text()))
         self.experiment.define_metric("images")
         self.experiment.define_metric("*", step_metric="images")
@@ -73,9 +75,8 @@ class SteadyWandbLogger(WandbLogger):
     def _catch_up(self, folder: Path) -> None:
         """Send the recorded rows that W&B lacks: after the last in its summary and in its offline files."""
         rows = [row for _, rows_of_start in wandb_files.starts(folder) for row in rows_of_start]
-        self._sent_images = max(
-            (row.get("images", 0) for row in [*rows, dict(self.experiment.summary)]), default=0
-        )
+        sent = [number(row.get("images")) for row in [*rows, dict(self.experiment.summary)]]
+        self._sent_images = max((images for images in sent if images is not None), default=0)
         for step, values in sorted(_recorded_rows(folder), key=lambda entry: entry[0]):
             self.log_metrics(values, step)
 
@@ -122,7 +123,6 @@ def prepare(logger: Any, folder: Path, *, group: Callable[[], str], seed: int, t
         arguments.save_dir = str(folder)
         arguments.id = arguments.id or run_id
         logger.class_path = public_path(SteadyWandbLogger)
-        remember(folder, {"id": arguments.id, "group": arguments.group})
     if "WANDB_MODE" not in os.environ and not arguments.offline and (reason := unreachable()):
         os.environ["WANDB_MODE"] = "offline"
         print(f"Weights & Biases works offline: {reason}.")

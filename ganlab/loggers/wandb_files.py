@@ -3,31 +3,37 @@
 A killed process leaves fewer rows there than it logged, and W&B itself does not say how many.
 """
 
-import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
+
+from ganlab.system.untrusted import json_value, read_bytes
 
 BLOCK, HEADER = 32 * 1024, 7  # bytes
 FULL, LAST = 1, 4  # kinds of pieces that end a record; the others are continued
 
 
 def starts(folder: Path) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The W&B id and the rows in the files of each start of a run, in order."""
-    return [_read_start(path) for path in sorted(folder.glob("wandb/*run-*-*/*.wandb"))]
+    """The W&B id and the rows in the files of each start of a run, in order; what is garbled is left out."""
+    return [_read_start(path, folder) for path in sorted(folder.glob("wandb/*run-*-*/*.wandb"))]
 
 
-def _read_start(path: Path) -> tuple[str, list[dict[str, Any]]]:
+def _read_start(path: Path, folder: Path) -> tuple[str, list[dict[str, Any]]]:
+    from google.protobuf.message import DecodeError
     from wandb.proto import wandb_internal_pb2
 
     run_id, rows = "", []
-    for content in _records(path.read_bytes()):
-        record = cast(Any, wandb_internal_pb2).Record.FromString(content)
-        if record.HasField("run"):
-            run_id = record.run.run_id
-        if record.HasField("history"):
-            items = ((item.key or ".".join(item.nested_key), item.value_json) for item in record.history.item)
-            rows.append({key: json.loads(value) for key, value in items})
+    with suppress(OSError, DecodeError):
+        for content in _records(read_bytes(path, folder=folder)):
+            record = cast(Any, wandb_internal_pb2).Record.FromString(content)
+            if record.HasField("run"):
+                run_id = record.run.run_id
+            if record.HasField("history"):
+                items = (
+                    (item.key or ".".join(item.nested_key), item.value_json) for item in record.history.item
+                )
+                rows.append({key: json_value(value) for key, value in items})
     return run_id, rows
 
 

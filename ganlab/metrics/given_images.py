@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from io import BytesIO
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from ganlab.data.pictures.archive import is_picture, open_archive
+from ganlab.data.pictures.archive import is_picture, open_archive, reading
 from ganlab.data.pictures.cache import Pictures
-from ganlab.data.pictures.decode import convert
+from ganlab.data.pictures.decode import Broken, convert, opened
 from ganlab.errors import Refused
 from ganlab.metrics.scorer import Batches
+from ganlab.system.hardware import free_memory
 from ganlab.system.processes import shares
+from ganlab.system.untrusted import readable, reason
 
 BATCH = 100
 
@@ -32,6 +32,9 @@ class GivenImages:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        with reading(path):
+            if not path.exists():
+                raise Refused(f"There is no {readable(path)}.")
         self.array: np.ndarray | None = None
         if path.suffix == ".npz":
             array = _array(path)
@@ -41,9 +44,11 @@ class GivenImages:
             archive = open_archive(path)
             self.names = [name for name in archive.names if is_picture(name)]
             if not self.names:
-                raise Refused(f"There are no pictures in {path}, and it is no run: a run has a config.yaml.")
+                raise Refused(
+                    f"There are no pictures in {readable(path)}, and it is no run: a run has a config.yaml."
+                )
             self.pictures = Pictures(archive, self.names, self.names)
-            self.total, contents = len(self.names), self.pictures.content_digest(path.name)
+            self.total, contents = len(self.names), self.pictures.content_digest(readable(path.name))
         self.identity = {"class": "images", "split": "all", "fingerprint": contents}
 
     def batches(self) -> Batches:
@@ -62,22 +67,38 @@ class GivenImages:
 
     def _decoded(self, name: str) -> Tensor:
         try:
-            with Image.open(BytesIO(self.pictures.read(name))) as image:
+            with opened(self.pictures.read(name)) as image:
                 return torch.from_numpy(np.array(convert(image, 3))).movedim(-1, 0)
-        # Any kind of error means a damaged file, as in decoding for the networks; but none is left out here.
-        except Exception as error:
-            raise Refused(f"{self.path / name} is no whole picture: {error}.") from error
+        except Broken as error:  # For the networks it would be left out; from a score none is.
+            raise Refused(f"{readable(self.path / name)} is no whole picture: {reason(error)}.") from error
 
 
 def _array(path: Path) -> np.ndarray:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            array = file[file.files[0]]
-    except (OSError, ValueError, IndexError, BadZipFile) as error:
-        raise Refused(f"{path} is no npz of images: {error}.") from error
-    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] not in (1, 3):
+    array = _first_array(path)
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] not in (1, 3) or not array.size:
         raise Refused(
-            f"{path} holds {array.dtype} of the shape {array.shape}; images are uint8 of the shape\n"
-            "(n, height, width, channels) with 1 or 3 channels."
+            f"{readable(path)} holds {array.dtype} of the shape {array.shape}; images are uint8 of\n"
+            "the shape (n, height, width, channels) with 1 or 3 channels."
         )
     return array
+
+
+def _first_array(path: Path) -> np.ndarray:
+    try:
+        if not (path.is_file() and is_zipfile(path)):
+            raise ValueError("it is no zip of arrays")
+        with np.load(path, allow_pickle=False) as file:
+            size = next((member.file_size for member in file.zip.infolist()), 0)
+            if size > (free := free_memory(torch.device("cpu"))) > 0:
+                raise ValueError(
+                    f"{size / 1e9:,.0f} GB do not fit into the {free / 1e9:,.0f} GB that are free"
+                )
+            array = file[file.files[0]]
+        if not isinstance(array, np.ndarray):
+            raise ValueError("what it holds is no array")
+        return array
+    # Damaged files, and zips of other things, raise all kinds of errors.
+    except Exception as error:
+        holds_objects = "pickle" in str(error)
+        why = "it holds objects, which are read by running code" if holds_objects else reason(error)
+        raise Refused(f"{readable(path)} is no npz of images: {why}.") from error

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from ganlab.data.grid import quantise
@@ -18,7 +17,7 @@ from ganlab.errors import Refused
 from ganlab.metrics.contract import VERSION, Contract, digest
 from ganlab.metrics.scorer import Batches, Reals, Scorer
 from ganlab.metrics.statistics import FeatureRows, Gaussian
-from ganlab.system.cache_folder import cache_home, write_cached
+from ganlab.system.cache_folder import cache_home, read_cached, write_cached
 from ganlab.system.processes import broadcast, on_rank_zero, rank_and_world, shares
 
 BATCH = 250
@@ -37,39 +36,34 @@ def statistics(scorer: Scorer, batches: Callable[[], Batches], total: int, ident
     """
     kept = kept_indices(total, scorer.samples) if scorer.keeps_features else None
     key = digest([scorer.extractor.identity(), identity, scorer.keeps_features and scorer.samples, VERSION])
-    path = cache_home() / "statistics" / f"{key}.safetensors"
-    cached = broadcast(_read(path, key) if rank_and_world()[0] == 0 else None)
+    path = cache_home() / "statistics" / key
+    cached = broadcast(_read(path) if rank_and_world()[0] == 0 else None)
     if cached:
         return cached
     reals = Reals.of(scorer.observe(batches(), total, kept=kept))
     if rank_and_world()[0] == 0:
-        write_cached(path, _bytes(reals, key))
+        write_cached(path, _bytes(reals))
     return reals
 
 
-def _bytes(reals: Reals, key: str) -> bytes:
-    parts = {"mean": reals.moments.mean, "covariance": reals.moments.covariance, "half": reals.factor}
+def _bytes(reals: Reals) -> bytes:
+    moments = reals.moments
+    parts = {"mean": moments.mean, "covariance": moments.covariance, "half": reals.factor}
+    parts["count"] = torch.tensor(moments.count)
     if reals.rows:
         parts["features"] = reals.rows.features
         if reals.rows.logits is not None:
             parts["logits"] = reals.rows.logits
-    plain = {name: part.contiguous() for name, part in parts.items()}
-    return save(plain, metadata={"key": key, "count": str(reals.moments.count)})
+    return save({name: part.contiguous() for name, part in parts.items()})
 
 
-def _read(path: Path, key: str) -> Reals | None:
+def _read(path: Path) -> Reals | None:
     """The cached statistics; None if there is no such file, or it is damaged."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            parts = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, json.JSONDecodeError):
+    if not (content := read_cached(path)):
         return None
-    if metadata.get("key") != key or not {"mean", "covariance", "half"} <= parts.keys():
-        return None
+    parts = load(content)
     rows = FeatureRows(parts["features"], parts.get("logits")) if "features" in parts else None
-    moments = Gaussian(parts["mean"], parts["covariance"], int(metadata["count"]))
-    return Reals(moments, rows, parts["half"])
+    return Reals(Gaussian(parts["mean"], parts["covariance"], int(parts["count"])), rows, parts["half"])
 
 
 def identity_of(data: Any, split: str) -> dict[str, Any]:
@@ -94,7 +88,7 @@ def prepare_reference(scorer: Scorer, data: StreamData, split: Split) -> tuple[R
         return reals, {}
     identity = [identity_of(data, "train"), identity_of(data, "held_out"), split]
     key = digest([scorer.extractor.identity(), identity, scorer.chosen, scorer.samples, count, VERSION])
-    path = cache_home() / "floors" / f"{key}.json"
+    path = cache_home() / "floors" / key
     if floor := broadcast(_read_floor(path) if rank_and_world()[0] == 0 else None):
         return reals, floor
     of_count = Scorer(scorer.extractor, scorer.chosen, count)
@@ -108,11 +102,8 @@ def prepare_reference(scorer: Scorer, data: StreamData, split: Split) -> tuple[R
 
 def _read_floor(path: Path) -> dict[str, Any] | None:
     """The cached floor; None if there is no such file, or it is damaged."""
-    try:
-        floor = json.loads(path.read_text())
-        return floor if "samples" in floor else None
-    except (OSError, ValueError, TypeError):
-        return None
+    content = read_cached(path)
+    return json.loads(content) if content else None
 
 
 def _count(items: Any, samples: int) -> int:

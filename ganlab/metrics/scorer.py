@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
+from ganlab import bounds
 from ganlab.errors import Refused
 from ganlab.metrics.contract import short
 from ganlab.metrics.extractors.extractor import Extractor, Seen
@@ -19,6 +20,7 @@ from ganlab.metrics.registry import TABLE, Better, Observed, Pair, Reals
 from ganlab.metrics.statistics import Features, Gaussian, Moments
 from ganlab.system.processes import everyones, rank_and_world
 
+MOST_SAMPLES = 10**8
 LONG = 5000  # samples from which on a progress bar is shown
 
 # Indices and images of each batch.
@@ -36,8 +38,7 @@ class Scorer:
     def __post_init__(self) -> None:
         if unknown := [name for name in self.chosen if name not in TABLE]:
             raise Refused(f"There is no score {', '.join(unknown)}. Scores: {', '.join(TABLE)}.")
-        if self.samples < 2:
-            raise Refused(f"samples is {self.samples}; scores need at least 2.")
+        bounds.between(2, MOST_SAMPLES, self, samples=self.samples)
 
     @property
     def keeps_features(self) -> bool:

@@ -8,13 +8,13 @@ from typing import TypeAlias
 
 from torch import Tensor, nn
 
+from ganlab import bounds
 from ganlab.networks.layers import (
     NORMALIZATIONS,
     SLOPE,
     NormalizationKind,
     Pyramid,
     choose,
-    require_positive,
     widths,
 )
 
@@ -71,7 +71,7 @@ class DCGANGenerator(nn.Module):
         normalization: NormalizationKind = "batch",
     ) -> None:
         super().__init__()
-        require_positive(latent_size=latent_size)
+        bounds.at_least(1, self, latent_size=latent_size, width=width)
         pyramid = Pyramid.of(image_shape)
         norm = choose(NORMALIZATIONS, name="normalization", value=normalization)
         bias = not norm.subtracts_mean
@@ -112,6 +112,7 @@ class DCGANDiscriminator(nn.Module):
         normalization: NormalizationKind = "batch",
     ) -> None:
         super().__init__()
+        bounds.at_least(1, self, width=width)
         pyramid = Pyramid.of(image_shape)
         norm = choose(NORMALIZATIONS, name="normalization", value=normalization)
         channels = widths(pyramid.doublings, width=width, max_width=max_width)

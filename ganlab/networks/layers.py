@@ -18,12 +18,6 @@ SLOPE = 0.2
 COARSEST_SIDE = 7
 
 
-def require_positive(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise Refused(f"{name} is {size}; it must be at least 1.")
-
-
 def choose(table: Mapping[str, Choice], *, name: str, value: str) -> Choice:
     """The table's entry for an argument's value; a misspelt one is refused with the names that exist."""
     if value not in table:
@@ -42,13 +36,12 @@ class Pyramid:
     @classmethod
     def of(cls, image_shape: tuple[int, ...]) -> "Pyramid":
         shape = tuple(image_shape)
-        if len(shape) != 3:
+        if len(shape) != 3 or min(shape) < 1:
             raise Refused(
-                f"image_shape is {shape}, but this network needs (channels, height, width).\n"
+                f"image_shape is {shape}, but this network needs (channels, height, width), from 1 on.\n"
                 "For any other shape, such as points in the plane, take MLPGenerator and MLPDiscriminator."
             )
         channels, height, width = shape
-        require_positive(channels=channels, height=height, width=width)
         doublings = 0
         while min(height, width) > COARSEST_SIDE and height % 2 == width % 2 == 0:
             height, width, doublings = height // 2, width // 2, doublings + 1
@@ -63,7 +56,6 @@ class Pyramid:
 
 def widths(levels: int, *, width: int, max_width: int) -> list[int]:
     """Channels of each map, finest first: they double as the map halves, up to a cap."""
-    require_positive(width=width)
     if max_width < width:
         raise Refused(f"max_width is {max_width}, below width, {width}.\nRaise max_width or lower width.")
     return [min(width * 2**level, max_width) for level in range(levels)]

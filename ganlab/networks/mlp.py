@@ -8,8 +8,9 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from ganlab import bounds
 from ganlab.errors import Refused
-from ganlab.networks.layers import SLOPE, choose, require_positive
+from ganlab.networks.layers import SLOPE, choose
 
 ActivationKind = Literal["leaky_relu", "relu", "tanh", "elu", "silu", "gelu", "softplus"]
 
@@ -33,8 +34,8 @@ def _size(image_shape: tuple[int, ...]) -> int:
     return math.prod(image_shape)
 
 
-def _layers(sizes: list[int], activation: str) -> list[nn.Module]:
-    require_positive(**{f"hidden[{index}]": size for index, size in enumerate(sizes[1:])})
+def _layers(network: nn.Module, sizes: list[int], activation: str) -> list[nn.Module]:
+    bounds.at_least(1, network, **{f"hidden[{index}]": size for index, size in enumerate(sizes[1:])})
     activate = choose(ACTIVATIONS, name="activation", value=activation)
     return [layer for pair in pairwise(sizes) for layer in (nn.Linear(*pair), activate())]
 
@@ -55,12 +56,12 @@ class MLPGenerator(nn.Module):
         bounded: bool = True,
     ) -> None:
         super().__init__()
-        require_positive(latent_size=latent_size)
+        bounds.at_least(1, self, latent_size=latent_size)
         self.image_shape = tuple(image_shape)
         self.latent_size = latent_size
         sizes = [latent_size, *hidden]
         self.layers = nn.Sequential(
-            *_layers(sizes, activation),
+            *_layers(self, sizes, activation),
             nn.Linear(sizes[-1], _size(image_shape)),
             nn.Unflatten(1, self.image_shape),
             nn.Tanh() if bounded else nn.Identity(),
@@ -86,7 +87,7 @@ class MLPDiscriminator(nn.Module):
         super().__init__()
         self.image_shape = tuple(image_shape)
         sizes = [_size(image_shape), *hidden]
-        self.features = nn.Sequential(nn.Flatten(), *_layers(sizes, activation))
+        self.features = nn.Sequential(nn.Flatten(), *_layers(self, sizes, activation))
         self.logit = nn.Linear(sizes[-1], 1)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -5,8 +5,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from ganlab import bounds
 from ganlab.errors import Refused
-from ganlab.networks.layers import SLOPE, Pyramid, Residual, require_positive, widths
+from ganlab.networks.layers import SLOPE, Pyramid, Residual, widths
+
+MOST_BLOCKS = 1000  # of a map
 
 
 def _linear_map(layer: nn.Linear | nn.Conv2d) -> nn.Module:
@@ -39,8 +42,11 @@ def _initialise_branch(layers: list[nn.Conv2d], *, branches: int) -> None:
 class _Blocks:
     """Makes the residual blocks of one network; their initialisation depends on how many there are in all."""
 
-    def __init__(self, *, maps: int, blocks: int, group_size: int, expansion: int) -> None:
-        require_positive(blocks=blocks, group_size=group_size, expansion=expansion)
+    def __init__(
+        self, network: nn.Module, *, maps: int, blocks: int, group_size: int, expansion: int
+    ) -> None:
+        bounds.between(1, MOST_BLOCKS, network, blocks=blocks)
+        bounds.at_least(1, network, group_size=group_size, expansion=expansion)
         self.blocks = blocks
         self.branches = maps * blocks
         self.group_size = group_size
@@ -86,10 +92,12 @@ class R3GANGenerator(nn.Module):
         expansion: int = 2,
     ) -> None:
         super().__init__()
-        require_positive(latent_size=latent_size)
+        bounds.at_least(1, self, latent_size=latent_size, width=width)
         pyramid = Pyramid.of(image_shape)
         channels = widths(pyramid.doublings + 1, width=width, max_width=max_width)[::-1]
-        residual = _Blocks(maps=len(channels), blocks=blocks, group_size=group_size, expansion=expansion)
+        residual = _Blocks(
+            self, maps=len(channels), blocks=blocks, group_size=group_size, expansion=expansion
+        )
 
         def stage(coarse: int, fine: int) -> nn.Module:
             # A 1x1 convolution and an interpolation commute: this order does a quarter of the work.
@@ -129,9 +137,12 @@ class R3GANDiscriminator(nn.Module):
         expansion: int = 2,
     ) -> None:
         super().__init__()
+        bounds.at_least(1, self, width=width)
         pyramid = Pyramid.of(image_shape)
         channels = widths(pyramid.doublings + 1, width=width, max_width=max_width)
-        residual = _Blocks(maps=len(channels), blocks=blocks, group_size=group_size, expansion=expansion)
+        residual = _Blocks(
+            self, maps=len(channels), blocks=blocks, group_size=group_size, expansion=expansion
+        )
 
         def stage(fine: int, coarse: int) -> nn.Module:
             # At a factor of two the mean of 2x2 pixels *is* bilinear interpolation. It is as fast on CPUs,

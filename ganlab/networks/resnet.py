@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from ganlab import bounds
 from ganlab.networks.layers import (
     NORMALIZATIONS,
     Normalization,
@@ -12,7 +13,6 @@ from ganlab.networks.layers import (
     Pyramid,
     Residual,
     choose,
-    require_positive,
     widths,
 )
 
@@ -78,7 +78,7 @@ class ResNetGenerator(nn.Module):
         normalization: NormalizationKind = "batch",
     ) -> None:
         super().__init__()
-        require_positive(latent_size=latent_size)
+        bounds.at_least(1, self, latent_size=latent_size, width=width)
         pyramid = Pyramid.of(image_shape)
         norm = choose(NORMALIZATIONS, name="normalization", value=normalization)
         channels = widths(pyramid.doublings + 1, width=width, max_width=max_width)[::-1]
@@ -112,6 +112,7 @@ class ResNetDiscriminator(nn.Module):
         normalization: NormalizationKind = "spectral",
     ) -> None:
         super().__init__()
+        bounds.at_least(1, self, width=width)
         pyramid = Pyramid.of(image_shape)
         norm = choose(NORMALIZATIONS, name="normalization", value=normalization)
         channels = widths(pyramid.doublings, width=width, max_width=max_width)

@@ -16,26 +16,29 @@ runs/<data>/<experiment>/<time>-seed<k>/
 
 import fcntl
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from typing import IO
 
 from ganlab.errors import Refused
+from ganlab.runs import user_code
+from ganlab.runs.own import CONFIG, with_signature
 from ganlab.runs.status import CLOCK, METRICS, SCORES
 from ganlab.system import hardware
-from ganlab.system.atomic_file import atomic_write, remove_leftovers
+from ganlab.system.atomic_file import atomic_write, remove_leftovers, sync, temporary_path
 from ganlab.system.row_files import Records, Table
 from ganlab.version import VERSION
 
+CHECKPOINTS = "checkpoints"
 PACKAGES = ("torch", "lightning", "torchvision", "torchmetrics", "numpy", "jsonargparse")
 LOCK_TIMEOUT = 20  # seconds
-_locks: list[IO[str]] = []  # open files, whose locks last until the process ends
 
 
 def new_run_path(root: Path, *, data: str, experiment: str, seed: int) -> Path:
@@ -58,9 +61,14 @@ def create_folder(path: Path) -> Path:
 
 
 def run_of(checkpoint: Path) -> Path | None:
-    """The folder of the run that wrote a checkpoint; None if the file lies elsewhere."""
-    above = checkpoint.resolve().parent.parent
-    return above if checkpoint.suffix == ".ckpt" and (above / "config.yaml").is_file() else None
+    """The folder of the run that wrote a checkpoint; None if the file lies elsewhere.
+
+    It is looked for by the checkpoint's own path first: checkpoints/ may be a link to another disk.
+    """
+    for path in (checkpoint.absolute(), checkpoint.resolve()):
+        if path.suffix == ".ckpt" and (path.parent.parent / CONFIG).is_file():
+            return path.parent.parent
+    return None
 
 
 def discard_folder(folder: Path) -> None:
@@ -83,28 +91,48 @@ def experiment_name(config: Path | None, variant: str) -> str:
     return config.resolve().parent.parent.name if config.name == "config.yaml" else config.stem
 
 
-def claim_folder(folder: Path) -> bool:
-    """Lock a run's folder until this process ends, and remove half-written files of killed ones.
+class Claim:
+    """A run's folder, locked for this process until `release` is called or the process ends.
 
-    Returns whether it had to wait for another process.
+    Attributes:
+        waited: Whether another process had it before.
     """
-    try:
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise Refused(f"Nothing can be written in the run's folder {folder}: {error.strerror}.") from error
-    _locks.append(lock)
-    for waited in range(LOCK_TIMEOUT + 1):
+
+    def __init__(self, folder: Path) -> None:
+        self._path, self.waited = folder / ".lock", False
+        self._is_new = not self._path.exists()
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for place in (folder, folder / "checkpoints"):
-                remove_leftovers(place)
-            return waited > 0
-        except BlockingIOError:
-            # Workers of a killed process hold the lock for a few seconds more.
-            time.sleep(waited < LOCK_TIMEOUT)
-        except OSError:
-            return False  # Some network folders have no locks.
-    raise Refused(f"Another process is training {folder} right now.")
+            # Opened as it is, so that nothing waits where the lock is no file.
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o666)
+        except OSError as error:
+            raise Refused(
+                f"Nothing can be written in the run's folder {folder}: {error.strerror}."
+            ) from error
+        self._file = os.fdopen(handle, "rb+", buffering=0)
+        for attempt in range(LOCK_TIMEOUT + 1):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                # Workers of a killed process hold the lock for a few seconds more.
+                self.waited = True
+                time.sleep(attempt < LOCK_TIMEOUT)
+            except OSError:
+                return  # Some network folders have no locks.
+        self._file.close()
+        raise Refused(f"Another process is training {folder} right now.")
+
+    def release(self, *, unused: bool = False) -> None:
+        """Let others have the folder; `unused`: leave it as it was before."""
+        if unused and self._is_new:
+            self._path.unlink(missing_ok=True)
+        self._file.close()
+
+
+def clean(folder: Path) -> None:
+    """Remove half-written files of killed processes; only for the process that has claimed the folder."""
+    for place in (folder, folder / CHECKPOINTS, folder / "samples"):
+        remove_leftovers(place)
 
 
 def rewind_records(folder: Path, step: int) -> None:
@@ -117,9 +145,36 @@ def rewind_records(folder: Path, step: int) -> None:
     Records(folder / SCORES).rewind(step, keep=lambda row: "checkpoint" in row)
 
 
-def write_config(folder: Path, text: str) -> None:
-    with atomic_write(folder / "config.yaml") as temporary:
-        temporary.write_text(text)
+def erase_records(folder: Path) -> None:
+    """Remove all that was recorded of a run which begins anew, and its checkpoints."""
+    for path in [*(folder / name for name in (METRICS, CLOCK, SCORES)), *checkpoints_in(folder)]:
+        path.unlink(missing_ok=True)
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """All checkpoints of a run, by whatever name."""
+    return sorted((folder / CHECKPOINTS).glob("[!.]*.ckpt"))
+
+
+def write_config(folder: Path, text: str, code_folders: Iterable[Path] = ()) -> None:
+    """Write a run's settings, signed together with the copy of the user's own modules.
+
+    Args:
+        code_folders: Where the modules lie; they are copied unless the run has its copy already.
+    """
+    code = folder / user_code.FOLDER
+    copy = temporary_path(code)
+    if not os.path.lexists(code):
+        user_code.copy_modules(code_folders, copy)
+    try:
+        with atomic_write(folder / CONFIG) as temporary:
+            temporary.write_bytes(with_signature(text, copy if copy.exists() else code))
+            sync(temporary)
+            # Both get their names at once, or else a kill in between would leave code that nobody signed.
+            if copy.exists():
+                copy.replace(code)
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
 
 
 def write_environment(folder: Path) -> None:
@@ -134,7 +189,8 @@ def write_environment(folder: Path) -> None:
     }
     earlier = len([*folder.glob("environment*.json")])
     name = f"environment-{earlier + 1}.json" if earlier else "environment.json"
-    (folder / name).write_text(json.dumps(environment, indent=2) + "\n")
+    with atomic_write(folder / name) as temporary:
+        temporary.write_text(json.dumps(environment, indent=2) + "\n")
 
 
 def _commit() -> str | None:

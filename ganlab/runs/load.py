@@ -9,13 +9,14 @@ from typing import Any
 import torch
 
 from ganlab.checkpoints import checksummed
-from ganlab.checkpoints.checksummed import newest_first
 from ganlab.checkpoints.export import is_export, load_export
 from ganlab.checkpoints.rebuild import outdated, rebuild
 from ganlab.checkpoints.weights import load_weights, mismatches
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.runs import user_code
+from ganlab.runs.folder import CHECKPOINTS, checkpoints_in, run_of
+from ganlab.runs.own import is_own_checkpoint
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -30,11 +31,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise Refused(
             f"{path} holds more than plain values and tensors: code would be run to read it, and was not."
         ) from error
-    except (RuntimeError, EOFError, ValueError) as error:
-        raise Refused(f"{path} is no checkpoint: {str(error).splitlines()[0][:100]}") from error
+    # A garbled pickle may fail in any way.
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        raise Refused(f"{path} is no checkpoint: {reason}") from error
     has_state = isinstance(content, dict) and isinstance(content.get("state_dict"), dict)
     if not has_state or not isinstance(content.get("global_step"), int):
         raise Refused(f"{path} is no checkpoint of a run: it holds no state_dict or no global_step.")
+    played = content.get("played", {})
+    if not isinstance(played, dict) or not all(isinstance(value, int) for value in played.values()):
+        raise Refused(f"{path} is no checkpoint of a run: it does not hold what a step was (played).")
     hyperparameters = content.get("hyper_parameters")
     if isinstance(hyperparameters, dict) and "_class_path" in hyperparameters and "ganlab" not in content:
         raise outdated(path)
@@ -45,11 +51,33 @@ def step_of(path: Path) -> int:
     return read_checkpoint(path)["global_step"]
 
 
+def newest_whole_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint of a run that is not damaged, whatever its name; None if there is none.
+
+    Damaged ones are reported and skipped.
+    """
+    found, unreadable = {}, []
+    for path in checkpoints_in(folder):
+        try:
+            # The best is named for no step.
+            step = path.stem.removeprefix("step-") if checksummed.NAME.fullmatch(path.name) else step_of(path)
+            found[path] = int(step)
+        except Refused as refusal:
+            unreadable.append(str(refusal).splitlines()[0])
+    newest_first = sorted(found, key=lambda path: (found[path], path.name), reverse=True)
+    for path in newest_first:
+        if not (reason := checksummed.damage(path)):
+            return path
+        instead = "There is none before it" if path == newest_first[-1] else "Taking the one before it"
+        print(f"ganlab: {path} is damaged: {reason}. {instead}.", file=sys.stderr)
+    for reason in unreadable:
+        print(f"ganlab: {reason}", file=sys.stderr)
+    return None
+
+
 def begin_with_weights(game: GAN, path: Path) -> None:
     """Take over the weights of a run (its newest) or of a checkpoint, and nothing else."""
-    folder = path / "checkpoints"
-    whole = (file for file in newest_first(folder) if not checksummed.damage(file))
-    checkpoint = next(whole, None) if path.is_dir() else path
+    checkpoint = newest_whole_checkpoint(path) if path.is_dir() else path
     if not checkpoint:
         raise Refused(f"{path} has no whole checkpoint to begin with (init_from).")
     weights = read_checkpoint(checkpoint)["state_dict"]
@@ -77,13 +105,14 @@ def checkpoint_or_export(path: Path) -> Path:
         return path
     if not path.exists():
         raise Refused(f"There is no {path}: give a run's folder, a checkpoint or an exported folder.")
-    folder = path / "checkpoints"
-    files = [file for file in (folder / "best.ckpt", *newest_first(folder)) if file.is_file()]
-    for file in files:
-        if not (reason := checksummed.damage(file)):
-            return file
-        print(f"ganlab: {file} is damaged: {reason}. Taking another one.", file=sys.stderr)
-    what = "no whole checkpoint" if files else "neither checkpoints nor a generator.safetensors"
+    best = path / CHECKPOINTS / "best.ckpt"
+    if best.is_file() and not checksummed.damage(best):
+        return best
+    if newest := newest_whole_checkpoint(path):
+        return newest
+    what = (
+        "no whole checkpoint" if checkpoints_in(path) else "neither checkpoints nor a generator.safetensors"
+    )
     raise Refused(f"{path} holds {what}: give a run's folder, a checkpoint or an exported folder.")
 
 
@@ -94,21 +123,22 @@ def load(path: str | Path, *, classes: Iterable[type] = (), trust_code: bool = F
         classes: Your own classes that the file may name, besides ganlab's, and torch's layers, optimizers
             and schedules; they are built of plain arguments.
         trust_code: Import and build whatever the file names, from the run's copy of your code or else from
-            Python's path. Only for files that you would run as a program.
+            Python's path. Only for files that you would run as a program. Runs of your own need it not,
+            unless they were altered since.
     """
     source = checkpoint_or_export(Path(path))
     if source.is_dir():
         return load_export(source, classes=classes, trusted=trust_code)
     if Path(path).is_dir():
         print(f"ganlab: taking {source} (step {step_of(source):,})", file=sys.stderr)
-    run = source.resolve().parent.parent
-    code = run / user_code.FOLDER
-    if trust_code and (run / "config.yaml").is_file() and code.is_dir() and str(code) not in sys.path:
-        sys.path.insert(0, str(code))
-    content = read_checkpoint(source)
+    content, run = read_checkpoint(source), run_of(source)
+    classes = tuple(classes)
+    trusted = trust_code or (not classes and is_own_checkpoint(run, content))
+    if trusted and run:
+        user_code.add_copy(run)
     hyperparameters = content.get("hyper_parameters")
     hyperparameters = hyperparameters if isinstance(hyperparameters, dict) else {}
-    game = rebuild(hyperparameters, source, classes=classes, trusted=trust_code)
+    game = rebuild(hyperparameters, source, classes=classes, trusted=trusted)
     load_weights(game, content["state_dict"], source)
     game.on_load_checkpoint(content)
     return game

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
-from ganlab.checkpoints.checksummed import damage, newest_first
 from ganlab.checkpoints.rebuild import outdated
 from ganlab.errors import Refused
+from ganlab.runs.folder import checkpoints_in, run_of
+from ganlab.runs.load import newest_whole_checkpoint, read_checkpoint
+from ganlab.runs.own import CONFIG, is_own
+from ganlab.runs.status import CLOCK, METRICS, SCORES
+from ganlab.system.row_files import Records, Table
+from ganlab.system.untrusted import Problems, json_object, read_text, whole_number, yaml_config
 
 # Settings that may change when a run is resumed: its length, how it is watched, paths, and hardware.
 CHANGEABLE = (
     "config",
     "resume",
+    "restart",
+    "trust_code",
     "init_from",
     "rollback",
     "ckpt_path",
@@ -63,60 +66,92 @@ class Resumed(NamedTuple):
     checkpoint: Path | None
 
 
-def run_to_resume(target: str) -> Resumed:
-    """A run's folder, with its newest whole checkpoint, or a checkpoint in a run's folder."""
+def folder_of(target: str, option: str = "resume") -> Path:
+    """The folder of the run that an option names, by itself or by one of its checkpoints."""
     path = Path(target)
-    folder = path.resolve().parent.parent if path.suffix == ".ckpt" else path
-    if _begun_by(folder).startswith("0.1."):
-        raise outdated(path)
     if path.suffix == ".ckpt":
         if not path.is_file():
-            raise Refused(f"There is no checkpoint {path} (resume).")
-        return Resumed(folder, path)
-    if not (path / "config.yaml").is_file():
-        near = f"In runs here: {', '.join(map(str, _newest_runs(path)))}" if path.exists() else ""
-        raise Refused(f"{path} is no run's folder: it has no config.yaml (resume).\n{near}".rstrip())
-    return Resumed(path, newest_whole_checkpoint(path))
+            raise Refused(f"There is no checkpoint {path} ({option}).")
+        if not (folder := run_of(path)):
+            raise Refused(f"{path} lies in no run's folder: there is no config.yaml above it ({option}).")
+    elif not ((folder := path) / CONFIG).is_file():
+        near = f"In runs here: {', '.join(map(str, _newest_runs(path)))}" if path.is_dir() else ""
+        raise Refused(f"{path} is no run's folder: it has no {CONFIG} ({option}).\n{near}".rstrip())
+    if _is_outdated(folder):
+        raise outdated(path)
+    return folder
 
 
-def _begun_by(folder: Path) -> str:
-    """The version of ganlab that a run was begun with; empty if nothing tells it."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return str(json.loads((folder / "environment.json").read_text())["ganlab"])
-    return ""
+def run_to_resume(target: str) -> Resumed:
+    """A run's folder, with its newest whole checkpoint, or a checkpoint in a run's folder."""
+    folder = folder_of(target)
+    return Resumed(folder, Path(target) if target.endswith(".ckpt") else newest_whole_checkpoint(folder))
 
 
-def newest_run_like(planned_path: Path, settings: dict[str, Any]) -> Resumed | None:
+def refuse_to_begin_anew(folder: Path) -> None:
+    """Refuse to erase what a run has recorded, unless it had not come to its first checkpoint yet."""
+    problems: Problems = []
+    settings = dict(flatten(yaml_config(folder / CONFIG, problems)))
+    every = settings.get("checkpoints.every_n_steps")
+    rows = [row for file in (Table(folder / METRICS), Records(folder / CLOCK)) for row in file.read()]
+    step = max((row["step"] for row in rows), default=0)
+    had_one = step > (whole_number(every) or 0) or Records(folder / SCORES).read()
+    if had_one or checkpoints_in(folder):
+        raise Refused(
+            f"{folder} has no whole checkpoint to go on from, but records up to step {step:,}.\n"
+            "Put a checkpoint back, or begin this run anew, without its records: --restart."
+        )
+
+
+def _is_outdated(folder: Path) -> bool:
+    """Whether a run was begun with an older ganlab, whose runs cannot be resumed."""
+    return str(json_object(folder / "environment.json", []).get("ganlab")).startswith("0.1.")
+
+
+def newest_run_like(planned_path: Path, settings: dict[str, Any], *, trust_code: bool) -> Resumed | None:
     """Among runs with the same settings on the same data, the one with the newest whole checkpoint, or None.
 
     Args:
         planned_path: The folder that a new run would have; runs of all experiments beside it are searched.
+        trust_code: Take also runs that are not this user's own.
     """
     candidates = []
-    for config in planned_path.parent.parent.glob("*/*/config.yaml"):
-        text = config.read_text()
-        if f"seed_everything: {settings['seed_everything']}\n" not in text:
+    for config in planned_path.parent.parent.glob(f"*/*/{CONFIG}"):
+        run, problems = config.parent, Problems()
+        if f"seed_everything: {settings['seed_everything']}\n" not in read_text(config, problems):
             continue
-        old_settings = yaml.load(text, yaml.CSafeLoader)
-        if not differences(old_settings, settings) and (path := newest_whole_checkpoint(config.parent)):
-            candidates.append((path.stat().st_mtime, path))
-    return Resumed(max(candidates)[1].parent.parent, max(candidates)[1]) if candidates else None
+        begun = yaml_config(config, problems)
+        if not begun or differences(begun, settings) or _is_outdated(run):
+            continue
+        if not (trust_code or is_own(run)):
+            print(f"ganlab: {run} is passed over: it is not as your ganlab wrote it.", file=sys.stderr)
+        elif path := newest_whole_checkpoint(run):
+            candidates.append((path.stat().st_mtime, Resumed(run, path)))
+    candidates = [found for found in candidates if not differences(began_with(found[1]), settings)]
+    return max(candidates)[1] if candidates else None
 
 
-def newest_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint of a run that is not damaged, or None; damaged ones are reported and skipped."""
-    checkpoints = newest_first(folder / "checkpoints")
-    for path in checkpoints:
-        if not (reason := damage(path)):
-            return path
-        last = path == checkpoints[-1]
-        instead = "There is none before it: beginning at step 0" if last else "Taking the one before it"
-        print(f"ganlab: {path} is damaged: {reason}. {instead}.", file=sys.stderr)
-    return None
+def config_of(run: Path) -> dict[str, Any]:
+    """The settings in a run's config.yaml; a garbled one is refused."""
+    problems: Problems = []
+    if not (config := yaml_config(run / CONFIG, problems)):
+        raise Refused(f"The settings of {run} cannot be read: {'; '.join(problems) or 'there are none'}.")
+    return config
 
 
-def refuse_differences(resumed: Resumed, before: dict[str, Any], now: dict[str, Any]) -> None:
-    if different := differences(before, now):
+def began_with(resumed: Resumed) -> dict[str, Any]:
+    """The settings that may not change: those that the checkpoint was trained with, else the run's own."""
+    saved = read_checkpoint(resumed.checkpoint).get("settings") if resumed.checkpoint else None
+    return saved if isinstance(saved, dict) else config_of(resumed.folder)
+
+
+def lasting(settings: dict[str, Any]) -> dict[str, Any]:
+    """Of all settings those that may not change while a run goes on, by their dotted names."""
+    return {key: value for key, value in flatten(settings) if not _is_changeable(key)}
+
+
+def refuse_differences(resumed: Resumed, now: dict[str, Any]) -> None:
+    if different := differences(began_with(resumed), now):
         listed = "; ".join(different[:4]) + ("; …" if len(different) > 4 else "")
         raise Refused(
             f"{resumed.folder} was begun with other settings, so it cannot go on:\n{listed}\n"
@@ -126,14 +161,17 @@ def refuse_differences(resumed: Resumed, before: dict[str, Any], now: dict[str, 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """The settings that differ and may not, as "name: before -> now"; precision auto equals any other."""
-    old, new = dict(flatten(before)), dict(flatten(now))
+    old, new = lasting(before), lasting(now)
     return [
         f"{key}: {old.get(key)} -> {new.get(key)}"
         for key in dict.fromkeys([*old, *new])
         if old.get(key) != new.get(key)
-        and not any(fnmatch.fnmatchcase(key, pattern) for pattern in CHANGEABLE)
         and not (key == "trainer.precision" and "auto" in (old.get(key), new.get(key)))
     ]
+
+
+def _is_changeable(key: str) -> bool:
+    return any(fnmatch.fnmatchcase(key, pattern) for pattern in CHANGEABLE)
 
 
 def flatten(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -142,9 +180,9 @@ def flatten(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     if not nested and not (isinstance(tree, dict) and tree):
         yield name, tree
         return
-    for branch, below in enumerate(tree) if isinstance(tree, list) else tree.items():
-        yield from flatten(below, f"{name}.{branch}" if name else str(branch))
+    for branch, inner in enumerate(tree) if isinstance(tree, list) else tree.items():
+        yield from flatten(inner, f"{name}.{branch}" if name else str(branch))
 
 
 def _newest_runs(path: Path) -> list[Path]:
-    return [config.parent for config in sorted(path.glob("**/config.yaml"))[-3:]]
+    return [config.parent for config in sorted(path.glob(f"**/{CONFIG}"))[-3:]]

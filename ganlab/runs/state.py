@@ -16,14 +16,22 @@ from rich.text import Text
 from ganlab.runs.status import FILE, SCORES
 from ganlab.system import slurm
 from ganlab.system.row_files import Records
-from ganlab.system.untrusted import Problems, json_object, number, read_text, readable, whole_number
+from ganlab.system.untrusted import (
+    Problems,
+    json_object,
+    last_lines,
+    number,
+    read_text,
+    readable,
+    whole_number,
+)
 
 LIST, JOB = "runs.txt", "job.txt"  # in a launch's folder
 SILENCE = 120  # seconds without a status after which a run on another machine counts as dead
 WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED")
 NO_ANSWER = "?"  # in place of SLURM's state of a job
 REPORTED = ("starting", "running", "preempted", "stopped", "done", "failed")  # by a run itself
-END, LONGEST = 2**16, 500  # bytes of a log that are read, and characters of a line that are shown
+LONGEST = 500  # characters of a line that are shown
 
 
 @dataclass
@@ -185,14 +193,6 @@ def _last_error_line(run: Path) -> str:
 
 
 def _lines_backwards(path: Path) -> Iterator[str]:
-    """The lines at a file's end, the last first, without empty ones and those of a run's progress."""
-    if path.is_symlink() or not os.path.isfile(path):  # It may point to anybody's file, or never end.
-        return
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - END))
-            text = file.read(END).decode(errors="replace")
-    except OSError:
-        return
-    lines = (line.strip() for line in reversed(text.splitlines()))
+    """A file's lines from the end, without empty ones and those of a run's progress."""
+    lines = (line.strip() for line in reversed(last_lines(path)))
     yield from (line for line in lines if line and not line.startswith("step "))

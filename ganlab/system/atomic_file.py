@@ -1,6 +1,7 @@
 """Files that are written completely, up to the disk itself, or not at all."""
 
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,11 @@ def temporary_path(path: Path) -> Path:
 def remove_leftovers(folder: Path) -> None:
     """Remove temporary files of killed processes; safe only while no other process writes in the folder."""
     for left in folder.glob(".*.*"):
-        if left.suffix[1:].isdecimal():
+        if not left.suffix[1:].isdecimal():
+            continue
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
             left.unlink(missing_ok=True)
 
 

@@ -1,7 +1,11 @@
-"""The cache, a folder of files that can be computed again: decoded pictures, statistics of reals."""
+"""The cache, a folder of files that can be computed again: decoded pictures, statistics of reals.
+
+Its small files begin with a digest of their name and content, by which damage is noticed.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -10,6 +14,8 @@ from pathlib import Path
 
 from ganlab.errors import Refused
 from ganlab.system.atomic_file import atomic_write
+
+DIGEST_SIZE = 65  # bytes: in hexadecimal, and the end of the line
 
 
 def cache_home() -> Path:
@@ -35,5 +41,27 @@ def _writing(folder: Path) -> Iterator[None]:
 def write_cached(path: Path, content: bytes) -> None:
     """Write a file of the cache completely, or not at all."""
     with _writing(path.parent):
-        with atomic_write(path) as temporary:
-            temporary.write_bytes(content)
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            file.write(_digest(path, content))
+            file.write(content)
+
+
+def read_cached(path: Path) -> bytes | None:
+    """What was written to a file of the cache; None if there is no such file, or it is damaged."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            digest, content = file.read(DIGEST_SIZE), file.read()
+    except OSError:
+        return None
+    if digest == _digest(path, content):
+        return content
+    print(f"ganlab: {path} is damaged, or of another version, and is made anew.", file=sys.stderr)
+    return None
+
+
+def _digest(path: Path, content: bytes) -> bytes:
+    digest = hashlib.sha256(path.name.encode() + b"\0")
+    digest.update(content)
+    return digest.hexdigest().encode() + b"\n"

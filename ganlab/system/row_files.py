@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.system.atomic_file import atomic_write
-from ganlab.system.untrusted import Problems, below, json_value, whole_number
+from ganlab.system.untrusted import Problems, below, json_value, read_bytes, whole_number
 
 Row = dict[str, Any]
 
@@ -60,7 +60,8 @@ class Records:
 
     def _lines(self) -> Iterator[tuple[str, Row | None]]:
         """Each line with its row: empty if it cannot be read, None if none belongs there."""
-        lines = (self.path.read_bytes() if self.path.exists() else b"").decode(errors="replace").split("\n")
+        content = read_bytes(self.path) if self.path.exists() else b""
+        lines = content.decode(errors="replace").split("\n")
         for line, content in zip(lines, self._parse(lines), strict=True):
             step = whole_number(below(content, "step"))
             row = {} if step is None else {**content, "step": step}

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 from collections.abc import Iterator
 from itertools import islice
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
+LONGEST_REASON = 200  # characters
 MOST_VALUES, MOST_LEVELS = 100_000, 100  # of a configuration
+LONGEST_VALUE = 100_000  # characters; a number of far more would take hours to be read
+MOST_BITS = 10_000  # of a number
+MOST_TEXT, MOST_BYTES = 2**22, 2**30  # of a configuration or a list, and of any other file
+LAST = 2**20  # bytes at the end of a log
 Problems = list[str]  # sentences on what could not be read
 
 
 def readable(text: Any) -> str:
     """The text with control characters and the like escaped, which a terminal would obey or not show."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text))
+
+
+def reason(error: BaseException) -> str:
+    """An error's message in one short line; its name, if it has none."""
+    text = " ".join(str(error).split())[:LONGEST_REASON]
+    return readable(text) or type(error).__name__
 
 
 def number(value: Any) -> float | None:
@@ -37,23 +50,61 @@ def whole_number(value: Any) -> int | None:
     return int(real) if real is not None and real >= 0 and real == int(real) else None
 
 
-def read_text(path: Path, problems: Problems, *, needed: bool = False) -> str:
+def open_regular(path: Path, folder: Path | None = None) -> BinaryIO:
+    """Open a regular file, and nothing else: a pipe would never end, and a link may lead to any secret.
+
+    Args:
+        folder: Links must stay within it; by default within the file's own.
+    """
+    if not is_within(path, path.parent if folder is None else folder):
+        raise OSError(errno.ELOOP, "it is a link that leaves the run's folder")
+    path = Path(os.path.realpath(path))
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+
+
+def is_within(path: Path, folder: Path) -> bool:
+    """Whether the path lies within the folder once all links are followed."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def read_bytes(path: Path, *, folder: Path | None = None, most: int = MOST_BYTES) -> bytes:
+    """The content of a regular file of at most so many bytes (`open_regular`); else an OSError."""
+    with open_regular(path, folder) as file:
+        content = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
+    if content is None or len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most >> 20:,} MiB")
+    return content
+
+
+def read_text(path: Path, problems: Problems, *, needed: bool = False, folder: Path | None = None) -> str:
     """A file's text; empty if it cannot be read, which is a problem unless it is missing and not needed."""
     try:
-        return path.read_text(errors="replace")
+        return read_bytes(path, folder=folder, most=MOST_TEXT).decode(errors="replace")
     except OSError as error:
         if needed or os.path.lexists(path):
-            problems.append(f"{path.name} cannot be read: {error.strerror}")
+            problems.append(f"{readable(path.name)} cannot be read: {error.strerror}")
         return ""
 
 
-def json_object(path: Path, problems: Problems) -> dict[str, Any]:
+def last_lines(path: Path) -> list[str]:
+    """The lines at the end of a log; none if it cannot be read."""
+    try:
+        with open_regular(path) as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - LAST, 0))
+            return file.read(LAST).decode(errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def json_object(path: Path, problems: Problems, *, folder: Path | None = None) -> dict[str, Any]:
     """The JSON object in a file; empty if there is none, or another value."""
-    if not (content := read_text(path, problems)):
+    if not (content := read_text(path, problems, folder=folder)):
         return {}
     value = json_value(content)
     if not isinstance(value, dict):
-        problems.append(f"{path.name} is garbled")
+        problems.append(f"{readable(path.name)} is garbled")
         return {}
     return value
 
@@ -70,26 +121,38 @@ def yaml_config(path: Path, problems: Problems) -> dict[str, Any]:
     """The mapping in a YAML file; empty if it is missing or garbled, or larger than any configuration."""
     content = read_text(path, problems, needed=True)
     try:
-        value = yaml.load(content, yaml.CSafeLoader) if _is_shallow(content) else None
+        value = yaml.load(content, yaml.CSafeLoader) if _is_plain(content) else None
         # A few lines of references to references can stand for more values than any memory holds.
-        small = len(list(islice(_nodes(value), MOST_VALUES))) < MOST_VALUES
+        nodes = list(islice(_nodes(value), MOST_VALUES))
+        small = len(nodes) < MOST_VALUES and not any(map(_is_endless, nodes))
     except (yaml.YAMLError, ValueError, RecursionError, TypeError):
         value, small = None, False
     if isinstance(value, dict) and small:
         return value
     if content:
-        problems.append(f"{path.name} is garbled")
+        problems.append(f"{readable(path.name)} is garbled")
     return {}
 
 
-def _is_shallow(content: str) -> bool:
-    """Whether the text is nested at most `MOST_LEVELS` deep: the parser would crash at far deeper ones."""
+def _is_plain(content: str) -> bool:
+    """Whether a YAML text has few values, is nested at most `MOST_LEVELS` deep and merges no mappings.
+
+    The parser would crash at far deeper ones; merges and long numbers can take it hours.
+    """
     depth = 0
-    for event in yaml.parse(content, yaml.CSafeLoader):
+    for count, event in enumerate(yaml.parse(content, yaml.CSafeLoader)):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MOST_LEVELS:
+        is_scalar = isinstance(event, yaml.ScalarEvent)
+        if is_scalar and (event.value == "<<" or len(event.value) > LONGEST_VALUE):
+            return False
+        if depth > MOST_LEVELS or count > 4 * MOST_VALUES:
             return False
     return True
+
+
+def _is_endless(value: Any) -> bool:
+    """Whether a value is a number of so many digits that Python refuses to print it."""
+    return isinstance(value, int) and value.bit_length() > MOST_BITS
 
 
 def _nodes(tree: Any) -> Iterator[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.optim import Optimizer
 
-from ganlab.errors import Refused
+from ganlab import bounds
 
 
 class TwoPlayers(DDPStrategy):
@@ -29,14 +29,22 @@ class TwoPlayers(DDPStrategy):
     Args:
         bucket_megabytes: Gradients sent in one message; the next is packed while it is sent.
         timeout: How long a process waits for the others before it gives up.
+        process_group_backend: By default that of the device: nccl on GPUs, gloo on CPUs.
+        start_method: How Lightning starts the processes.
     """
 
+    # Without the arguments of DistributedDataParallel, in which this strategy wraps nothing.
     def __init__(
-        self, bucket_megabytes: float = 25.0, timeout: timedelta = timedelta(minutes=30), **lightning: Any
+        self,
+        bucket_megabytes: float = 25.0,
+        timeout: timedelta = timedelta(minutes=30),
+        process_group_backend: str | None = None,
+        start_method: Literal["popen", "spawn", "fork", "forkserver"] = "popen",
     ) -> None:
-        super().__init__(timeout=timeout, **lightning)
-        if self._ddp_kwargs:
-            raise Refused(f"TwoPlayers wraps nothing, so it has no {', '.join(self._ddp_kwargs)}.")
+        bounds.above(0, self, bucket_megabytes=bucket_megabytes)
+        super().__init__(
+            timeout=timeout, process_group_backend=process_group_backend, start_method=start_method
+        )
         self.bucket_megabytes = bucket_megabytes
 
     def configure_ddp(self) -> None:

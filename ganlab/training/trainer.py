@@ -10,8 +10,9 @@ from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
+from ganlab import bounds
 from ganlab.checkpoints.checksummed import ChecksummedIO
-from ganlab.errors import Failed
+from ganlab.errors import Failed, Refused
 from ganlab.system.hardware import best_precision
 from ganlab.training.launcher import Launcher
 from ganlab.training.strategy import TwoPlayers
@@ -19,6 +20,15 @@ from ganlab.training.strategy import TwoPlayers
 Precision = Literal[
     "auto", "32", "bf16-mixed", "16-mixed", "64", "32-true", "64-true", "16-true", "bf16-true"
 ]
+
+# Lightning's arguments that need one loss and one optimizer, and what to use instead.
+INSTEAD = {
+    "accumulate_grad_batches": "model.accumulation, which cuts a turn's batch",
+    "gradient_clip_val": "model.discriminator_clip and model.generator_clip",
+    "gradient_clip_algorithm": "model.discriminator_clip and model.generator_clip, which are norms",
+}
+MOST_NODES = 10_000
+MOST_PROCESSES = 8  # for each core; Lightning itself counts GPUs
 
 Kind = TypeVar("Kind", bound=pl.Callback)
 
@@ -61,6 +71,7 @@ class Trainer(pl.Trainer):
         plugins: Any = None,
         **lightning: Any,
     ) -> None:
+        self._refuse_numbers(max_steps=max_steps, log_every_n_steps=log_every_n_steps, **lightning)
         plugins = plugins if isinstance(plugins, list) else [plugins] if plugins else []
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins = [*plugins, ChecksummedIO()]
@@ -78,12 +89,39 @@ class Trainer(pl.Trainer):
         if strategy == "auto" and isinstance(self.strategy, DDPStrategy):
             # Only Lightning knows how many devices there are, and by then it has chosen a strategy.
             super().__init__(strategy=TwoPlayers(start_method=self.strategy._start_method), **settings)
+        self._refuse_strategy()
         if not torch.cuda.is_available():
             # Lightning sets it when imported; then each optimizer step looks for a driver that is not there.
             os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
         if isinstance(launcher := self.strategy.launcher, _SubprocessScriptLauncher):
             cast(Any, self.strategy)._launcher = Launcher(
                 launcher.cluster_environment, launcher.num_processes, launcher.num_nodes
+            )
+
+    def _refuse_numbers(self, *, max_steps: int, log_every_n_steps: int, **lightning: Any) -> None:
+        """Refuse what Lightning would take, and then train nothing, divide by zero or ignore it."""
+        for name, instead in INSTEAD.items():
+            if lightning.get(name) not in (None, 1 if name == "accumulate_grad_batches" else None):
+                raise Refused(f"Trainer: {name} is for a single optimizer. Use {instead}.")
+        if max_steps == 0:
+            raise Refused("Trainer: max_steps is 0, so nothing would be trained; -1 trains without end.")
+        bounds.at_least(0, self, log_every_n_steps=log_every_n_steps)
+        counts = "limit_train_batches", "val_check_interval", "check_val_every_n_epoch"
+        bounds.at_least(1, self, **{name: lightning.get(name) for name in counts})
+        bounds.between(1, MOST_NODES, self, num_nodes=lightning.get("num_nodes"))
+        devices = lightning.get("devices")
+        devices = int(devices) if isinstance(devices, str) and devices.isdecimal() else devices
+        bounds.between(-1, MOST_PROCESSES * (os.cpu_count() or 1), self, devices=devices)
+
+    def _refuse_strategy(self) -> None:
+        """Refuse the form of DDP that fails in the first turn, in which one player has no gradients."""
+        strategy = self.strategy
+        if not isinstance(strategy, DDPStrategy) or isinstance(strategy, TwoPlayers):
+            return
+        if not strategy._ddp_kwargs.get("find_unused_parameters"):
+            raise Refused(
+                "Trainer: strategy ddp needs all gradients in each backward pass, but players take turns.\n"
+                "Use auto: it is ganlab.training.TwoPlayers wherever there are several processes."
             )
 
     def save_checkpoint(

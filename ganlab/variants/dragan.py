@@ -1,6 +1,6 @@
 from typing import Any
 
-from ganlab import losses
+from ganlab import bounds, losses
 from ganlab.game.gan import GAN
 from ganlab.game.terms import Terms
 from ganlab.game.turn import Turn
@@ -21,6 +21,7 @@ class DRAGAN(GAN):
 
     def __init__(self, *, gamma: float = 10.0, strength: float = 0.5, **base: Any) -> None:
         super().__init__(**base)
+        bounds.at_least(0, self, gamma=gamma, strength=strength)
         self.gamma, self.strength = gamma, strength
 
     def penalties(self, turn: Turn) -> Terms:

@@ -1,6 +1,6 @@
 from typing import Any
 
-from ganlab import losses
+from ganlab import bounds, losses
 from ganlab.game.gan import GAN
 from ganlab.game.terms import Terms
 from ganlab.game.turn import Turn
@@ -18,6 +18,7 @@ class R1GAN(GAN):
 
     def __init__(self, *, gamma: float = 10.0, **base: Any) -> None:
         super().__init__(**base)
+        bounds.at_least(0, self, gamma=gamma)
         self.gamma = gamma
 
     def penalties(self, turn: Turn) -> Terms:

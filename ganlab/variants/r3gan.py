@@ -3,7 +3,7 @@ from typing import Any
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 
-from ganlab import losses
+from ganlab import bounds, losses
 from ganlab.class_paths import configured
 from ganlab.game.gan import GAN
 from ganlab.game.terms import Terms
@@ -31,6 +31,7 @@ class R3GAN(GAN):
         super().__init__(
             generator_optimizer=generator_optimizer, discriminator_optimizer=discriminator_optimizer, **base
         )
+        bounds.at_least(0, self, gamma=gamma)
         self.gamma = gamma
 
     def penalties(self, turn: Turn) -> Terms:

@@ -3,7 +3,7 @@ from typing import Any
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 
-from ganlab import losses
+from ganlab import bounds, losses
 from ganlab.class_paths import configured
 from ganlab.game.gan import GAN
 from ganlab.game.terms import Terms
@@ -35,6 +35,7 @@ class WGAN(GAN):
             discriminator_optimizer=discriminator_optimizer,
             **base,
         )
+        bounds.above(0, self, clip=clip)
         self.clip = clip
 
     def after_discriminator_step(self, logged: Terms) -> None:
@@ -66,6 +67,7 @@ class WGANGP(GAN):
             discriminator_optimizer=discriminator_optimizer,
             **base,
         )
+        bounds.at_least(0, self, gamma=gamma)
         self.gamma = gamma
 
     def penalties(self, turn: Turn) -> Terms:

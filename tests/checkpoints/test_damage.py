@@ -1,6 +1,7 @@
 """A run survives being killed at any moment, damaged files, and a full disk."""
 
 import errno
+import os
 import random
 import re
 import shutil
@@ -16,6 +17,7 @@ import pytest
 import torch
 from command_line import write
 from commands import GAME, Command, assert_same_end, at, begun, fit, signalled, steps
+from fuzzing import state_of
 
 import ganlab
 from ganlab.checkpoints.checksummed import MARK_SIZE, damage, newest_first
@@ -92,6 +94,72 @@ def test_a_run_that_is_killed_at_other_moments_is_the_straight_one(
     run = kill_often(tmp_path, kills=5, seed=seed)
     assert_same_end(run, long)
     assert not leftovers(run)
+
+
+@pytest.mark.parametrize(
+    ("kills", "seed"),
+    [pytest.param(6, 5, marks=pytest.mark.slow), pytest.param(20, 6, marks=pytest.mark.evidence)],
+)
+def test_a_chain_of_kills_some_of_them_before_the_first_step_ends_as_the_straight_run(
+    kills: int, seed: int, tmp_path: Path
+) -> None:
+    """Every fourth kill comes while the run is being resumed."""
+    length = ("--trainer.max_steps", str(40 * kills), *LONG[2:])
+    for home in (one := tmp_path / "straight", other := tmp_path / "killed"):
+        home.mkdir()
+    straight, source = train(one, *length), random.Random(seed)
+    command, run = begin(other, *length)
+    for kill in range(kills):
+        early = kill % 4 == 3
+        newest = steps(run)[0]
+        if kill:
+            command = Command("fit", "--resume", run, folder=tmp_path)
+        if early:
+            time.sleep(source.uniform(0.1, 0.8))
+            assert steps(run)[0] == newest, "it was killed too late"
+        else:
+            command.until(lambda newest=newest: steps(run)[0] > newest)
+            time.sleep(source.uniform(0, 0.15))
+        command.signal(signal.SIGKILL)
+        assert command.end().code == -signal.SIGKILL
+        assert whole_steps(run)[0] >= newest
+    answer = Command("fit", "--resume", run, folder=tmp_path).end()
+    assert answer.code == 0, answer
+    assert_same_end(run, straight)
+    assert not leftovers(run)
+
+
+# Moments of `--resume` itself, at each of which the process is killed before its first step.
+BEGINNINGS = (
+    "ganlab.cli.run_folder.clean",
+    "ganlab.cli.run_folder.rewind_records",
+    "ganlab.cli.run_folder.write_environment",
+    "ganlab.cli.run_folder.write_config",
+    "ganlab.runs.folder.sync",
+)
+
+
+@pytest.mark.parametrize("moment", BEGINNINGS)
+def test_a_kill_while_a_run_is_resumed_loses_nothing(
+    moment: str, copy: Path, straight: Path, tmp_path: Path
+) -> None:
+    module, _, name = moment.rpartition(".")
+    patch = f"""
+import importlib, os, signal
+module = importlib.import_module("{module}")
+original = module.{name}
+def dying(*arguments, **named):
+    original(*arguments, **named)
+    os.kill(os.getpid(), signal.SIGKILL)
+module.{name} = dying
+"""
+    command = Command("fit", "--resume", at(copy, 9), folder=tmp_path, patch=patch)
+    assert command.end().code == -signal.SIGKILL
+    assert whole_steps(copy) == [13, 12, 9]
+    answer = fit("--resume", at(copy, 9), folder=tmp_path)
+    assert answer.code == 0, answer
+    assert_same_end(copy, straight)
+    assert not leftovers(copy)
 
 
 # Kill the process when a function is first called with a file of that name.
@@ -196,6 +264,7 @@ def test_a_resumed_run_falls_back_to_the_checkpoint_before(
 ) -> None:
     for step in damaged:
         (truncate if step == 13 else flip_bit)(at(copy, step), 5000)
+    (copy / "checkpoints" / "best.ckpt").unlink()
     answer = fit("--resume", copy, folder=tmp_path)
     assert answer.code == 0, answer
     for step in damaged:
@@ -207,26 +276,47 @@ def test_a_resumed_run_falls_back_to_the_checkpoint_before(
     assert whole_steps(copy) == [13, 12, 9]
 
 
-def test_where_all_are_damaged_it_begins_anew_in_its_folder(
-    copy: Path, straight: Path, tmp_path: Path
+@pytest.mark.parametrize("lost", [truncate, Path.unlink], ids=["damaged", "deleted"])
+def test_a_whole_best_is_taken_where_no_other_is_whole(
+    lost: Any, copy: Path, straight: Path, tmp_path: Path
 ) -> None:
+    best = copy / "checkpoints" / "best.ckpt"
+    shutil.copyfile(at(copy, 9), best)
     for path in newest_first(copy / "checkpoints"):
-        truncate(path, 5000)
+        lost(path, 5000) if lost is truncate else lost(path)
     answer = fit("--resume", copy, folder=tmp_path)
     assert answer.code == 0, answer
-    assert answer.err.count("is damaged: ") == 3
+    assert "from best.ckpt" in answer.out
+    assert_same_end(copy, straight)
+
+
+@pytest.mark.parametrize("lost", ["damaged", "deleted", "all deleted"])
+def test_a_run_with_records_is_begun_anew_only_by_request(
+    lost: str, copy: Path, straight: Path, tmp_path: Path
+) -> None:
+    for path in [*(copy / "checkpoints").glob("*.ckpt")]:
+        truncate(path, 5000) if lost == "damaged" else path.unlink()
+    if lost == "all deleted":
+        (copy / "checkpoints").rmdir()
+    before = state_of(copy)
+    answer = fit("--resume", copy, folder=tmp_path)
+    assert answer.code == 2, answer
+    assert "--restart" in answer.err
+    assert answer.err.count("is damaged") == 4 * (lost == "damaged")
+    assert state_of(copy) == before
+    answer = fit("--resume", copy, "--restart", folder=tmp_path)
+    assert answer.code == 0, answer
     assert begun(tmp_path) == copy
     assert_same_end(copy, straight)
     assert whole_steps(copy) == [13, 12, 9]
 
 
-def test_damaged_files_do_not_displace_whole_ones(copy: Path, straight: Path, tmp_path: Path) -> None:
-    """A run that begins anew is stopped before it reaches the steps of the damaged files."""
+def test_a_run_that_begins_anew_leaves_no_damaged_files(copy: Path, straight: Path, tmp_path: Path) -> None:
     for path in newest_first(copy / "checkpoints"):
         truncate(path, 5000)
     with signalled(step=4):
-        assert fit("--resume", copy, "--checkpoints.keep", "2", folder=tmp_path).code == 75
-    assert [step for step in steps(copy) if not damage(at(copy, step))] == [4, 3]
+        assert fit("--resume", copy, "--restart", "--checkpoints.keep", "2", folder=tmp_path).code == 75
+    assert whole_steps(copy) == [4, 3]
     assert fit("--resume", copy, "--checkpoints.keep", "3", folder=tmp_path).code == 0
     assert_same_end(copy, straight)
 
@@ -315,14 +405,20 @@ def fill(place: Path, leave: int) -> None:
             file.flush()
 
 
-@pytest.mark.parametrize("name", ["metrics.csv", "scores.jsonl", "samples/step-000000010.png"])
+@pytest.mark.parametrize("name", ["metrics.csv", "scores.jsonl", "a picture"])
 def test_a_disk_that_is_full_for_records_ends_a_run_and_loses_nothing(
     name: str, straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = GAN.training_step
 
+    def refuse_to_save(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     def step(game: GAN, *arguments: Any) -> None:
-        if game.global_step == 4:
+        if game.global_step == 4 and name == "a picture":
+            # It is written under another name first, which no link to a full device can stand for.
+            monkeypatch.setattr("PIL.Image.Image.save", refuse_to_save)
+        elif game.global_step == 4:
             path = begun(tmp_path) / name
             path.parent.mkdir(exist_ok=True)
             if path.exists():
@@ -338,7 +434,7 @@ def test_a_disk_that_is_full_for_records_ends_a_run_and_loses_nothing(
     assert 3 in whole_steps(run)
     assert not leftovers(run)
     monkeypatch.undo()
-    (run / name).unlink()
+    (run / name).unlink(missing_ok=True)
     if (tmp_path / "moved").exists():
         (tmp_path / "moved").rename(run / name)
     assert fit("--resume", run, folder=tmp_path).code == 0

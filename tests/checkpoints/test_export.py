@@ -219,10 +219,13 @@ def test_an_existing_folder_is_left_alone(run: Path, export: Path, tmp_path: Pat
 # A user's own classes
 
 
-def test_a_variant_that_samples_like_gan_is_not_needed(home: Path, tmp_path: Path) -> None:
+def test_a_variant_that_samples_like_gan_is_not_needed(
+    home: Path, tmp_path: Path, become_another_user: Callable
+) -> None:
     write(home, LOSS_ALONE, "my_loss.py")
     config = SCORED.replace("R3GAN", "my_loss.MyLoss").replace("critic_steps: 2", "weight: 3")
     run = train_run(home, config, name="loss")
+    become_another_user()
     answer = here("export", run, "--out", tmp_path / "no", folder=tmp_path)
     assert "--trust_code" in refused(answer, tmp_path)
     out = export_run(run, tmp_path / "export", "--trust_code")
@@ -239,8 +242,9 @@ def with_network(home: Path) -> Path:
 
 
 def test_a_users_network_must_be_passed_or_trusted(
-    with_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    with_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, become_another_user: Callable
 ) -> None:
+    become_another_user()
     out = export_run(with_network, tmp_path / "export", "--trust_code")
     card = (out / "README.md").read_text()
     assert "`my_generator.MyGenerator`" in card

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pytest
 import torch
+from fuzzing import within
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import nn
 
@@ -192,3 +193,44 @@ def test_a_value_that_fits(value: Any, declared: Any, expected: Any) -> None:
 def test_a_value_that_does_not_fit(value: Any, declared: Any) -> None:
     with pytest.raises(TypeError):
         fitted(value, declared)
+
+
+class Outer:
+    class Inner(Sized):
+        pass
+
+
+def test_a_hint_names_all_classes_to_pass() -> None:
+    """Those that the file names and the reader has not passed, as they are written in Python."""
+    home = Sized.__module__
+    own = {
+        "generator": {"class_path": f"{home}.Sized", "init_args": {"act": {"class_path": "my_acts.Sine"}}},
+        "discriminator": {"class_path": f"{home}.Outer.Inner"},
+        "_class_path": "my_gan.MyGAN",
+    }
+    with pytest.raises(Refused, match=r"classes=\[MyGAN, Sized, Sine, Outer\.Inner\]\)"):
+        rebuild(hyperparameters(**own), SOURCE)
+    own["_class_path"] = "ganlab.GAN"
+    with pytest.raises(Refused, match=r"'my_acts\.Sine'(.|\n)*classes=\[Sized, Sine, Outer\.Inner\]\)"):
+        rebuild(hyperparameters(**own), SOURCE, classes=[Sized])
+    own["generator"] = {"class_path": f"{home}.Sized"}
+    rebuild(hyperparameters(**own), SOURCE, classes=[Sized, Outer.Inner])
+
+
+@pytest.mark.parametrize("path", ["my.Net;import os", "", ".", "…", "a" * 10_000, "my.1", "my.<locals>.Net"])
+def test_a_hint_holds_no_more_than_names(path: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        rebuild(hyperparameters(generator={"class_path": path}), SOURCE)
+    assert len(str(refusal.value)) < 500
+    assert "import" not in str(refusal.value).partition("classes=")[2]
+
+
+@pytest.mark.parametrize("levels", [20, 45, 5_000])
+def test_values_that_stand_for_endless_ones_are_refused(levels: int) -> None:
+    """A pickle can hold one list many times over, so that few bytes stand for more than any memory holds."""
+    endless: Any = "x"
+    for _ in range(levels):
+        endless = [endless] * 100
+    for where in ({"augmentations": endless}, {"generator": {"class_path": "ganlab.GAN", "more": endless}}):
+        with within(10), pytest.raises(Refused, match=SOURCE.name):
+            rebuild(hyperparameters(**where), SOURCE)

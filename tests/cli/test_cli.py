@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
@@ -625,8 +625,8 @@ def test_what_is_installed_is_not_taken_for_mine(user_folder: Path, monkeypatch:
         module = ModuleType(f"my_{file.parent.name}_{file.stem}")
         module.__file__ = str(file)
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    user_code.copy_modules([user_folder], user_folder / "run")
-    assert contents(user_folder / "run" / "code").keys() == {"part/__init__.py", "part/inner.py"}
+    user_code.copy_modules([user_folder], user_folder / "copy")
+    assert contents(user_folder / "copy").keys() == {"part/__init__.py", "part/inner.py"}
 
 
 @pytest.mark.parametrize("started", [pytest.param("beside", marks=pytest.mark.slow), "elsewhere"])
@@ -648,11 +648,12 @@ def test_my_files_train_on_two_processes(started: str, user_folder: Path, tmp_pa
 
 
 def test_my_checkpoint_is_loaded_with_my_classes(
-    user_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    user_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, become_another_user: Callable
 ) -> None:
     write(user_folder, MINE, "mine.yaml")
     assert here("fit", "--config", "mine.yaml", "--trainer.max_steps", "1", folder=user_folder).code == 0
     path = run_folders(user_folder)[0] / "checkpoints" / "step-000000001.ckpt"
+    become_another_user()
     with pytest.raises(ganlab.errors.Refused, match=r"my_gan\.MyGAN"):
         ganlab.load(path)
     monkeypatch.syspath_prepend(user_folder)

@@ -595,7 +595,9 @@ def test_rows_are_the_reals_as_networks_see_them():
 def test_what_others_scored_is_no_evaluation_of_the_run_itself(tmp_path):
     rows = [{"step": 5}, {"step": 10, "checkpoint": "step-000000010.ckpt"}]
     (tmp_path / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    trainer = SimpleNamespace(default_root_dir=tmp_path, ckpt_path="a.ckpt", is_global_zero=True)
+    trainer = SimpleNamespace(
+        default_root_dir=tmp_path, ckpt_path="a.ckpt", is_global_zero=True, global_step=7, max_steps=20
+    )
     evaluation = Evaluation(Pixels(), samples=40, every_n_steps=5)
-    evaluation.on_fit_start(trainer, game())
+    evaluation.on_train_start(trainer, game())
     assert evaluation.scored_at == 5

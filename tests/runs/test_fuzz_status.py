@@ -142,6 +142,11 @@ def a_link(path: Path, draw: random.Random) -> None:
     path.symlink_to(draw.choice([path.name, "nowhere", "/proc/self/mem", ".", "config.yaml"]))
 
 
+def a_pipe(path: Path, draw: random.Random) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 def huge(path: Path, draw: random.Random) -> None:
     with path.open("ab") as file:
         file.truncate(draw.choice([2**16, 2**22]))
@@ -150,7 +155,7 @@ def huge(path: Path, draw: random.Random) -> None:
 
 FAULTS: list[Callable[[Path, random.Random], None]] = [
     *(wrong_value, wrong_value, wrong_value, wrong_score, wrong_lines, wrong_bytes, flipped),
-    *(missing, without_folder, a_folder, a_link, huge),
+    *(missing, without_folder, a_folder, a_link, a_pipe, huge),
 ]
 
 

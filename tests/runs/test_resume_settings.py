@@ -12,7 +12,9 @@ import torch
 import yaml
 from command_line import contents, run_folders, write
 from commands import GAME, Answer, Command, assert_same_end, at, begun, fit, signalled, steps
+from fuzzing import state_of
 
+from ganlab.errors import Refused
 from ganlab.runs import folder as runs
 
 
@@ -254,3 +256,96 @@ def test_a_run_that_is_being_trained_is_not_trained_by_another(
     assert answer.code == 0, answer
     assert f"from step-{newest:09d}.ckpt" in answer.out
     assert_same_end(run, straight)
+
+
+# A refusal changes nothing
+
+
+def refuse_to_load(*arguments: Any) -> None:
+    raise Refused("The pictures cannot be read.")
+
+
+REFUSALS = {
+    "an earlier checkpoint, other batch": ("--resume EARLIER --data.batch_size 4", "images a step"),
+    "other batch": ("--resume RUN --data.batch_size 4", "images a step"),
+    "other batch and a logger": ("--resume RUN --data.batch_size 4 --trainer.logger TensorBoard", "images"),
+    "no data": ("--resume EARLIER", "cannot be read"),
+    "no room": ("--resume EARLIER", "MB left"),
+    "the best is gone": ("--rollback RUN", "no best checkpoint"),
+}
+
+
+@pytest.mark.parametrize("why", REFUSALS)
+def test_a_refused_resume_changes_nothing(
+    why: str, run: Path, straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments, word = REFUSALS[why]
+    words = arguments.replace("RUN", str(run)).replace("EARLIER", str(at(run, 3))).split()
+    before = state_of(tmp_path)
+    with monkeypatch.context() as patch:
+        if why == "no data":
+            patch.setattr("ganlab.data.Digits.load", refuse_to_load)
+        if why == "no room":
+            usage = shutil.disk_usage(tmp_path)._replace(free=10_000)
+            patch.setattr("ganlab.callbacks.preflight.shutil.disk_usage", lambda path: usage)
+        message = refused(fit(*words, folder=tmp_path))
+    assert word in message
+    after = state_of(tmp_path)
+    assert {name for name in after.keys() - before.keys() if "digits" in name} == set()
+    assert {name: after.get(name) for name in before} == before
+    assert fit("--resume", run, folder=tmp_path).code == 0
+    assert_same_end(run, straight)
+
+
+CHANGED = {
+    "lr: 0.0002": "lr: 0.1",
+    "seed_everything: 0": "seed_everything: 5",
+    "gamma: 1.0": "gamma: 2.0",
+    "size: 8": "size: 16",
+}
+
+
+@pytest.mark.parametrize("old", CHANGED)
+def test_settings_that_were_changed_in_the_file_are_refused(old: str, run: Path, tmp_path: Path) -> None:
+    """Compared with those that the checkpoint was trained with, even where the user trusts the file."""
+    config = (run / "config.yaml").read_text()
+    assert old in config
+    (run / "config.yaml").write_text(config.replace(old, CHANGED[old]))
+    before = contents(run)
+    assert "--trust_code" in refused(fit("--resume", run, folder=tmp_path))
+    message = refused(fit("--resume", run, "--trust_code", folder=tmp_path))
+    assert f"{old.replace(':', ':')} -> {CHANGED[old].split()[-1]}" in message
+    assert contents(run) == before
+
+
+def test_checkpoints_may_lie_on_another_disk(run: Path, straight: Path, tmp_path: Path) -> None:
+    (run / "checkpoints").rename(tmp_path / "scratch")
+    (run / "checkpoints").symlink_to(tmp_path / "scratch")
+    answer = fit("--resume", at(run, 3), folder=tmp_path)
+    assert answer.code == 0, answer
+    assert f"resuming {run} from" in answer.out
+    assert_same_end(run, straight)
+    assert (run / "checkpoints").is_symlink()
+
+
+def test_a_garbled_run_beside_it_stops_no_other(run: Path, straight: Path, tmp_path: Path) -> None:
+    for number, text in enumerate([b"seed_everything: 0\n: [", b"\xff\xfe", b""]):
+        (other := run.with_name(f"{number}-seed0")).mkdir()
+        (other / "config.yaml").write_bytes(text)
+    assert fit("--config", "small.yaml", "--resume", "auto", folder=tmp_path).code == 0
+    assert_same_end(run, straight)
+
+
+def test_a_run_is_resumed_in_the_process_that_began_it(straight: Path, tmp_path: Path) -> None:
+    """As in a notebook, twice."""
+    config = write(tmp_path, GAME)
+    assert fit("--config", config, "--trainer.max_steps", "4", folder=tmp_path).code == 0
+    run = begun(tmp_path)
+    for steps_now in (9, 13):
+        began = time.monotonic()
+        answer = fit("--resume", run, "--trainer.max_steps", str(steps_now), folder=tmp_path)
+        assert answer.code == 0, answer
+        assert time.monotonic() - began < runs.LOCK_TIMEOUT / 2
+    assert [steps(run)[0], steps(straight)[0]] == [13, 13]
+    one, other = weights(at(run, 13)), weights(at(straight, 13))
+    assert all(torch.equal(one[name], value) for name, value in other.items())

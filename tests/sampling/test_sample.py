@@ -4,7 +4,7 @@ import re
 import shutil
 import sys
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -403,8 +403,9 @@ def test_uniform_latents_in_the_corners_have_round_trips() -> None:
 
 
 def test_a_runs_own_code_runs_only_when_it_is_trusted(
-    conditional: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    conditional: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, become_another_user: Callable
 ) -> None:
+    become_another_user()
     answer = here("sample", conditional, "--out", "grid.png", folder=tmp_path)
     message = refused(answer, tmp_path)
     assert "my_conditional.MyConditional" in message
@@ -420,6 +421,7 @@ def test_a_runs_own_code_runs_only_when_it_is_trusted(
             ganlab.load(conditional, classes=some)
     assert type(ganlab.load(conditional, classes=classes)).__name__ == "MyConditional"
     monkeypatch.undo()
+    become_another_user()
     answer = sample_here(conditional, "--out", "grid.png", "--trust_code", folder=tmp_path)
     assert answer.out.startswith("my_conditional is imported\n")
 

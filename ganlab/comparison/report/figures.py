@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from io import BytesIO
 
 from markupsafe import Markup
 from PIL import Image
 
 from ganlab.comparison.report.charts import Chart, as_file, file_name
 from ganlab.comparison.report.intervals import IntervalPlot
+from ganlab.comparison.report.templates import writable
 from ganlab.comparison.result import Table
 
 
@@ -37,6 +39,14 @@ class Figures:
 
     def picture(self, picture: Image.Image, *name: object) -> None:
         self.pictures[self._free_name(*name).replace(".svg", ".png")] = picture
+
+    def files(self) -> dict[str, bytes]:
+        """The content of each file, by its name."""
+        files = {name: writable(plot).encode() for name, plot in self.plots.items()}
+        for name, picture in self.pictures.items():
+            picture.save(content := BytesIO(), "PNG")
+            files[name] = content.getvalue()
+        return files
 
     def _free_name(self, *name: object) -> str:
         """A file name that is not taken: two scores may differ only in characters that none can hold."""

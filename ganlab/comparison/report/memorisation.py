@@ -64,7 +64,7 @@ def read_nearest(run: Run) -> NearestImages | None:
     pictures = saved_pictures(run, FOLDER)
     if not pictures or not (picture := open_picture(path := pictures[-1][1])):
         return None
-    content = json_object(path.with_suffix(".json"), [])
+    content = json_object(path.with_suffix(".json"), [], folder=run.folder)
     numbers = {name: number(content.get(name)) for name in ("distance", "unseen")}
     return NearestImages(run, picture, numbers | {name: whole_number(content.get(name)) for name in COUNTS})
 

@@ -23,7 +23,7 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri
 LOG_RATIO = 30.0  # the ratio of a term's values from which its plot is logarithmic
 
 
-def html(comparison: Comparison, figures: Figures) -> str:
+def html(comparison: Comparison, figures: Figures, *, memorisation: bool) -> str:
     """The page's text; its plots are added to `figures`, to be written as files."""
     script, style, plots = ((HOME / name).read_text() for name in ("browser.js", "page.css", "plot.css"))
     # Whatever names and texts come from a run's folder, no other script runs, and nothing is fetched.
@@ -36,20 +36,23 @@ def html(comparison: Comparison, figures: Figures) -> str:
         lead=" ".join(words.summarise(table) for table in tables[:3]),
         compared=words.compared(comparison),
         date=time.strftime("%d %B %Y, %H:%M").lstrip("0"),
-        parts=[part for part in _parts(comparison, figures) if part[2]],
+        parts=[part for part in _parts(comparison, figures, memorisation=memorisation) if part[2]],
         style=Markup(plots + style),
         script=Markup(script),
     )
 
 
-def _parts(comparison: Comparison, figures: Figures) -> Iterator[tuple[str, str, Markup]]:
+def _parts(
+    comparison: Comparison, figures: Figures, *, memorisation: bool
+) -> Iterator[tuple[str, str, Markup]]:
     """Id, heading and content of each part."""
     groups = comparison.groups
     yield from scores.parts(comparison, figures)
     yield "samples", "Samples", samples.render_strips(groups)
     yield "terms", "Terms", _terms(groups, figures)
     yield "settings", "Settings", provenance.settings(groups)
-    yield "memorisation", "Memorisation", render_nearest(comparison, figures)
+    if memorisation:
+        yield "memorisation", "Memorisation", render_nearest(comparison, figures)
     yield "troubles", "Troubles", provenance.troubles(comparison)
     yield "commands", "Commands", provenance.commands(groups)
 

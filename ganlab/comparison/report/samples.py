@@ -18,11 +18,12 @@ from ganlab.comparison.read import UNKNOWN, Group, Run
 from ganlab.comparison.report.axis import short
 from ganlab.comparison.report.templates import render
 from ganlab.comparison.report.words import listed
+from ganlab.system.untrusted import is_within, read_bytes
 
 BUDGET = 7_000_000  # bytes of all pictures; as text they take a third more
 MOST_MOMENTS, FEWEST_MOMENTS = 24, 8  # at which pictures are shown; fewer only at the smallest size
 SIDES = (560, 420, 300, 220)  # pixels
-MOST_PIXELS = 40_000_000  # of a picture that is opened at all
+MOST_PIXELS, MOST_BYTES = 40_000_000, 2**28  # of a picture that is opened at all
 MOST_COLOURS = 4096  # of a picture that PNG may store in fewer bytes than JPEG
 NAME = re.compile(r"step-(\d{1,15})\.png")
 
@@ -54,8 +55,11 @@ def _frames(run: Run) -> list[tuple[float, int, Path]]:
 
 
 def saved_pictures(run: Run, folder: str) -> list[tuple[int, Path]]:
-    """Step and file of each picture in a folder of the run's, in the order of steps."""
-    if run.folder is None:
+    """Step and file of each picture in a folder of the run's, in the order of steps.
+
+    A folder that is a link to a place outside the run's own is left alone.
+    """
+    if run.folder is None or not is_within(run.folder / folder, run.folder):
         return []
     files = (run.folder / folder).glob("step-*.png")
     return sorted((int(name[1]), file) for file in files if (name := NAME.fullmatch(file.name)))
@@ -74,7 +78,8 @@ def seed_label(run: Run) -> str:
 def open_picture(file: Path) -> Image.Image | None:
     """The picture in grey or RGB; None if the file is damaged, or so large that it would fill the memory."""
     try:
-        with warnings.catch_warnings(), Image.open(file, formats=("PNG",)) as picture:
+        content = BytesIO(read_bytes(file, folder=file.parents[1], most=MOST_BYTES))
+        with warnings.catch_warnings(), Image.open(content, formats=("PNG",)) as picture:
             warnings.simplefilter("ignore")
             if picture.width * picture.height > MOST_PIXELS:
                 return None

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import ELOOP
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from ganlab.data.pictures.decode import Broken, why_broken
 from ganlab.errors import Refused
+from ganlab.system.untrusted import readable, reason
 
 PICTURES = frozenset(
     {"avif", "bmp", "dib", "gif", "jfif", "jp2", "jpe", "jpeg", "jpg"}
     | {"pbm", "pgm", "png", "pnm", "ppm", "tga", "tif", "tiff", "webp"}
 )
 LARGEST_FILE = 1 << 28  # bytes
+MOST_VISITS = 100  # of one folder, by links that lead to it
 
 
 class Archive(Protocol):
@@ -39,18 +46,23 @@ class Folder:
 
     @cached_property
     def names(self) -> list[str]:
-        return sorted(_files(self.path, "", set()))
+        with reading(self.path):
+            return sorted(_files(self.path))
 
     def read(self, name: str, /) -> bytes:
         path = self.path / name
-        if path.stat().st_size > LARGEST_FILE:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("no file")
+        if status.st_size > LARGEST_FILE:
             raise OSError(f"larger than {LARGEST_FILE >> 20} MiB")
         return path.read_bytes()
 
     def stamp(self, names: list[str], /) -> str:
-        digest = hashlib.sha256(str(self.path.resolve()).encode())
-        for name in names:
-            digest.update(f"{name}\0{_stamp(self.path / name)}\n".encode())
+        digest = hashlib.sha256(encoded_name(str(self.path.resolve())))
+        with reading(self.path):
+            for name in names:
+                digest.update(encoded_name(f"{name}\0{_stamp(self.path / name)}\n"))
         return digest.hexdigest()
 
 
@@ -59,9 +71,11 @@ class Zip:
         self.path = path
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        # Damaged directories of zips raise all kinds of errors.
+        except Exception as error:
             raise Refused(
-                f"{path} is no whole zip file: {error}.\nIt may have been cut off; fetch it again."
+                f"{readable(path)} is no whole zip file: {reason(error)}.\n"
+                "It may have been cut off; fetch it again."
             ) from error
         self._members = {_checked_name(member.filename, path): member for member in self._zip.infolist()}
 
@@ -84,11 +98,44 @@ class Zip:
 
     def stamp(self, names: list[str], /) -> str:
         parts = "\n".join([str(self.path.resolve()), _stamp(self.path), *names])
-        return hashlib.sha256(parts.encode()).hexdigest()
+        return hashlib.sha256(encoded_name(parts)).hexdigest()
 
 
 def open_archive(path: Path) -> Archive:
-    return Zip(path) if path.is_file() else Folder(path)
+    with reading(path):
+        mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        return Folder(path)
+    if stat.S_ISREG(mode):
+        return Zip(path)
+    raise Refused(f"{readable(path)} is neither a folder nor a zip.")
+
+
+def read_member(archive: Archive, name: str) -> bytes:
+    """A file's bytes; raises Broken if it is damaged, Refused if the system cannot read it now."""
+    try:
+        return archive.read(name)
+    # The members of a damaged zip raise all kinds of errors.
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:
+            # It may be readable tomorrow: the picture must not be recorded as broken.
+            raise Refused(f"{readable(archive.path / name)} cannot be read: {error.strerror}.") from error
+        raise Broken(why_broken(error)) from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Around whatever asks the system about a path or what lies below it."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename if isinstance(error.filename, str) else path
+        raise Refused(f"{readable(where)} cannot be read: {error.strerror}.") from error
+
+
+def encoded_name(name: str) -> bytes:
+    """The bytes that the system knows a name by, also of one that is not UTF-8."""
+    return name.encode(errors="surrogateescape")
 
 
 def is_picture(name: str) -> bool:
@@ -103,17 +150,36 @@ def _stamp(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
-def _files(folder: Path, prefix: str, above: set[str]) -> Iterator[str]:
+def _files(folder: Path) -> Iterator[str]:
     """All files below a folder. Links are followed, but never in a circle."""
-    real = os.path.realpath(folder)
-    if real in above:
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _files(folder / entry.name, f"{prefix}{entry.name}/", above | {real})
-            elif entry.is_file():
-                yield prefix + entry.name
+    visits: Counter[tuple[int, int]] = Counter()
+
+    def below(folder: Path, prefix: str, above: set[tuple[int, int]]) -> Iterator[str]:
+        status = os.stat(folder)
+        real = status.st_dev, status.st_ino
+        if real in above:
+            return
+        visits[real] += 1
+        if visits[real] > MOST_VISITS:
+            raise Refused(f"{readable(folder)}: links lead to this folder again and again.")
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if (kind := _kind(entry)) == stat.S_IFDIR:
+                    yield from below(folder / entry.name, f"{prefix}{entry.name}/", above | {real})
+                elif kind == stat.S_IFREG:
+                    yield prefix + entry.name
+
+    yield from below(folder, "", set())
+
+
+def _kind(entry: os.DirEntry[str]) -> int:
+    """Of what a link leads to; 0 if it leads nowhere."""
+    try:
+        return stat.S_IFDIR if entry.is_dir() else stat.S_IFREG if entry.is_file() else 0
+    except OSError as error:
+        if error.errno == ELOOP:
+            return 0
+        raise
 
 
 def _checked_name(name: str, path: Path) -> str:
@@ -121,7 +187,7 @@ def _checked_name(name: str, path: Path) -> str:
     parts = name.replace("\\", "/").split("/")
     if name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
         raise Refused(
-            f"{path} holds a member named {name!r}, which points out of it.\n"
+            f"{readable(path)} holds a member named {name!r}, which points out of it.\n"
             "No honest archive does; it is not read."
         )
     return name

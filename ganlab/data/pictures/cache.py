@@ -2,12 +2,14 @@
 
 $GANLAB_CACHE (else the user's cache folder)
     pictures/<key>/images.bin   n x height x width x channels bytes
-                   info.json    how many, and which were skipped; written last
+                   info         how many, which were skipped, and each one's checksum; written last
     known/<stamp>               the digest of files that have not changed since they were read
     arrays/<key>.bin            images of other sets, with `placement: disk`
 
 A cache is built in a temporary folder and renamed when it is complete, so that under its final name there is
 never half of one. Two builders do not disturb each other; where locks work, the second waits for the first.
+The images are compared with their checksums as they are read, because reading all first would take as long as
+an epoch. A cache of a version without checksums is built anew: nobody knows whether it is whole.
 """
 
 from __future__ import annotations
@@ -30,15 +32,17 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import Progress
-from torch import Tensor
 
-from ganlab.data.pictures.archive import Archive
-from ganlab.data.pictures.decode import Broken, Transform, why_broken
+from ganlab.data.checksums import Checksums, checksums
+from ganlab.data.pictures.archive import Archive, encoded_name, read_member
+from ganlab.data.pictures.decode import Broken, Transform
 from ganlab.errors import Refused
 from ganlab.system.atomic_file import sync, temporary_path
-from ganlab.system.cache_folder import _writing, cache_home, write_cached
+from ganlab.system.cache_folder import _writing, cache_home, read_cached, write_cached
+from ganlab.system.untrusted import readable
 
 PICTURES_PER_TASK = 64  # so many that starting a task costs nothing beside them
 MAX_NAMED, MAX_REASON = 3, 60  # broken pictures in an error, and characters of why each is broken
@@ -64,13 +68,12 @@ class Pictures:
         """A digest of all names and bytes; files are read only if they may have changed since last time."""
         stamp = json.dumps([self.archive.stamp(self.names), self.keys])
         known = cache_home() / "known" / hashlib.sha256(stamp.encode()).hexdigest()
-        with suppress(OSError):
-            if len(text := known.read_text()) == 64:
-                return text
+        if text := read_cached(known):
+            return text.decode()
         digest = hashlib.sha256()
         parts = _in_parallel(self._digests, len(self.names), f"{title}: reading")
         for key, file_digest in zip(self.keys, chain.from_iterable(parts), strict=True):
-            digest.update(f"{key}\0{file_digest}\n".encode())
+            digest.update(encoded_name(f"{key}\0{file_digest}\n"))
         write_cached(known, digest.hexdigest().encode())
         return digest.hexdigest()
 
@@ -85,33 +88,32 @@ class Pictures:
 
     def read(self, name: str) -> bytes:
         """A picture's file; raises Broken if it is damaged, Refused if the system cannot read it now."""
-        try:
-            return self.archive.read(name)
-        # The members of a damaged zip raise all kinds of errors.
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno:
-                # It may be readable tomorrow: the picture must not be recorded as broken.
-                raise Refused(f"{self.archive.path / name} cannot be read: {error.strerror}.") from error
-            raise Broken(why_broken(error)) from error
+        return read_member(self.archive, name)
 
 
 @dataclass(frozen=True)
 class Cache:
-    """The decoded pictures on disk, and which were skipped and why, by their number."""
+    """The decoded pictures on disk, their checksums, and which were skipped and why, by their number."""
 
     images: Path
     shape: tuple[int, int, int, int]
     skipped: Skipped
+    expected: np.ndarray
 
     @classmethod
-    def read(cls, folder: Path) -> Cache | None:
-        """The cache in a folder; None if there is none, or if it is not complete."""
-        try:
-            info = json.loads((folder / "info.json").read_text())
-            cache = cls(folder / "images.bin", tuple(info["shape"]), {int(k): v for k, v in info["skipped"]})
-            return cache if cache.images.stat().st_size == prod(cache.shape) else None
-        except (OSError, ValueError, KeyError, TypeError):
+    def read(cls, folder: Path, key: str) -> Cache | None:
+        """The cache in a folder; None if there is none, if it is not complete, or if it is another's."""
+        head, _, expected = (read_cached(folder / "info") or b"{}").partition(b"\n")
+        info = json.loads(head)
+        if info.get("key") != key:
             return None
+        skipped = {int(number): reason for number, reason in info["skipped"]}
+        cache = cls(folder / "images.bin", tuple(info["shape"]), skipped, np.frombuffer(expected, "<u8"))
+        is_whole = cache.images.is_file() and cache.images.stat().st_size == prod(cache.shape)
+        return cache if is_whole else None
+
+    def checksums(self) -> Checksums:
+        return Checksums(self.images, self.expected)
 
 
 def open_cache(
@@ -125,71 +127,88 @@ def open_cache(
     identity = json.dumps([pictures.content_digest(title), transform.identity()], sort_keys=True)
     key = hashlib.sha256(identity.encode()).hexdigest()
     folder = cache_home() / "pictures" / f"{title}-{transform.size}-{key[:16]}"
-    cache = Cache.read(folder)
+    cache = Cache.read(folder, key)
     if not cache:
         with _writing(folder.parent), _locked(folder):
-            cache = Cache.read(folder) or _build(folder, pictures, transform, most_broken, title)
+            cache = Cache.read(folder, key) or _build(folder, key, pictures, transform, most_broken, title)
     _refuse_too_many_broken(cache.skipped, len(pictures.names), most_broken, title)
     return cache, key
 
 
-def array_file(images: Tensor, key: str) -> Path:
-    """A file in the cache that holds these bytes, written now if there is none."""
-    path = cache_home() / "arrays" / f"{key[:16]}.bin"
-    if not path.exists() or path.stat().st_size != images.nbytes:
-        write_cached(path, images.contiguous().numpy().tobytes())
-    return path
-
-
-def _build(folder: Path, pictures: Pictures, transform: Transform, most_broken: float, title: str) -> Cache:
-    total, size = len(pictures.names), prod(transform.shape)
+def _build(
+    folder: Path, key: str, pictures: Pictures, transform: Transform, most_broken: float, title: str
+) -> Cache:
+    if os.path.lexists(folder):
+        print(f"ganlab: {folder} is damaged, or of another version, and is made anew.", file=sys.stderr)
     _remove_abandoned(folder)
-    if (free := shutil.disk_usage(folder.parent).free) < total * size:
-        raise Refused(
-            f"{title}: the cache of {total:,} pictures takes {total * size / 1e9:.2f} GB, but\n"
-            f"{folder.parent} has {free / 1e9:.2f} GB left. Name a folder with more room by $GANLAB_CACHE."
-        )
+    _refuse_too_little_room(folder.parent, len(pictures.names), prod(transform.shape), title)
     unfinished = temporary_path(folder)
+    _remove(unfinished)
     unfinished.mkdir()
     try:
-        skipped = _decode(unfinished / "images.bin", pictures, transform, most_broken, title)
-        info = {"shape": [total - len(skipped), *transform.shape], "skipped": sorted(skipped.items())}
+        skipped, expected = _decode(unfinished / "images.bin", pictures, transform, most_broken, title)
+        shape = [len(expected), *transform.shape]
+        info = {"key": key, "shape": shape, "skipped": sorted(skipped.items())}
         sync(unfinished / "images.bin")
-        (unfinished / "info.json").write_text(json.dumps(info))
-        sync(unfinished / "info.json")
+        write_cached(unfinished / "info", json.dumps(info).encode() + b"\n" + expected.tobytes())
         # What lies there is no complete cache, or else Cache.read() would have returned it.
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         with suppress(OSError):  # Another machine was faster; its cache holds the same.
             unfinished.rename(folder)
         sync(folder.parent)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    if not (cache := Cache.read(folder)):
+    if not (cache := Cache.read(folder, key)):
         raise Refused(f"{folder} could not be written. Name another folder by $GANLAB_CACHE.")
     return cache
 
 
-def _decode(path: Path, pictures: Pictures, transform: Transform, most_broken: float, title: str) -> Skipped:
-    """Write all pictures that are not broken into a file, one after the other; return those skipped."""
+def _refuse_too_little_room(folder: Path, total: int, size: int, title: str) -> None:
+    if (free := shutil.disk_usage(folder).free) < total * size:
+        raise Refused(
+            f"{title}: the cache of {total:,} pictures takes {total * size / 1e9:.2f} GB, but\n"
+            f"{folder} has {free / 1e9:.2f} GB left. Name a folder with more room by $GANLAB_CACHE."
+        )
+
+
+def _remove(path: Path) -> None:
+    """Whatever it is; of a link the link alone."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _decode(
+    path: Path, pictures: Pictures, transform: Transform, most_broken: float, title: str
+) -> tuple[Skipped, np.ndarray]:
+    """Write all pictures that are not broken into a file, one after the other.
+
+    Returns those that were skipped, and the checksums of the others.
+    """
     total, size = len(pictures.names), prod(transform.shape)
     skipped: Skipped = {}
+    expected = np.zeros(total, "<u8")
     with path.open("wb") as file:
 
         def decode(part: range) -> None:
             for index in part:
                 try:
-                    content = transform(pictures.read(pictures.names[index])).tobytes()
+                    content = transform(pictures.read(pictures.names[index]))
                 except Broken as error:
-                    skipped[index] = f"{pictures.keys[index]} ({str(error)[:MAX_REASON]})"
+                    why = readable(str(error)[:MAX_REASON])
+                    skipped[index] = f"{readable(pictures.keys[index])} ({why})"
                     _refuse_too_many_broken(skipped, total, most_broken, title)
                     continue
-                if os.pwrite(file.fileno(), content, index * size) < size:
+                expected[index] = checksums(content[None])[0]
+                if os.pwrite(file.fileno(), content.tobytes(), index * size) < size:
                     raise OSError(ENOSPC, os.strerror(ENOSPC))
 
         _in_parallel(decode, total, f"{title}: decoding")
+    kept = [index for index in range(total) if index not in skipped]
     if skipped:
-        _close_gaps(path, [index for index in range(total) if index not in skipped], size)
-    return skipped
+        _close_gaps(path, kept, size)
+    return skipped, expected[kept]
 
 
 def _refuse_too_many_broken(skipped: Skipped, total: int, most: float, title: str) -> None:
@@ -239,10 +258,14 @@ def _cores() -> int:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Wait while another process builds this folder, on this machine or wherever the file's lock reaches."""
-    with folder.with_name(f".{folder.name}.lock").open("w") as lock:
+    # For reading and writing: to open a pipe of this name for one of them would wait for ever.
+    lock = os.open(folder.with_name(f".{folder.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
+    try:
         with suppress(OSError):  # Some network folders know no locks.
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)
 
 
 def _remove_abandoned(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from typing import Any
@@ -9,8 +11,13 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from ganlab.system.untrusted import reason
+
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 MAX_PIXELS = 100_000_000  # more can only be meant to fill the memory
+# Pillow knows a file by its contents, whatever its name, and runs Ghostscript on PostScript.
+# TGA, which has no mark of its own, is tried last.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF", "TGA")
 VERSION = 1  # to be raised by every change of the pixels that `Transform` returns
 
 
@@ -39,26 +46,35 @@ class Transform:
 
     def __call__(self, content: bytes) -> np.ndarray:
         """The pixels of an encoded picture as bytes, channels last."""
-        try:
-            with Image.open(BytesIO(content)) as file:
-                if file.width * file.height > MAX_PIXELS:
-                    raise Broken(f"{file.width} x {file.height} pixels would fill the memory")
-                image = convert(ImageOps.exif_transpose(file), self.channels)
-                side = max(1, min(image.width, image.height, round(image.width * self.crop)))
-                left, top = round((image.width - side) / 2), round((image.height - side) / 2)
-                # Crop first: a resize with a box would blend in pixels from outside the box.
-                image = image.crop((left, top, left + side, top + side))
-                image = image.resize((self.size, self.size), Image.Resampling.BICUBIC)
-        except Broken:
-            raise
-        # Pillow reads many formats, and raises all kinds of errors for damaged files.
-        except Exception as error:
-            raise Broken(why_broken(error)) from error
+        with opened(content) as file:
+            image = convert(ImageOps.exif_transpose(file), self.channels)
+            side = max(1, min(image.width, image.height, round(image.width * self.crop)))
+            left, top = round((image.width - side) / 2), round((image.height - side) / 2)
+            # Crop first: a resize with a box would blend in pixels from outside the box.
+            image = image.crop((left, top, left + side, top + side))
+            image = image.resize((self.size, self.size), Image.Resampling.BICUBIC)
         return np.asarray(image).reshape(self.shape)
 
 
+@contextmanager
+def opened(content: bytes) -> Iterator[Image.Image]:
+    """The picture in a file of one of FORMATS; whatever fails while it is used raises Broken."""
+    Image.init()
+    known = [name for name in FORMATS if name in Image.OPEN]
+    try:
+        with Image.open(BytesIO(content), formats=known) as file:
+            if file.width * file.height > MAX_PIXELS:
+                raise Broken(f"{file.width} x {file.height} pixels would fill the memory")
+            yield file
+    except Broken:
+        raise
+    # Pillow reads many formats, and raises all kinds of errors for damaged files.
+    except Exception as error:
+        raise Broken(why_broken(error)) from error
+
+
 def why_broken(error: Exception) -> str:
-    return "no picture" if isinstance(error, Image.UnidentifiedImageError) else str(error) or repr(error)
+    return "no picture" if isinstance(error, Image.UnidentifiedImageError) else reason(error)
 
 
 def convert(image: Image.Image, channels: int) -> Image.Image:

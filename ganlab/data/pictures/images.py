@@ -11,18 +11,23 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ganlab.data.pictures import cache
+from ganlab.data.pictures.arrays import array_file
 from ganlab.data.rows import Rows
 from ganlab.data.stream import Batch, Split, Splits, StreamData
 from ganlab.errors import Refused
 from ganlab.seeds import seed_for
 from ganlab.system.hardware import free_memory
+from ganlab.system.untrusted import reason
+
+MOST_PIXELS = 2**16  # a side
 
 Placement = Literal["auto", "device", "memory", "disk"]
 
 
 def data_folder(root: str | None) -> Path:
     """The folder that is named, else $GANLAB_DATA, else ./data."""
+    if root and "\0" in root:
+        raise Refused("root holds a zero byte, which no path does.")
     return Path(root or os.environ.get("GANLAB_DATA") or "data").expanduser()
 
 
@@ -32,8 +37,7 @@ def fetching(name: str, by_hand: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise Refused(f"{name} could not be downloaded: {reason}\n{by_hand}") from error
+        raise Refused(f"{name} could not be downloaded: {reason(error)}\n{by_hand}") from error
 
 
 class Images(StreamData):
@@ -84,7 +88,7 @@ class Images(StreamData):
             return items
         placement, host = self.placement, torch.device("cpu")
         if placement == "disk" and not items.path:
-            return items.mapped_from(cache.array_file(items.images, self.fingerprint_of(split)))
+            return items.mapped_from(*array_file(items.images, self.fingerprint_of(split)))
         if placement == "device" or (placement == "auto" and not self.workers and self._fits(items, device)):
             return items.in_memory(device)
         return items.in_memory(host) if placement == "memory" else items

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from abc import abstractmethod
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -13,13 +14,16 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 
-from ganlab.data.pictures.archive import Archive, open_archive
+from ganlab import bounds
+from ganlab.data.checksums import Damaged
+from ganlab.data.pictures.archive import Archive, encoded_name, open_archive, reading
 from ganlab.data.pictures.cache import Cache, Pictures, open_cache
 from ganlab.data.pictures.decode import Transform
-from ganlab.data.pictures.images import Images, data_folder, fetching
+from ganlab.data.pictures.images import MOST_PIXELS, Images, data_folder, fetching
 from ganlab.data.rows import Rows, map_file
 from ganlab.data.stream import FiniteItems, Split
 from ganlab.errors import Refused
+from ganlab.system.untrusted import readable
 
 HELD_OUT = frozenset({"held_out", "test", "test_set", "val", "valid", "validation", "validation_set"})
 
@@ -60,8 +64,8 @@ class PictureFiles(Images):
         **base: Any,
     ) -> None:
         super().__init__(**base)
-        if size < 1:
-            raise Refused(f"size is {size}; it counts pixels, so it is at least 1.")
+        bounds.between(1, MOST_PIXELS, self, size=size)
+        bounds.between(0, 1, self, held_out=held_out, most_broken=most_broken)
         self.root = data_folder(root)
         self.held_out, self.most_broken, self.download = held_out, most_broken, download
         self.transform = Transform(size, channels)
@@ -122,7 +126,15 @@ class PictureFiles(Images):
             map_file(cache.images, cache.shape),
             None if None in labels else torch.tensor(labels),
             path=cache.images,
+            checksums=cache.checksums(),
         )
+
+    def _placed(self, split: Split, items: Any, device: torch.device) -> Any:
+        try:
+            return super()._placed(split, items, device)
+        except Damaged:  # All was read: the cache is gone, and nothing that depends on it has begun.
+            del self._caches[split]
+            return super()._placed(split, self._rows(split), device)
 
     @cached_property
     def pictures(self) -> dict[Split, list[PictureFile]]:
@@ -134,7 +146,9 @@ class PictureFiles(Images):
             held_out = picture.held_out if set_has_split else uniform_number(key) < self.held_out
             parts["held_out" if held_out else "train"].append(picture)
         if not parts["train"]:
-            raise Refused(f"{type(self).__name__}: all pictures in {self.source[0].path} are held out.")
+            raise Refused(
+                f"{type(self).__name__}: all pictures in {readable(self.source[0].path)} are held out."
+            )
         return {split: part for split, part in parts.items() if part}
 
     def _keys(self, pictures: list[PictureFile]) -> list[str]:
@@ -149,22 +163,24 @@ class PictureFiles(Images):
     def source(self) -> tuple[Archive, list[PictureFile]]:
         """The archive that holds the set, and all its pictures."""
         name, root = type(self).__name__, self.root
-        if not root.exists():
-            raise Refused(f"{name}: there is no {root.resolve()}.\n{self._hint}")
-        candidates = [(archive, self.find_pictures(archive)) for archive in self._archives(root)]
+        with reading(root):
+            where = os.path.realpath(root)
+            if not root.exists():
+                raise Refused(f"{name}: there is no {readable(where)}.\n{self._hint}")
+            candidates = [(archive, self.find_pictures(archive)) for archive in self._archives(root)]
         candidates = [candidate for candidate in candidates if candidate[1]]
         if not candidates:
-            raise Refused(f"{name}: no pictures in {root.resolve()}.\n{self._hint}")
+            raise Refused(f"{name}: no pictures in {readable(where)}.\n{self._hint}")
         if len(candidates) > 1:
-            names = ", ".join(archive.path.name for archive, _ in candidates)
+            names = ", ".join(readable(archive.path.name) for archive, _ in candidates)
             raise Refused(
-                f"{name} lies in {root.resolve()} more than once: {names}.\nName one by --data.root."
+                f"{name} lies in {readable(where)} more than once: {names}.\nName one by --data.root."
             )
         return candidates[0]
 
     def _archives(self, path: Path) -> Iterator[Archive]:
         """Everything in a folder that has one of the set's usual names; if nothing has, the path itself."""
-        inside = [] if path.is_file() else sorted(path.iterdir())
+        inside = sorted(path.iterdir()) if path.is_dir() else []
         usual = [p for p in inside if any(fnmatch(p.name.lower(), name) for name in self.usual_names)]
         for child in usual:
             yield from self._archives(child)
@@ -189,4 +205,4 @@ def is_held_out(name: str) -> bool:
 
 def uniform_number(key: str) -> float:
     """A number in [0, 1) that depends on the key alone, uniform over keys."""
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6], "big") / 2**48
+    return int.from_bytes(hashlib.sha256(encoded_name(key)).digest()[:6], "big") / 2**48

@@ -8,9 +8,12 @@ from typing import Any
 
 from torchvision import datasets
 
-from ganlab.data.pictures.archive import Archive, is_picture
+from ganlab import bounds
+from ganlab.data.pictures.archive import Archive, is_picture, read_member, reading
+from ganlab.data.pictures.decode import Broken
 from ganlab.data.pictures.picture_files import PictureFile, PictureFiles
 from ganlab.errors import Refused
+from ganlab.system.untrusted import readable
 
 WIDTH = 178  # pixels, of the official files; `crop` is in these
 
@@ -34,8 +37,7 @@ class CelebA(PictureFiles):
 
     def __init__(self, *, crop: int = 148, attributes: Sequence[str] = (), **base: Any) -> None:
         super().__init__(**base)
-        if crop < 1:
-            raise Refused(f"crop is {crop}; it counts pixels, so it is at least 1.")
+        bounds.at_least(1, self, crop=crop)
         self.transform = replace(self.transform, crop=crop / WIDTH)
         self.attributes = tuple(attributes)
         self.classes = 2 if len(attributes) == 1 else None
@@ -55,7 +57,9 @@ class CelebA(PictureFiles):
     def _read_labels(self, archive: Archive, faces: dict[str, str]) -> dict[str, Any]:
         table = _table(archive, "list_attr_celeba")
         if not table:
-            raise Refused(f"There is no list_attr_celeba.txt beside {archive.path}, so no attributes.")
+            raise Refused(
+                f"There is no list_attr_celeba.txt beside {readable(archive.path)}, so no attributes."
+            )
         path, header, rows = table
         if unknown := [name for name in self.attributes if name not in header]:
             raise Refused(
@@ -82,7 +86,7 @@ def _table(archive: Archive, stem: str) -> tuple[str, list[str], Table] | None:
         if file := _read_table(archive, f"{stem}.{ending}"):
             path, text = file
             lines = [re.split(r"[,\s]+", line.strip()) for line in text.splitlines() if line.strip()]
-            count = int(lines.pop(0)[0]) if lines and len(lines[0]) == 1 and lines[0][0].isdigit() else None
+            count = int(lines.pop(0)[0]) if lines and len(lines[0]) == 1 and lines[0][0].isdecimal() else None
             header = lines.pop(0) if lines and not is_picture(lines[0][0]) else []
             rows = {name: values for name, *values in lines}
             if count is not None and count != len(lines):
@@ -97,9 +101,23 @@ def _read_table(archive: Archive, name: str) -> tuple[str, str] | None:
     """A file's path and text, from within the archive or from beside it; None if there is none."""
     for inside in archive.names:
         if PurePosixPath(inside).name == name:
-            return f"{archive.path / inside}", archive.read(inside).decode(errors="replace")
-    beside = archive.path.resolve().parent / name
-    return (str(beside), beside.read_text(errors="replace")) if beside.is_file() else None
+            path, content = archive.path / inside, _table_within(archive, inside)
+            break
+    else:
+        path = archive.path.resolve().parent / name
+        with reading(path):
+            if not path.is_file():
+                return None
+            content = path.read_bytes()
+    # So that names which are not UTF-8 are those of the pictures.
+    return readable(path), content.decode(errors="surrogateescape")
+
+
+def _table_within(archive: Archive, name: str) -> bytes:
+    try:
+        return read_member(archive, name)
+    except Broken as error:
+        raise Refused(f"{readable(archive.path / name)} is damaged: {error}.") from error
 
 
 def _refuse_mismatch(path: str, rows: Table, faces: dict[str, str], columns: int) -> None:
@@ -107,11 +125,12 @@ def _refuse_mismatch(path: str, rows: Table, faces: dict[str, str], columns: int
     if without := sorted(faces.keys() - rows.keys()):
         raise Refused(
             f"{path} has no row for {len(without):,} of {len(faces):,} pictures:\n"
-            f"{', '.join(without[:3])}, ... It does not belong to them, or was cut off."
+            f"{readable(', '.join(without[:3]))}, ... It does not belong to them, or was cut off."
         )
     for face in faces:
         values = rows[face]
         if len(values) != columns or not all(re.fullmatch(r"-?\d", value) for value in values):
             raise Refused(
-                f"{path}: the row of {face} is not {columns} numbers, but {' '.join(values)[:60]!r}."
+                f"{path}: the row of {readable(face)} is not {columns} numbers, but"
+                f" {' '.join(values)[:60]!r}."
             )

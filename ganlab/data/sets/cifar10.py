@@ -4,6 +4,7 @@ import codecs
 import io
 import pickle
 import tarfile
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from torchvision import datasets
 from ganlab.data.pictures.images import Images, data_folder, fetching
 from ganlab.data.rows import Rows
 from ganlab.errors import Refused
+from ganlab.system.untrusted import reason
 
 FOLDER, PACKED = "cifar-10-batches-py", "cifar-10-python.tar.gz"
 SHAPE = (3, 32, 32)
@@ -65,7 +67,9 @@ class CIFAR10(Images):
         names = [name for part in self.parts.values() for name in part]
         try:
             if folder.is_dir():
-                return {name: (folder / name).read_bytes() for name in names}
+                return {name: read_file(folder / name) for name in names}
+            if not packed.is_file():
+                raise FileNotFoundError(packed)
             with tarfile.open(packed) as archive:
                 return {name: _member(archive, f"{FOLDER}/{name}") for name in names}
         except FileNotFoundError as error:
@@ -74,8 +78,10 @@ class CIFAR10(Images):
                 "Name the folder that holds it by --data.root (or $GANLAB_DATA),\n"
                 "or let --data.download true fetch it."
             ) from error
-        except (OSError, EOFError, KeyError, tarfile.TarError) as error:
-            raise Refused(f"{packed} is damaged: {error}.\nDelete it and fetch it again.") from error
+        # Damaged archives raise all kinds of errors.
+        except Exception as error:
+            where = folder if folder.is_dir() else packed
+            raise Refused(f"{where} is damaged: {reason(error)}.\nDelete it and fetch it again.") from error
 
     def _rows(self, files: list[bytes]) -> Rows:
         images, labels = zip(*map(self._batch, files), strict=True)
@@ -94,7 +100,7 @@ class CIFAR10(Images):
         # Damaged pickles raise all kinds of errors.
         except Exception as error:
             raise Refused(
-                f"A file of CIFAR10 in {self.root.resolve()} is damaged: {error}.\n"
+                f"A file of CIFAR10 in {self.root.resolve()} is damaged: {reason(error)}.\n"
                 "Delete it and fetch it again."
             ) from error
         return images, labels
@@ -111,6 +117,13 @@ class ArrayUnpickler(pickle.Unpickler):
         if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
             return np.zeros(0).__reduce__()[0]
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no array")
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes; FileNotFoundError for a pipe or a device, too."""
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    return path.read_bytes()
 
 
 def _member(archive: tarfile.TarFile, name: str) -> bytes:

@@ -8,7 +8,8 @@ import torch
 from sklearn.datasets import load_digits
 from torch.nn.functional import interpolate
 
-from ganlab.data.pictures.images import Images
+from ganlab import bounds
+from ganlab.data.pictures.images import MOST_PIXELS, Images
 from ganlab.data.rows import Rows
 
 
@@ -23,6 +24,7 @@ class Digits(Images):
 
     def __init__(self, *, size: int = 32, **base: Any) -> None:
         super().__init__(**base)
+        bounds.between(1, MOST_PIXELS, self, size=size)
         self.image_shape = (1, size, size)
 
     def load(self) -> tuple[Rows, Rows]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from ganlab.data.pictures.archive import Archive, is_picture
 from ganlab.data.pictures.picture_files import HELD_OUT, PictureFile, PictureFiles, common_folder, is_held_out
 from ganlab.errors import Refused
+from ganlab.system.untrusted import readable
 
 TRAIN = frozenset({"train", "training", "training_set"})
 
@@ -29,8 +30,8 @@ class ImageFolder(PictureFiles):
         flat = sum(not path for path in folders)
         if 0 < flat < len(names):
             raise Refused(
-                f"{archive.path}: {flat:,} of {len(names):,} pictures lie beside folders of others.\n"
-                "Give each class a folder, or put all pictures into one."
+                f"{readable(archive.path)}: {flat:,} of {len(names):,} pictures lie beside folders of\n"
+                "others. Give each class a folder, or put all pictures into one."
             )
         classes = sorted({path[0] for path in folders if path})
         labels = [classes.index(path[0]) if path else None for path in folders]

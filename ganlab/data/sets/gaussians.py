@@ -12,6 +12,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
+from ganlab import bounds
 from ganlab.data.grid import scatter
 from ganlab.data.stream import Batch, Blocks, ModeIndices, StreamData
 from ganlab.errors import Refused
@@ -98,8 +99,8 @@ class Gaussians(StreamData):
         **base: Any,
     ) -> None:
         super().__init__(**base)
-        if modes is not None and modes < 1:
-            raise Refused(f"modes is {modes}; it counts Gaussians, so it is at least 1.")
+        bounds.at_least(1, self, modes=modes)
+        bounds.at_least(0, self, sigma=sigma)
         defaults = LAYOUTS[layout]
         self.centres = defaults.centres(defaults.modes if modes is None else modes)
         self.sigma = defaults.sigma if sigma is None else sigma

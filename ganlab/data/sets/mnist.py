@@ -18,6 +18,7 @@ from ganlab.data.pictures.images import Images, data_folder, fetching
 from ganlab.data.rows import Rows
 from ganlab.data.stream import Split
 from ganlab.errors import Refused
+from ganlab.system.untrusted import reason
 
 SIDE = 28
 EMNIST_CLASSES = {"byclass": 62, "bymerge": 47, "balanced": 47, "letters": 26, "digits": 10, "mnist": 10}
@@ -148,12 +149,12 @@ class EMNIST(MNIST):
 
 def read_idx(path: Path) -> Tensor:
     """The bytes of an idx file: two zeros, 8 for bytes, the number of axes, the length of each, the bytes."""
-    content = path.read_bytes()
     try:
+        content = path.read_bytes()
         if path.suffix == ".gz":
             content = gzip.decompress(content)
     except (EOFError, OSError, zlib.error) as error:
-        raise _damaged(path, str(error)) from error
+        raise _damaged(path, reason(error)) from error
     if len(content) < 4 or content[:3] != b"\x00\x00\x08":
         raise _damaged(path, "it does not begin as an idx file of bytes does")
     start = 4 + 4 * content[3]

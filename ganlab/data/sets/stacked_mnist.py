@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganlab import bounds
 from ganlab.data.rows import Rows
 from ganlab.data.sets.mnist import MNIST
 from ganlab.data.stream import ModeIndices
@@ -54,6 +55,8 @@ class StackedMNIST(MNIST):
 
     def __init__(self, *, count: int = 128_000, stacking_seed: int = 0, **base: Any) -> None:
         super().__init__(channels=1, **base)
+        bounds.at_least(1, self, count=count)
+        bounds.seed(self, stacking_seed=stacking_seed)
         self.image_shape = (3, self.size, self.size)
         self.count, self.stacking_seed = count, stacking_seed
 

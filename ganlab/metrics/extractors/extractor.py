@@ -13,15 +13,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from ganlab import bounds
 from ganlab.class_paths import public_path
 from ganlab.errors import Refused
 
@@ -104,8 +103,7 @@ class Pixels(Extractor):
 
     def __init__(self, size: int = 8) -> None:
         super().__init__()
-        if size < 1:
-            raise Refused(f"size is {size}; it counts pixels, so it is at least 1.")
+        bounds.at_least(1, self, size=size)
         self.size = size
         self.suffix = "_pixels" if size == 8 else f"_pixels{size}"
 
@@ -203,11 +201,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+    # Damaged files raise all kinds of errors.
+    except Exception as error:
         raise Refused(
             f"{path} cannot be read as weights: it is cut short, or no file of tensors alone."
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise Refused(
             f"{path} does not hold weights alone: save the network's state_dict() and nothing else."
         )

@@ -15,7 +15,7 @@ import torch
 import ganlab
 
 # Where the tests' modules lie, and this ganlab.
-PLACES = Path(__file__).parents[1], Path(ganlab.__file__).resolve().parents[1]
+PLACES = Path(__file__).parent, Path(ganlab.__file__).resolve().parents[1]
 
 
 def together(work: Callable[[], Any], processes: int, folder: Path, *, group: bool = True) -> list[Any]:
