@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ SILENCE = 120  # seconds without a status after which a run on another machine c
 WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED")
 NO_ANSWER = "?"  # in place of SLURM's state of a job
 REPORTED = ("starting", "running", "preempted", "stopped", "done", "failed")  # by a run itself
+OTHERS_WORD = re.compile(r"[a-z]\w*: ")  # slurmstepd: error: …
 LONGEST = 500  # characters of a line that are shown
 
 
@@ -188,8 +191,13 @@ def _last_score(run: Path) -> str:
 
 
 def _last_error_line(run: Path) -> str:
-    """The last line that the run wrote to stderr, except for its progress; empty if there is none."""
-    return next(_lines_backwards(run / "stderr.log"), "")
+    """The last line that the run wrote to stderr, except for its progress; empty if there is none.
+
+    Of a refusal, which has up to three lines, it is the first, which says what was wrong.
+    """
+    last = list(islice(_lines_backwards(run / "stderr.log"), 3))
+    of_refusal = takewhile(lambda line: line.startswith("ganlab: ") or not OTHERS_WORD.match(line), last)
+    return next((line for line in of_refusal if line.startswith("ganlab: ")), last[0] if last else "")
 
 
 def _lines_backwards(path: Path) -> Iterator[str]:

@@ -365,6 +365,9 @@ def test_a_run_that_ended_without_a_word_is_told_by_its_last_line(tmp_path: Path
     )
     state = state_with(tmp_path, None, "", "ganlab: There is no folder data\n")
     assert (state.state, state.detail) == ("failed", "ganlab: There is no folder data")
+    refusal = "ganlab: batch_size 8 cannot be cut into 3.\nChoose a multiple of 3.\n"
+    assert state_with(tmp_path, None, "", refusal).detail == refusal.splitlines()[0]
+    assert state_with(tmp_path, None, "", f"{refusal}{log}").detail.startswith("slurmstepd")
     state = state_with(tmp_path, {"state": "failed", "error": "The term 'r1' became nan"}, "", log)
     assert state.detail == "The term 'r1' became nan"
 
