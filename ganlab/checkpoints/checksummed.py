@@ -114,4 +114,5 @@ def _is_remote(path: Any) -> bool:
 
 def newest_first(folder: Path) -> list[Path]:
     """A folder's checkpoints that are named for their step (not best.ckpt), newest first."""
-    return sorted((path for path in folder.glob("step-*.ckpt") if NAME.fullmatch(path.name)), reverse=True)
+    named = (path for path in folder.glob("step-*.ckpt") if NAME.fullmatch(path.name))
+    return sorted((path for path in named if not path.is_dir()), reverse=True)
