@@ -16,6 +16,7 @@ from ganlab.checkpoints.weights import load_weights, mismatches
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.runs import user_code
+from ganlab.system.untrusted import readable
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
     # A garbled pickle may fail in any way.
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        reason = readable((str(error).splitlines() or [type(error).__name__])[0][:100])
         raise Refused(f"{path} is no checkpoint: {reason}") from error
     has_state = isinstance(content, dict) and isinstance(content.get("state_dict"), dict)
     if not has_state or not isinstance(content.get("global_step"), int):
