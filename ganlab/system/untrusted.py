@@ -52,7 +52,9 @@ def open_regular(path: Path, folder: Path | None = None) -> BinaryIO:
     if not is_within(path, path.parent if folder is None else folder):
         raise OSError(errno.ELOOP, "it is a link that leaves the run's folder")
     path = Path(os.path.realpath(path))
-    if not stat.S_ISREG(path.lstat().st_mode):
+    if stat.S_ISDIR(mode := path.lstat().st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "it is no regular file")
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
 
@@ -135,8 +137,8 @@ def _is_plain(content: str) -> bool:
     depth = 0
     for count, event in enumerate(yaml.parse(content, yaml.CSafeLoader)):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        is_scalar = isinstance(event, yaml.ScalarEvent)
-        if is_scalar and (event.value == "<<" or len(event.value) > LONGEST_VALUE):
+        value = event.value if isinstance(event, yaml.ScalarEvent) else ""
+        if value == "<<" or len(value) > LONGEST_VALUE:
             return False
         if depth > MOST_LEVELS or count > 4 * MOST_VALUES:
             return False
