@@ -18,7 +18,7 @@ MOST_VALUES, MOST_LEVELS = 100_000, 100  # of a configuration
 LONGEST_VALUE = 100_000  # characters; a number of far more would take hours to be read
 MOST_BITS = 10_000  # of a number
 MOST_TEXT, MOST_BYTES = 2**22, 2**30  # of a configuration or a list, and of any other file
-LAST = 2**20  # bytes at the end of a log
+LAST, LONGEST_LINE = 2**20, 500  # bytes at the end of a log, and characters of its lines
 Problems = list[str]  # sentences on what could not be read
 
 
@@ -84,13 +84,14 @@ def read_text(path: Path, problems: Problems, *, needed: bool = False, folder: P
 
 
 def last_lines(path: Path) -> list[str]:
-    """The lines at the end of a log; none if it cannot be read."""
+    """The lines at the end of a log, long ones cut; none if it cannot be read."""
     try:
         with open_regular(path) as file:
             file.seek(max(file.seek(0, os.SEEK_END) - LAST, 0))
-            return file.read(LAST).decode(errors="replace").splitlines()
+            lines = file.read(LAST).decode(errors="replace").splitlines()
     except OSError:
         return []
+    return [line[:LONGEST_LINE] for line in lines]
 
 
 def json_object(path: Path, problems: Problems, *, folder: Path | None = None) -> dict[str, Any]:
