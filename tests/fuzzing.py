@@ -20,6 +20,7 @@ from command_line import Answer, here
 from ganlab.errors import Refused
 
 LONGEST = 20  # seconds that an input may take
+LARGEST = 2**30  # bytes of a file whose content is compared
 SIXTHS = [
     pytest.param(0, marks=[pytest.mark.slow, pytest.mark.evidence]),
     *(pytest.param(part, marks=pytest.mark.evidence) for part in range(1, 6)),
@@ -65,6 +66,7 @@ def result_or_refusal(work: Callable[[], Case]) -> Case | str:
         refusal = str(error)
     assert 1 <= len(refusal.splitlines()) <= 3, refusal
     assert len(refusal) < 700, refusal
+    assert refusal.replace("\n", "").isprintable(), refusal
     return refusal
 
 
@@ -88,6 +90,8 @@ def state_of(folder: Path) -> dict[str, str]:
             mode = path.lstat().st_mode
             if stat.S_ISLNK(mode):
                 content = f"link to {os.readlink(path)}"
+            elif stat.S_ISREG(mode) and path.stat().st_size > LARGEST:
+                content = f"{path.stat().st_size} bytes"
             elif stat.S_ISREG(mode):
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
             else:

@@ -13,7 +13,7 @@ from ganlab.callbacks.evaluation import Evaluation
 from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
 from ganlab.runs.folder import run_of
-from ganlab.system.untrusted import json_object
+from ganlab.system.untrusted import json_object, open_regular
 from ganlab.training.trainer import callbacks_of, data_of, is_trial_run
 from ganlab.version import VERSION
 
@@ -39,9 +39,11 @@ def refuse_odd_folders(run: Path) -> None:
     for name in FOLDERS:
         if os.path.lexists(run / name) and not (run / name).is_dir():
             raise Refused(f"{run / name} is no folder, but the run is to write into it: move it away.")
-    for name in FILES:
-        if os.path.lexists(run / name) and not (run / name).is_file():
-            raise Refused(f"{run / name} is no file, but the run is to write into it: move it away.")
+    for path in (run / name for name in FILES if os.path.lexists(run / name)):
+        try:
+            open_regular(path).close()
+        except OSError as error:
+            raise Refused(f"The run cannot go on with its {path}: {error.strerror}. Move it away.") from error
 
 
 def _start(folder: Path, checkpoint: Path) -> str:

@@ -10,7 +10,8 @@ import hashlib
 import os
 import re
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -20,6 +21,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from ganlab.errors import Failed, Refused
 from ganlab.system.atomic_file import atomic_write
+from ganlab.system.untrusted import readable
 
 NAME = re.compile(r"step-\d+\.ckpt")
 
@@ -39,14 +41,25 @@ class ChecksummedIO(TorchCheckpointIO):
             write_checksummed(Path(path), checkpoint)
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None) -> Any:
-        if not _is_remote(path) and (reason := damage(Path(path))):
-            raise Refused(f"The checkpoint {path} is damaged: {reason}.\nTake the one before it.")
-        try:
+        with nullcontext() if _is_remote(path) else reading(Path(path)):
             return super().load_checkpoint(path, map_location, True if weights_only is None else weights_only)
-        except UnpicklingError as error:
-            raise Refused(
-                f"{path} holds more than plain values and tensors: code would be run to read it, and was not."
-            ) from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Within, what is wrong with a checkpoint is said in a sentence."""
+    if reason := damage(path):
+        raise Refused(f"The checkpoint {path} is damaged: {reason}.\nTake another one beside it.")
+    try:
+        yield
+    except UnpicklingError as error:
+        raise Refused(
+            f"{path} holds more than plain values and tensors: code would be run to read it, and was not."
+        ) from error
+    # A garbled pickle may fail in any way.
+    except Exception as error:
+        reason = readable((str(error).splitlines() or [type(error).__name__])[0][:100])
+        raise Refused(f"{path} is no checkpoint: {reason}") from error
 
 
 def write_checksummed(path: Path, checkpoint: dict[str, Any]) -> None:
@@ -81,6 +94,8 @@ def _append_checksum(path: Path) -> None:
 def damage(path: Path) -> str | None:
     """What is wrong with a checkpoint, or None; of a file without a checksum only the end is checked."""
     try:
+        if not path.is_file():
+            return "it is no file"
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(size - MARK_SIZE, 0))
@@ -114,4 +129,5 @@ def _is_remote(path: Any) -> bool:
 
 def newest_first(folder: Path) -> list[Path]:
     """A folder's checkpoints that are named for their step (not best.ckpt), newest first."""
-    return sorted((path for path in folder.glob("step-*.ckpt") if NAME.fullmatch(path.name)), reverse=True)
+    named = (path for path in folder.glob("step-*.ckpt") if NAME.fullmatch(path.name))
+    return sorted((path for path in named if not path.is_dir()), reverse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, UntypedStorage
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -40,7 +40,7 @@ def refuse_too_large(build: Callable[[], GAN], source: Path) -> None:
     with torch.no_grad(), meter:
         game = build()
         meter.built = meter.allocated
-        game.sample(SAMPLES, seed=0)
+        game.sample(SAMPLES, seed=0, raw=False, condition=None)  # as commands do
 
 
 class Meter(TorchDispatchMode):
@@ -73,11 +73,11 @@ class Meter(TorchDispatchMode):
             elsewhere = {"device": self.device, "generator": None}
             kwargs |= {name: value for name, value in elsewhere.items() if name in kwargs}
         result = operation(*args, **kwargs)
-        given = _sizes((args, kwargs))
-        new = sum(size for storage, size in _sizes(result).items() if storage not in given)
+        given = _storages((args, kwargs))
+        new = _bytes({key: storage for key, storage in _storages(result).items() if key not in given})
         self.allocated += new
         self.operations += 1
-        held = self.allocated if self.built is None else self.built + sum(given.values()) + new
+        held = self.allocated if self.built is None else self.built + _bytes(given) + new
         if held > self.most or self.operations > MOST_OPERATIONS:
             raise self._refusal(held)
         return result
@@ -92,10 +92,14 @@ class Meter(TorchDispatchMode):
         )
 
 
-def _sizes(values: Any) -> dict[int, int]:
-    """The bytes of each storage of the tensors among the values."""
+def _storages(values: Any) -> dict[int, UntypedStorage]:
+    """The storages of the tensors among the values, by their identities."""
     storages = [value.untyped_storage() for value in tree_leaves(values) if isinstance(value, Tensor)]
-    return {storage._cdata: storage.nbytes() for storage in storages}
+    return {id(storage): storage for storage in storages}
+
+
+def _bytes(storages: dict[int, UntypedStorage]) -> int:
+    return sum(storage.nbytes() for storage in storages.values())
 
 
 def most_bytes() -> float:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from reprlib import repr as in_short
 from typing import Any
 
 from safetensors import SafetensorError
@@ -28,7 +29,7 @@ from ganlab.class_paths import public_path
 from ganlab.errors import Refused
 from ganlab.game.ema import Average
 from ganlab.game.gan import GAN
-from ganlab.system.untrusted import MOST_TEXT, read_bytes
+from ganlab.system.untrusted import MOST_TEXT, read_bytes, readable
 from ganlab.version import VERSION
 
 FORMAT = 2
@@ -105,7 +106,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         # Links are followed: the Hub's cache holds nothing but links.
         config = json.loads(read_bytes(source, folder=Path("/"), most=MOST_TEXT))
     except (OSError, ValueError, RecursionError) as error:
-        raise Refused(f"{source} cannot be read as JSON: {str(error)[:100]}") from error
+        raise Refused(f"{source} cannot be read as JSON: {readable(str(error)[:100])}") from error
     config = config if isinstance(config, dict) else {}
     if config.get("format") == 1:
         raise outdated(source)
@@ -115,9 +116,13 @@ def read_config(folder: Path) -> dict[str, Any]:
     if more := sorted((config["game"].get("init_args") or {}).keys() & set(TRAINING)):
         raise Refused(f"{source} tells the game its {more[0]}, which no game that only samples has.")
     if config.get("format") != FORMAT:
-        raise Refused(f"{source} has the format {config.get('format')!r}; this ganlab reads {FORMAT}.")
+        raise Refused(
+            f"{source} has the format {in_short(config.get('format'))}; this ganlab reads {FORMAT}."
+        )
     if config.get("weights") not in FAKES:
-        raise Refused(f"{source} says that its weights are {config.get('weights')!r}: neither ema nor raw.")
+        raise Refused(
+            f"{source} says that its weights are {in_short(config.get('weights'))}: neither ema nor raw."
+        )
     return config
 
 
@@ -153,7 +158,7 @@ def _read_weights(path: Path, game: GAN) -> dict[str, Tensor]:
         return load_file(path)
     # Garbled names and sizes are found in many ways.
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise Refused(f"{path} is no whole file of weights: {str(error)[:100]}") from error
+        raise Refused(f"{path} is no whole file of weights: {readable(str(error)[:100])}") from error
 
 
 def foreign_classes(config: Any) -> list[str]:

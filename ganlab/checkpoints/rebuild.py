@@ -26,6 +26,7 @@ from ganlab.checkpoints.estimate import Meter, TooLarge, refuse_too_large
 from ganlab.class_paths import argument_types, imported, public_path
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.system.untrusted import readable
 
 LATER = (Optimizer, LRScheduler)  # arguments of these types are factories
 MOST_LEVELS, LONGEST = 50, 1000  # of nested arguments, and items of a list
@@ -268,4 +269,4 @@ def _cut(text: str) -> str:
 
 
 def _short(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]
+    return readable(" ".join(str(error).split()) or type(error).__name__)[:200]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.system.untrusted import readable
 
 
 def load_weights(
@@ -37,7 +38,7 @@ def load_weights(
         module.load_state_dict(weights)
     except (RuntimeError, TypeError) as error:
         raise Refused(
-            f"The weights of {source} cannot be taken: {str(error).splitlines()[0][:100]}"
+            f"The weights of {source} cannot be taken: {readable(str(error).splitlines()[0][:100])}"
         ) from error
 
 
@@ -46,7 +47,7 @@ def mismatches(weights: Mapping[str, Any], state: Mapping[str, Any]) -> str:
     wrong = [name for name in state if name in weights and _form(state[name]) != _form(weights[name])]
     wrong += sorted(map(str, weights.keys() ^ state.keys()))
     more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-    return ", ".join(str(name)[:60] for name in wrong[:3]) + more
+    return ", ".join(readable(name)[:60] for name in wrong[:3]) + more
 
 
 def _form(value: Any) -> Any:

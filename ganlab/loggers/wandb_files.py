@@ -20,11 +20,10 @@ def starts(folder: Path) -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 def _read_start(path: Path, folder: Path) -> tuple[str, list[dict[str, Any]]]:
-    from google.protobuf.message import DecodeError
     from wandb.proto import wandb_internal_pb2
 
     run_id, rows = "", []
-    with suppress(OSError, DecodeError):
+    with suppress(Exception):  # Garbled records fail in ways of their library's own.
         for content in _records(read_bytes(path, folder=folder)):
             record = cast(Any, wandb_internal_pb2).Record.FromString(content)
             if record.HasField("run"):

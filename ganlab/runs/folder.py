@@ -153,7 +153,7 @@ def erase_records(folder: Path) -> None:
 
 def checkpoints_in(folder: Path) -> list[Path]:
     """All checkpoints of a run, by whatever name."""
-    return sorted((folder / CHECKPOINTS).glob("[!.]*.ckpt"))
+    return sorted(path for path in (folder / CHECKPOINTS).glob("[!.]*.ckpt") if not path.is_dir())
 
 
 def write_config(folder: Path, text: str, code_folders: Iterable[Path] = ()) -> None:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -23,18 +22,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint of a run; its tensors stay on disk until they are used."""
     if not path.is_file():
         raise Refused(f"There is no checkpoint {path}.")
-    if reason := checksummed.damage(path):
-        raise Refused(f"The checkpoint {path} is damaged: {reason}.\nTake another one beside it.")
-    try:
+    with checksummed.reading(path):
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except UnpicklingError as error:
-        raise Refused(
-            f"{path} holds more than plain values and tensors: code would be run to read it, and was not."
-        ) from error
-    # A garbled pickle may fail in any way.
-    except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
-        raise Refused(f"{path} is no checkpoint: {reason}") from error
     has_state = isinstance(content, dict) and isinstance(content.get("state_dict"), dict)
     if not has_state or not isinstance(content.get("global_step"), int):
         raise Refused(f"{path} is no checkpoint of a run: it holds no state_dict or no global_step.")

@@ -19,7 +19,7 @@ MOST_VALUES, MOST_LEVELS = 100_000, 100  # of a configuration
 LONGEST_VALUE = 100_000  # characters; a number of far more would take hours to be read
 MOST_BITS = 10_000  # of a number
 MOST_TEXT, MOST_BYTES = 2**22, 2**30  # of a configuration or a list, and of any other file
-LAST = 2**20  # bytes at the end of a log
+LAST, LONGEST_LINE = 2**20, 500  # bytes at the end of a log, and characters of its lines
 Problems = list[str]  # sentences on what could not be read
 
 
@@ -59,7 +59,9 @@ def open_regular(path: Path, folder: Path | None = None) -> BinaryIO:
     if not is_within(path, path.parent if folder is None else folder):
         raise OSError(errno.ELOOP, "it is a link that leaves the run's folder")
     path = Path(os.path.realpath(path))
-    if not stat.S_ISREG(path.lstat().st_mode):
+    if stat.S_ISDIR(mode := path.lstat().st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "it is no regular file")
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
 
@@ -89,13 +91,14 @@ def read_text(path: Path, problems: Problems, *, needed: bool = False, folder: P
 
 
 def last_lines(path: Path) -> list[str]:
-    """The lines at the end of a log; none if it cannot be read."""
+    """The lines at the end of a log, long ones cut; none if it cannot be read."""
     try:
         with open_regular(path) as file:
             file.seek(max(file.seek(0, os.SEEK_END) - LAST, 0))
-            return file.read(LAST).decode(errors="replace").splitlines()
+            lines = file.read(LAST).decode(errors="replace").splitlines()
     except OSError:
         return []
+    return [line[:LONGEST_LINE] for line in lines]
 
 
 def json_object(path: Path, problems: Problems, *, folder: Path | None = None) -> dict[str, Any]:
@@ -142,8 +145,8 @@ def _is_plain(content: str) -> bool:
     depth = 0
     for count, event in enumerate(yaml.parse(content, yaml.CSafeLoader)):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        is_scalar = isinstance(event, yaml.ScalarEvent)
-        if is_scalar and (event.value == "<<" or len(event.value) > LONGEST_VALUE):
+        value = event.value if isinstance(event, yaml.ScalarEvent) else ""
+        if value == "<<" or len(value) > LONGEST_VALUE:
             return False
         if depth > MOST_LEVELS or count > 4 * MOST_VALUES:
             return False

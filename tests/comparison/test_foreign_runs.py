@@ -139,6 +139,8 @@ def test_the_last_line_of_a_long_log_is_read(tmp_path: Path) -> None:
     run = make(tmp_path, state="running", step=3)
     (run / "stderr.log").write_text("noise\n" * 2**20 + "the disk is full\nstep 3\n")
     assert state_of(run).detail == "the disk is full"
+    (run / "stderr.log").write_text("x" * 2**20)
+    assert len(state_of(run).detail) <= 500
 
 
 @pytest.mark.parametrize("name", ["samples", "nearest"])
