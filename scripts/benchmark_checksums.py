@@ -59,7 +59,7 @@ def forget(path: Path) -> None:
 
 
 def race(
-    path: Path, expected: np.ndarray, work: Callable[[Rows], object], before: Callable[[], None]
+    path: Path, expected: np.ndarray, work: Callable[[Rows], object], before: Callable[[], object]
 ) -> None:
     """Print how long `work` takes on rows without and with checksums."""
     seconds: dict[bool, list[float]] = {False: [], True: []}

@@ -103,6 +103,14 @@ def counts_are_named_for_what_they_count(texts: Sources) -> Findings:
             yield f"{module}:{node.lineno} has {vars(node)[name]}"  # type: ignore[attr-defined]
 
 
+def pictures_are_opened_in_named_formats(texts: Sources) -> Findings:
+    """Pillow goes by a file's contents, and runs Ghostscript on PostScript."""
+    for module, node in nodes(texts, ast.Call):
+        names = [keyword.arg for keyword in node.keywords]  # type: ignore[attr-defined]
+        if ast.unparse(node.func) == "Image.open" and "formats" not in names:  # type: ignore[attr-defined]
+            yield f"{module}:{node.lineno} opens a picture of any format"  # type: ignore[attr-defined]
+
+
 Rule = Callable[[Sources], Findings]
 BREACHES: list[tuple[Rule, str, str]] = [
     (imports_by_name_have_a_reason, "ganlab.losses", "importlib.import_module('ganlab.game.gan')\n"),
@@ -118,6 +126,7 @@ BREACHES: list[tuple[Rule, str, str]] = [
     (no_name_is_put_together, "ganlab.game.gan", "getattr(GAN, 'step' + name)\n"),
     (counts_are_named_for_what_they_count, "ganlab.networks.mlp", "def f(num_blocks): ...\n"),
     (counts_are_named_for_what_they_count, "ganlab.networks.mlp", "self.num_blocks = 1\n"),
+    (pictures_are_opened_in_named_formats, "ganlab.data.grid", "Image.open(file)\n"),
 ]
 
 

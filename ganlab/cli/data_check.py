@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from jsonargparse import ActionConfigFile
 from lightning.pytorch import LightningDataModule
+from PIL import Image
 
 # Imported, a class is known by its bare name.
 from ganlab import data
@@ -112,7 +113,7 @@ def check(chosen: Any) -> None:
 
 
 def _refuse_unwritable(out: Path) -> None:
-    if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp") or out.is_dir():
+    if Image.registered_extensions().get(out.suffix.lower()) not in Image.SAVE or out.is_dir():
         raise Refused(f"--out {readable(out)} is no picture that can be written: end its name in .png.")
     if not out.parent.is_dir():
         raise Refused(f"--out {readable(out)}: there is no folder {readable(out.parent)}.")

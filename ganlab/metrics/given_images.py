@@ -36,7 +36,7 @@ class GivenImages:
             if not path.exists():
                 raise Refused(f"There is no {readable(path)}.")
         self.array: np.ndarray | None = None
-        if path.suffix == ".npz":
+        if path.suffix.lower() == ".npz":
             array = _array(path)
             self.array, self.total = array, len(array)
             contents = hashlib.sha256(array.tobytes()).hexdigest()

@@ -1,11 +1,13 @@
 """`ganlab data check`: what it prints, draws and refuses."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
+from fuzzing import within
 from PIL import Image
-from sets import encoded, faces, folder, pets, picture
+from sets import encoded, faces, folder, packed, pets, picture
 
 from ganlab.cli import main
 
@@ -65,13 +67,26 @@ REFUSALS = {
     "no such option": (["check", "Digits", "--szie", "3"], "size"),
     "no such verb": (["chekc"], "ganlab data check"),
     "nothing": ([], "ganlab data check"),
+    "no class": (["check"], "ImageFolder"),
+    "options alone": (["check", "--root", "."], "ganlab data check CLASS"),
+    "a zip": (["check", "pictures.zip"], "ImageFolder"),
+    "a folder": (["check", "pictures"], "ImageFolder"),
+    "a pipe": (["check", "pipe"], "ImageFolder"),
+    "a missing zip": (["check", "nope.zip"], "ImageFolder"),
+    "a missing path": (["check", "no/where"], "ImageFolder"),
+    "a picture of no format": (["check", "Digits", "--out", "digits.xyz"], "--out"),
+    "a picture in no folder": (["check", "Digits", "--out", "no/where.png"], "no folder"),
 }
 
 
 @pytest.mark.parametrize("how", REFUSALS)
 def test_what_cannot_be_checked_is_refused(how, capsys):
     arguments, word = REFUSALS[how]
-    code, out, err = run_command_or_parser(capsys, arguments)
+    folder(Path("pictures"), {"1.png": encoded(picture(1), "PNG")})
+    packed(Path("pictures.zip"), {"1.png": encoded(picture(1), "PNG")})
+    os.mkfifo("pipe")
+    with within(10):
+        code, out, err = run_command_or_parser(capsys, arguments)
     assert code == 2
     assert out == ""
     assert len(err.splitlines()) <= 3

@@ -177,6 +177,16 @@ def test_folders_that_link_to_one_another(tmp_path):
     assert "again and again" in refused(loaded, tmp_path / "data")
 
 
+def test_folders_within_folders(place):
+    expected, folders = loaded(place), place
+    for _ in range(40):
+        folders = folders / "/".join("d" * 30)
+        if len(str(folders)) > 3900:
+            break
+        folders.mkdir(parents=True)
+    assert torch.equal(loaded(place), expected)
+
+
 def test_a_folder_may_be_linked_twice(place, tmp_path):
     (tmp_path / "both").mkdir()
     for part in ("train", "val"):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from commands import Command, end_all
+from fuzzing import within
 from lightning.pytorch.callbacks import ModelCheckpoint
 from PIL import Image
 from scored_games import ALL, digits, game, scored
@@ -299,15 +300,56 @@ def test_reals_are_extracted_once_and_again_when_anything_differs(cache_home):
     assert extracted() == 0
 
 
-@pytest.mark.parametrize("damage", [lambda raw: raw[: len(raw) // 2], lambda raw: b"", lambda raw: b"x" * 99])
+DAMAGES = {
+    "cut": lambda raw: raw[: len(raw) // 2],
+    "empty": lambda raw: b"",
+    "text": lambda raw: b"x" * 99,
+    "zeroed": lambda raw: bytes(len(raw)),
+    "zeros at the end": lambda raw: raw[:-1000] + bytes(1000),
+    "a bit": lambda raw: raw[:-9] + bytes([raw[-9] ^ 1]) + raw[-8:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_damaged_statistics_are_made_again(damage, cache_home):
     scorer = Scorer(Pixels(), ("fid",), 50)
     first, _ = prepare_reference(scorer, digits(), "train")
     (path,) = (cache_home / "statistics").iterdir()
     path.write_bytes(damage(path.read_bytes()))
     again, _ = prepare_reference(scorer, digits(), "train")
-    assert torch.equal(first.moments.covariance, again.moments.covariance)
+    for name in ("mean", "covariance"):
+        assert torch.equal(getattr(first.moments, name), getattr(again.moments, name))
+    assert torch.equal(first.factor, again.factor)
     assert path.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"samples": 50, "fid50_pixels": 0.0}', b"[]", b"", b"{}", bytes(40), b'{"samples"', b"1"]
+)
+def test_a_damaged_floor_is_made_again(content, cache_home):
+    scorer = Scorer(Pixels(), ("fid",), 50)
+    _, first = prepare_reference(scorer, digits(), "train")
+    (path,) = (cache_home / "floors").iterdir()
+    path.write_bytes(content)
+    assert prepare_reference(scorer, digits(), "train")[1] == first
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link in a circle", "folder"])
+def test_what_is_no_file_among_cached_statistics(kind, cache_home):
+    scorer = Scorer(Pixels(), ("fid",), 50)
+    first, _ = prepare_reference(scorer, digits(), "train")
+    (path,) = (cache_home / "statistics").iterdir()
+    path.unlink()
+    {"pipe": os.mkfifo, "folder": Path.mkdir, "link in a circle": lambda path: path.symlink_to(path)}[kind](
+        path
+    )
+    with within(10):
+        if kind == "folder":
+            with pytest.raises(Refused, match=r"GANLAB_CACHE"):
+                prepare_reference(scorer, digits(), "train")
+        else:
+            again, _ = prepare_reference(scorer, digits(), "train")
+            assert torch.equal(first.moments.covariance, again.moments.covariance)
 
 
 def sums_of_statistics() -> tuple[float, float]:

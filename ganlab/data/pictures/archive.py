@@ -153,23 +153,22 @@ def _stamp(path: Path) -> str:
 def _files(folder: Path) -> Iterator[str]:
     """All files below a folder. Links are followed, but never in a circle."""
     visits: Counter[tuple[int, int]] = Counter()
-
-    def below(folder: Path, prefix: str, above: set[tuple[int, int]]) -> Iterator[str]:
+    pending: list[tuple[Path, str, frozenset[tuple[int, int]]]] = [(folder, "", frozenset())]
+    while pending:
+        folder, prefix, above = pending.pop()
         status = os.stat(folder)
         real = status.st_dev, status.st_ino
         if real in above:
-            return
+            continue
         visits[real] += 1
         if visits[real] > MOST_VISITS:
             raise Refused(f"{readable(folder)}: links lead to this folder again and again.")
         with os.scandir(folder) as entries:
             for entry in entries:
                 if (kind := _kind(entry)) == stat.S_IFDIR:
-                    yield from below(folder / entry.name, f"{prefix}{entry.name}/", above | {real})
+                    pending.append((folder / entry.name, f"{prefix}{entry.name}/", above | {real}))
                 elif kind == stat.S_IFREG:
                     yield prefix + entry.name
-
-    yield from below(folder, "", set())
 
 
 def _kind(entry: os.DirEntry[str]) -> int:

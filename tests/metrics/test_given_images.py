@@ -1,0 +1,196 @@
+"""Images from elsewhere: what is given is scored or refused in a sentence, and nothing in it is run."""
+
+import io
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fuzzing import within
+from PIL import Image
+from safetensors.torch import save_file
+from sets import encoded, folder, packed, picture
+
+from ganlab.errors import Refused
+from ganlab.metrics.extractors.extractor import read_weights
+from ganlab.metrics.given_images import GivenImages
+
+IMAGES = np.arange(4 * 6 * 6 * 3, dtype=np.uint8).reshape(4, 6, 6, 3)
+RUN: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "cache"))
+    RUN.clear()
+
+
+class Evil:
+    def __reduce__(self):
+        return RUN.append, ("code",)
+
+
+def npz(**arrays) -> bytes:
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    return content.getvalue()
+
+
+def zipped(**members: bytes) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, member in members.items():
+            archive.writestr(name, member)
+    return content.getvalue()
+
+
+def array(header: str, data: bytes = b"") -> bytes:
+    """An npy file with this header, whatever it says."""
+    padded = header.encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded + data
+
+
+def flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :]
+
+
+WHOLE = npz(images=IMAGES)
+HUGE = "{'descr': '|u1', 'fortran_order': False, 'shape': (10000000, 1000, 1000, 3), }"
+NONE = {
+    "empty": b"",
+    "text": b"hello, this is no npz",
+    "a pickle": pickle.dumps(Evil()),
+    "an npy": array("{'descr': '|u1', 'fortran_order': False, 'shape': (2,), }", b"ab"),
+    "cut": WHOLE[: len(WHOLE) // 2],
+    "no arrays": zipped(),
+    "pictures": zipped(**{"a.png": encoded(picture(1), "PNG")}),
+    "text in it": zipped(**{"a.npy": b"hello"}),
+    "empty in it": zipped(**{"a.npy": b""}),
+    "objects": npz(images=np.array([Evil()], dtype=object)),
+    "objects of a shape": zipped(
+        **{"a.npy": array("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }")}
+    ),
+    "floats": npz(images=IMAGES / 255),
+    "flat": npz(images=IMAGES.reshape(4, -1)),
+    "two channels": npz(images=IMAGES[..., :2]),
+    "channels first": npz(images=IMAGES.transpose(0, 3, 1, 2)),
+    "none of them": npz(images=IMAGES[:0]),
+    "no pixels": npz(images=IMAGES[:, :0]),
+    "a number": npz(images=np.uint8(3)),
+    "strings": npz(images=np.array(["a", "b"])),
+    "records": npz(images=np.zeros(3, [("a", "u1"), ("b", "f4")])),
+    "larger than any memory": zipped(**{"a.npy": array(HUGE, b"abc")}),
+    "a shape below zero": zipped(**{"a.npy": array(HUGE.replace("10000000", "-4"))}),
+    "no header": zipped(**{"a.npy": array("{")}),
+    "a header that computes": zipped(**{"a.npy": array("[0] * 10**9")}),
+    "a header of no bytes": zipped(**{"a.npy": b"\x93NUMPY\x01\x00"}),
+    "garbled within": flipped(zipped(**{"a.npy": array(HUGE)}), 60),
+}
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".NPZ"])
+@pytest.mark.parametrize("kind", NONE)
+def test_what_is_no_npz_of_images(kind, suffix, tmp_path):
+    path = tmp_path / f"images{suffix}"
+    path.write_bytes(NONE[kind])
+    with within(10), pytest.raises(Refused) as error:
+        GivenImages(path)
+    assert 1 <= len(str(error.value).splitlines()) <= 3
+    assert "allow_pickle" not in str(error.value)
+    assert RUN == []
+
+
+def test_a_whole_npz(tmp_path):
+    (tmp_path / "images.npz").write_bytes(WHOLE)
+    given = GivenImages(tmp_path / "images.npz")
+    assert torch.equal(next(iter(given.batches()))[1], torch.from_numpy(IMAGES).movedim(-1, 1))
+
+
+def nothing(path: Path) -> None:
+    pass
+
+
+THINGS = {
+    "missing": nothing,
+    "pipe": os.mkfifo,
+    "folder": Path.mkdir,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "link in a circle": lambda path: path.symlink_to(path),
+}
+
+
+@pytest.mark.parametrize("name", ["images.npz", "images.zip", "images"])
+@pytest.mark.parametrize("kind", THINGS)
+def test_what_is_no_file(kind, name, tmp_path):
+    THINGS[kind](tmp_path / name)
+    with within(10), pytest.raises(Refused) as error:
+        GivenImages(tmp_path / name)
+    assert 1 <= len(str(error.value).splitlines()) <= 3
+
+
+def test_pictures_that_are_damaged_are_named(tmp_path):
+    files = {f"{n}.png": encoded(picture(n, 64, 64), "PNG") for n in range(3)}
+    whole = files["1.png"]
+    for content in (b"", whole[: len(whole) // 2], b"%!PS-Adobe-3.0 EPSF-3.0\n", flipped(whole, 60)):
+        for path in (tmp_path / "in.zip", tmp_path / "in"):
+            (packed if path.suffix else folder)(path, files | {"1.png": content})
+            with within(10), pytest.raises(Refused, match=r"1\.png is no whole picture"):
+                list(GivenImages(path).batches())
+
+
+# Weights
+
+
+def weights(kind: str, path: Path) -> None:
+    whole = {"a": torch.arange(1000.0)}
+    save_file(whole, path) if path.suffix == ".safetensors" else torch.save(whole, path)
+    raw = path.read_bytes()
+    path.write_bytes({"empty": b"", "text": b"hello", "cut": raw[:-900], "zeros": bytes(len(raw))}[kind])
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+@pytest.mark.parametrize("kind", ["empty", "text", "cut", "zeros"])
+def test_weights_that_are_damaged(kind, suffix, tmp_path):
+    path = tmp_path / f"w{suffix}"
+    weights(kind, path)
+    with within(10), pytest.raises(Refused) as error:
+        read_weights(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "state", [{1: torch.zeros(1)}, [torch.zeros(1)], torch.zeros(1), {"a": {"b": torch.zeros(1)}}, None]
+)
+def test_weights_that_are_no_state(state, tmp_path):
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(Refused):
+        read_weights(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_weights_that_were_garbled_anywhere(suffix, tmp_path):
+    path, source = tmp_path / f"w{suffix}", np.random.default_rng(0)
+    whole = {"a": torch.arange(100.0), "b": torch.ones(3, 4)}
+    save_file(whole, path) if suffix == ".safetensors" else torch.save(whole, path)
+    raw = path.read_bytes()
+    for _ in range(100):
+        garbled = bytearray(raw)
+        for place in source.integers(0, len(raw), 3):
+            garbled[place] = source.integers(256)
+        path.write_bytes(garbled)
+        with within(10):
+            try:
+                assert all(isinstance(value, torch.Tensor) for value in read_weights(path).values())
+            except Refused as error:
+                assert 1 <= len(str(error).splitlines()) <= 3  # noqa: PT017
+
+
+def test_a_large_picture_is_no_harm(tmp_path):
+    content = io.BytesIO()
+    Image.new("1", (11_000, 11_000)).save(content, "PNG")
+    path = folder(tmp_path / "in", {"a.png": content.getvalue()})
+    with pytest.raises(Refused, match="would fill the memory"):
+        list(GivenImages(path).batches())
