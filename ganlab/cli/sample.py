@@ -25,7 +25,7 @@ from ganlab.sampling.walk import to_gif, to_mp4
 from ganlab.sampling.write import Source
 from ganlab.system.hardware import keep_freed_memory
 
-STOPS, FRAMES = 8, 60  # latents on a walk, and its pictures
+STOPS, FRAMES, MOST_FRAMES = 8, 60, 10_000  # latents on a walk, and its pictures
 WALK_WRITERS = {".gif": to_gif, ".mp4": to_mp4}
 SAMPLE_WRITERS = {".png": write.to_picture, ".npz": write.to_npz, "": write.to_folder}
 
@@ -86,6 +86,8 @@ def _refuse_numbers(chosen: Any) -> None:
     for name, least in (("count", 1), ("interpolate", 2), ("frames", 2), ("class", 0)):
         if (value := chosen[name]) is not None and value < least:
             raise Refused(f"--{name} is {value}; it is at least {least}.")
+        if value is not None and name in ("interpolate", "frames") and value > MOST_FRAMES:
+            raise Refused(f"--{name} is {value}; it is at most {MOST_FRAMES:,}.")
 
 
 def _refuse_output(out: Path, chosen: Any) -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import sys
 from typing import Any, Literal, TypeVar, cast
 
 import lightning.pytorch as pl
@@ -107,7 +108,7 @@ class Trainer(pl.Trainer):
             raise Refused("Trainer: max_steps is 0, so nothing would be trained; -1 trains without end.")
         bounds.at_least(0, self, log_every_n_steps=log_every_n_steps)
         counts = "limit_train_batches", "val_check_interval", "check_val_every_n_epoch"
-        bounds.at_least(1, self, **{name: lightning.get(name) for name in counts})
+        bounds.between(1, sys.maxsize, self, **{name: lightning.get(name) for name in counts})
         bounds.between(1, MOST_NODES, self, num_nodes=lightning.get("num_nodes"))
         devices = lightning.get("devices")
         devices = int(devices) if isinstance(devices, str) and devices.isdecimal() else devices

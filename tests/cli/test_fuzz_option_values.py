@@ -24,6 +24,7 @@ from ganlab.callbacks import Progress, Status
 from ganlab.class_paths import argument_types, public_path
 from ganlab.cli.experiment import GanCLI
 from ganlab.cli.run_folder import RunFolder
+from ganlab.game.gan import GAN
 from ganlab.metrics import Pixels
 from ganlab.training import TwoPlayers
 
@@ -79,12 +80,20 @@ def number(hint: Any) -> tuple[type, bool] | None:
     return None
 
 
-def of(kind: type, prefix: str, *before: str) -> Iterator[Case]:
-    """Every number that a class takes, at every value; what the data or the game fill in is left out."""
-    for name, hint in argument_types(kind).items():
-        if (taken := number(hint)) and name not in ("image_shape", "classes", "seed", "return"):
-            for value in VALUES[taken[0]]:
-                yield Case(f"{prefix}.{name}", f"[{value}]" if taken[1] else value, before)
+def of(kind: type, prefix: str, *before: str, base: type = object) -> Iterator[Case]:
+    """Every number that a class takes at every value, without what the data or the game fill in.
+
+    Args:
+        base: Its arguments are left out, all but one if there are no others.
+    """
+    filled_in = ("image_shape", "classes", "seed", "return")
+    every = {name: number(hint) for name, hint in argument_types(kind).items() if name not in filled_in}
+    numbers = {name: taken for name, taken in every.items() if taken}
+    inherited = argument_types(base) if base is not object else {}
+    own = {name: taken for name, taken in numbers.items() if name not in inherited}
+    for name, (type_, is_list) in (own or dict([*numbers.items()][:1])).items():
+        for value in VALUES[type_]:
+            yield Case(f"{prefix}.{name}", f"[{value}]" if is_list else value, before)
 
 
 class Found(Exception):
@@ -108,21 +117,24 @@ def of_the_parser() -> Iterator[Case]:
 
 
 def of_classes() -> Iterator[Case]:
+    yield from of(GAN, "model")
     for name in variants.__all__:
-        yield from of(getattr(variants, name), "model", "--model", name)
+        yield from of(getattr(variants, name), "model", "--model", name, base=GAN)
     for name in networks.__all__:
         player = "generator" if name.endswith("Generator") else "discriminator"
         yield from of(getattr(networks, name), f"model.{player}", f"--model.{player}", name)
+    yield from of(data.Digits, "data")
     for name, size in DATA.items():
-        yield from of(getattr(data, name), "data", "--data", name, "--data.batch_size", "4", *size.split())
-    chosen = [
+        chosen = ("--data", name, "--data.batch_size", "4", *size.split())
+        yield from of(getattr(data, name), "data", *chosen, base=data.StreamData)
+    others = [
         *((kind, "model.generator_optimizer") for kind in (optim.Adam, optim.SGD, optim.RMSprop)),
         (optim.lr_scheduler.StepLR, "model.generator_scheduler"),
         (Progress, "trainer.callbacks"),
         (Status, "trainer.callbacks"),
         (Pixels, "evaluation.extractor"),
     ]
-    for kind, option in chosen:
+    for kind, option in others:
         yield from of(kind, option, f"--{option}", public_path(kind))
     yield from of(TwoPlayers, "trainer.strategy", "--config", "strategy.yaml")
 
@@ -156,7 +168,6 @@ def little_room() -> Iterator[None]:
 @pytest.mark.parametrize("part", SIXTHS)
 def test_every_number_trains_or_is_refused(part: int, folder: Path) -> None:
     cases = list(dict.fromkeys([*of_the_parser(), *of_classes()]))
-    print(len(cases))
     assert len(cases) > 400
     before = state_of(folder)
     places = {"GANLAB_DATA": str(folder / "files"), "GANLAB_CACHE": str(folder.with_name("cache"))}

@@ -461,6 +461,7 @@ def test_a_label_reaches_the_generator(
         ("--out grid.png --frames 9", ("--frames", ".gif", ".mp4")),
         ("--out walk.gif --interpolate 1", ("--interpolate", "at least 2")),
         ("--out walk.gif --frames 1", ("--frames", "at least 2")),
+        ("--out walk.gif --frames 1000000000000", ("--frames", "at most 10,000")),
         ("--out file/walk.mp4", ("file/walk.mp4", "could not be written")),
         ("--out file/grid.png", ("file/grid.png", "could not be written")),
         ("--out folder.png", ("folder.png", "folder")),
