@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ import yaml
 from lightning.pytorch import LightningDataModule
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 # Imported, a class is known by its bare name.
 from ganlab import data, metrics  # noqa: F401
@@ -104,8 +106,15 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     if source and not source.is_dir():
         row = {"step": read_checkpoint(source)["global_step"], "checkpoint": source.name, **row}
         if run:
-            Records(run / SCORES).append(row)
+            _record(run, row)
     return row | {"floor": floor, "says": str(contract)}
+
+
+def _record(run: Path, row: dict[str, Any]) -> None:
+    try:
+        Records(run / SCORES).append(row)
+    except OSError as error:
+        print(f"ganlab: The scores were not added to those of {run}: {error.strerror}.", file=sys.stderr)
 
 
 def _checkpoint(what: Path) -> Path | None:
@@ -178,7 +187,7 @@ def _print_scores(row: dict[str, Any], *, as_json: bool) -> None:
     table = Table("score", "value", "real floor", box=None)
     for (name, value), low in zip(scores.items(), floors, strict=True):
         text = row["reasons"].get(name, "") if value is None else f"{value:.5g}"
-        table.add_row(name, text, "" if low is None else f"{low:.5g}")
+        table.add_row(Text(name), Text(text), "" if low is None else f"{low:.5g}")
     console = Console()
     console.print(table)
     if "checkpoint" in row:

@@ -102,7 +102,8 @@ def _write_files(folder: Path, checkpoint: Path, *, raw: bool, trusted: bool, on
     game, content, run = load(checkpoint, trust_code=trusted), read_checkpoint(checkpoint), run_of(checkpoint)
     config = describe(game, content["hyper_parameters"], raw=raw, step=content["global_step"])
     save_export(folder, game, config)
-    exported = load_export(folder, trusted=trusted or is_own_checkpoint(run, content))
+    own = is_own_checkpoint(run, content)
+    exported = load_export(folder, trusted=trusted or own)
     with suppress(TypeError):  # A game whose `sample` requires a class cannot be compared without one.
         samples = [each.sample(8, seed=0, raw=raw) for each in (game, exported)]
         if not torch.equal(*samples):
@@ -111,7 +112,9 @@ def _write_files(folder: Path, checkpoint: Path, *, raw: bool, trusted: bool, on
                 f"{config['variant']} depends on more than weights and plain arguments. Nothing was written."
             )
         with suppress(Refused):  # Samples that are no pictures.
-            write.sheet(Source(exported, run=run), COUNT).save(folder / "samples.png")
+            write.sheet(Source(exported, run=run if own or trusted else None), COUNT).save(
+                folder / "samples.png"
+            )
     score = _score(run, config)
     if score:
         (folder / "contract.json").write_text(json.dumps(score, indent=2, allow_nan=False) + "\n")

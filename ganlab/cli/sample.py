@@ -20,6 +20,7 @@ from ganlab.cli.parser import (
 from ganlab.errors import Refused, refuse_missing
 from ganlab.runs.folder import run_of
 from ganlab.runs.load import load
+from ganlab.runs.own import is_own
 from ganlab.sampling import write
 from ganlab.sampling.walk import to_gif, to_mp4
 from ganlab.sampling.write import Source
@@ -63,7 +64,10 @@ def _sample(arguments: list[str]) -> None:
     game = load(checkpoint, trust_code=chosen.trust_code)
     if torch.cuda.is_available():
         game = game.to("cuda")
-    source = Source(game, chosen.seed, chosen.raw, chosen["class"], run_of(checkpoint))
+    run = run_of(checkpoint)
+    # What another's run says of its data would be built, and opens files.
+    known = run if run and (chosen.trust_code or is_own(run)) else None
+    source = Source(game, chosen.seed, chosen.raw, chosen["class"], known)
     source.refuse_wrong_label()
     count = chosen.count or (WALKS if out.suffix in WALK_WRITERS else COUNT)
     try:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ganlab.system.atomic_file import atomic_write
-from ganlab.system.untrusted import Problems, below, json_value, read_bytes, whole_number
+from ganlab.system.untrusted import Problems, below, json_value, open_regular, read_bytes, whole_number
 
 Row = dict[str, Any]
 
@@ -26,6 +27,7 @@ class Records:
     def append(self, *rows: Row) -> None:
         """Start on a new line, even where the last one was cut off."""
         text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+        self._refuse_odd()
         with self.path.open("a+b") as file:
             size = file.tell()
             file.seek(max(size - 1, 0))
@@ -57,6 +59,11 @@ class Records:
         if len(kept) < len(lines):
             with atomic_write(self.path) as unfinished:
                 unfinished.write_bytes("".join(line + "\n" for line in kept if line).encode())
+
+    def _refuse_odd(self) -> None:
+        """Raise an OSError where rows would be written to what is no regular file, or lies elsewhere."""
+        if os.path.lexists(self.path):
+            open_regular(self.path).close()
 
     def _lines(self) -> Iterator[tuple[str, Row | None]]:
         """Each line with its row: empty if it cannot be read, None if none belongs there."""
@@ -94,6 +101,7 @@ class Table(Records):
         self._write(self.path, rows)
 
     def _write(self, path: Path, rows: Iterable[Row]) -> None:
+        self._refuse_odd()
         with path.open("a", newline="") as file:
             writer = csv.DictWriter(file, self.names)
             if not file.tell():

@@ -251,3 +251,13 @@ def test_without_a_home_runs_train_but_are_not_known_again(
     (run,) = tmp_path.glob("runs/*/*/*")
     assert here("fit", "--resume", run, folder=tmp_path).code == 2
     assert here("fit", "--resume", run, "--trust_code", folder=tmp_path).code == 0
+
+
+def test_scores_are_not_written_through_a_link(foreign: Path, tmp_path: Path) -> None:
+    (secret := tmp_path / "somebodys file").write_text("untouched\n")
+    (foreign / "scores.jsonl").unlink()
+    (foreign / "scores.jsonl").symlink_to(secret)
+    answer = call("evaluate", foreign, "--trust_code")
+    assert answer.code == 0, answer
+    assert "not added" in answer.err
+    assert secret.read_text() == "untouched\n"

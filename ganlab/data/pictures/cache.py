@@ -34,6 +34,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from ganlab.data.checksums import Checksums, checksums
@@ -239,7 +240,7 @@ def _in_parallel(work: Callable[[range], Any], total: int, title: str) -> list[A
     if not console.is_terminal and total > 1000:
         print(f"{title} {total:,} pictures", file=sys.stderr, flush=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(title, total=total)
+        task = progress.add_task(escape(title), total=total)
         with ThreadPoolExecutor(_cores()) as pool:
             futures: list[Future[Any]] = []
             for part in parts:
