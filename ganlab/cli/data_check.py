@@ -24,7 +24,7 @@ from ganlab.data.pictures.decode import Broken, opened
 from ganlab.data.pictures.picture_files import PictureFiles
 from ganlab.data.rows import Rows
 from ganlab.data.stream import Split, StreamData
-from ganlab.errors import Failed, Refused
+from ganlab.errors import Refused
 from ganlab.runs import user_code
 from ganlab.system.hardware import keep_freed_memory
 from ganlab.system.untrusted import readable
@@ -56,11 +56,7 @@ def main(arguments: list[str]) -> int:
     keep_freed_memory()
     silence_warnings()
     user_code.add_to_path(Path(path) for path in config_files(rest))
-    try:
-        return run_command(lambda: check(_parse(rest)))
-    except Failed as error:
-        print(f"ganlab: {error}", file=sys.stderr)
-        return 1
+    return run_command(lambda: check(_parse(rest)))
 
 
 def _parse(arguments: list[str]) -> Any:

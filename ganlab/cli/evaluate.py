@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml
 from lightning.pytorch import LightningDataModule
 from rich.console import Console
 from rich.table import Table
@@ -18,7 +17,9 @@ from rich.text import Text
 from ganlab import data, metrics  # noqa: F401
 from ganlab.checkpoints import export
 from ganlab.checkpoints.export import is_export, read_config
+from ganlab.cli.arguments import is_path
 from ganlab.cli.parser import TRUST_HELP, Parser, run_command, silence_warnings
+from ganlab.data.pictures.archive import reading
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
 from ganlab.metrics.contract import Contract
@@ -34,7 +35,7 @@ from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import fake_batches
 from ganlab.system.hardware import keep_freed_memory
 from ganlab.system.row_files import Records
-from ganlab.system.untrusted import yaml_config
+from ganlab.system.untrusted import readable, yaml_config
 
 
 def main(arguments: list[str]) -> int:
@@ -74,8 +75,9 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     """Compute the scores that the arguments ask for; those of a run's checkpoint are added to its records."""
     split: Split = "train" if chosen.split == "train" else "held_out"
     what = Path(chosen.what).expanduser()
-    if not what.exists():
-        raise Refused(f"There is no {what} to evaluate.")
+    with reading(what):
+        if not what.exists():
+            raise Refused(f"There is no {what} to evaluate.")
     run = what if is_run(what) else run_of(what)
     trusted = run is not None and (chosen.trust_code or is_own(run))
     if run and not trusted and not chosen.reference:
@@ -159,11 +161,14 @@ def _reference(
             "Images from elsewhere and exports need something to be compared with:\n"
             "--reference with a data class (CelebA), an experiment file or images."
         )
-    is_text = isinstance(reference, str)
-    if is_text and reference not in data.__all__ and Path(reference).suffix in (".yaml", ".yml"):
-        reference = yaml.safe_load(Path(reference).read_text())["data"]
-    if isinstance(reference, str) and Path(reference).exists():
-        given = GivenImages(Path(reference))
+    if isinstance(reference, str) and reference not in data.__all__ and is_path(reference):
+        reference = _path_to(reference)
+    if isinstance(reference, Path) and reference.suffix in (".yaml", ".yml"):
+        reference = yaml_config(reference, []).get("data")
+    if not reference:
+        raise Refused(f"{chosen.reference} is no experiment's file: it names no data (--reference).")
+    if isinstance(reference, Path):
+        given = GivenImages(reference)
         reals = statistics(scorer, given.batches, given.total, given.identity)
         contract = Contract(
             scorer.extractor.identity(), given.identity, given.total, scorer.samples, fakes=fakes, seed=seed
@@ -173,6 +178,14 @@ def _reference(
     stream.prepare_data()
     reals, floor = prepare_reference(scorer, stream, split)
     return reals, contract_of(scorer, stream, split, fakes=fakes, seed=seed), floor
+
+
+def _path_to(reference: str) -> Path:
+    path = Path(reference).expanduser()
+    with reading(path):
+        if not path.is_file() and not path.is_dir():
+            raise Refused(f"There is no {readable(reference)} to compare with (--reference).")
+    return path
 
 
 def _print_scores(row: dict[str, Any], *, as_json: bool) -> None:

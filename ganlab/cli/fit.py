@@ -11,7 +11,7 @@ from ganlab.cli.arguments import config_files, with_its_config
 from ganlab.cli.experiment import GanCLI
 from ganlab.cli.parser import refusal, run_command, silence_warnings
 from ganlab.cli.run_folder import RunFolder
-from ganlab.errors import Failed
+from ganlab.errors import Refused
 from ganlab.runs import user_code
 from ganlab.runs.own import CONFIG, is_run, refuse_foreign
 from ganlab.system.hardware import keep_freed_memory
@@ -45,8 +45,6 @@ def main(arguments: list[str]) -> int:
 def _explain_failure(error: OSError | RuntimeError, run: RunFolder) -> str:
     """What to do about a failure that is no defect of the code: disk full, process lost; "" for any other."""
     resume = f"ganlab fit --resume {run.path}" if run.path else "the same command"
-    if isinstance(error, Failed):
-        return str(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         what = error.filename or "What the run records"
         return f"{what} could not be written: {error.strerror}.\nMake room and resume the run: {resume}"
@@ -59,6 +57,9 @@ def _explain_failure(error: OSError | RuntimeError, run: RunFolder) -> str:
 def _train_or_validate(arguments: list[str], run: RunFolder) -> None:
     arguments = with_its_config(arguments)
     configs = [Path(path) for path in config_files(arguments)]
+    for config in configs:
+        if config.is_fifo() and not config.is_relative_to("/dev"):
+            raise Refused(f"{config} is a pipe, and no file with settings (config).")
     for folder in (config.parent for config in configs if config.name == CONFIG and is_run(config.parent)):
         refuse_foreign(folder, trust_code="--trust_code" in arguments)
     run.code_folders = user_code.add_to_path(configs)

@@ -12,7 +12,7 @@ from weakref import WeakSet
 from lightning.pytorch.cli import LightningArgumentParser
 
 from ganlab.cli.hints import explain, objection
-from ganlab.errors import Refused
+from ganlab.errors import Failed, Refused
 from ganlab.runs import user_code
 from ganlab.runs.load import checkpoint_or_export
 from ganlab.system.memory import WithinMemory
@@ -44,10 +44,13 @@ class Parser(LightningArgumentParser):
 
 
 def run_command(work: Callable[[], None]) -> int:
-    """Do a command's work and return its exit code: 2 after a refusal, which is printed, else 0."""
+    """Do a command's work and return its exit code: 2 after a refusal, 1 after a failure, which it prints."""
     try:
         # jsonargparse leaves parsers in the context: a process that trains twice would keep the first model.
         copy_context().run(work)
+    except Failed as failure:
+        print(f"ganlab: {failure}", file=sys.stderr)
+        return 1
     except Exception as error:
         if not (refused := refusal(error)):
             raise

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_line import here
 from fuzzing import within
 from PIL import Image
 from safetensors.torch import save_file
@@ -194,3 +195,19 @@ def test_a_large_picture_is_no_harm(tmp_path):
     path = folder(tmp_path / "in", {"a.png": content.getvalue()})
     with pytest.raises(Refused, match="would fill the memory"):
         list(GivenImages(path).batches())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nope.zip", "nope.npz", "nope.yaml", "nope/folder", "a circle", "a pipe", "x" * 300 + ".zip", "no.yaml"],
+)
+def test_a_reference_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a circle").symlink_to("a circle")
+    os.mkfifo(tmp_path / "a pipe")
+    (tmp_path / "no.yaml").write_text("- 1\n")
+    (tmp_path / "images").mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "images" / "a.png")
+    answer = here("evaluate", "images", "--reference", name, "--extractor", "Pixels", folder=tmp_path)
+    assert answer.code == 2, answer
+    assert "reference" in answer.err or "cannot be read" in answer.err
+    assert len(answer.err.splitlines()) <= 3
