@@ -206,7 +206,8 @@ def test_a_reference_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a pipe")
     (tmp_path / "no.yaml").write_text("- 1\n")
     (tmp_path / "images").mkdir()
-    Image.new("L", (8, 8)).save(tmp_path / "images" / "a.png")
+    for number in range(2):
+        Image.new("L", (8, 8), number).save(tmp_path / "images" / f"{number}.png")
     answer = here("evaluate", "images", "--reference", name, "--extractor", "Pixels", folder=tmp_path)
     assert answer.code == 2, answer
     assert "reference" in answer.err or "cannot be read" in answer.err
