@@ -219,7 +219,7 @@ class StreamData(LightningDataModule, ABC):
         _ = self.splits
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        numbers = self._turns * self.batch_size * prod(self.image_shape)
+        numbers = prod((self._turns, self.batch_size, *self.image_shape))
         refuse_beyond_memory(numbers, f"A step of {self._turns} x batch_size {self.batch_size} images")
         train = self.splits.train
         if isinstance(train, Sized):
@@ -256,12 +256,10 @@ class StreamData(LightningDataModule, ABC):
 
     @property
     def _turns(self) -> int:
-        """The discriminator's turns in a step."""
         return cast(Any, self.trainer.lightning_module).critic_steps if self.trainer else 1
 
     def _stream(self) -> Stream:
-        trainer = self.trainer
-        if trainer is None:
+        if (trainer := self.trainer) is None:
             return Stream(self.batch_size)
         return Stream(
             self.batch_size,

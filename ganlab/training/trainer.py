@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import sys
 from typing import Any, Literal, TypeVar, cast
 
 import lightning.pytorch as pl
@@ -28,7 +27,7 @@ INSTEAD = {
     "gradient_clip_val": "model.discriminator_clip and model.generator_clip",
     "gradient_clip_algorithm": "model.discriminator_clip and model.generator_clip, which are norms",
 }
-MOST_NODES = 10_000
+MOST_BATCHES, MOST_NODES = 10**12, 10_000
 MOST_PROCESSES = 8  # for each core; Lightning itself counts GPUs
 
 Kind = TypeVar("Kind", bound=pl.Callback)
@@ -102,13 +101,13 @@ class Trainer(pl.Trainer):
     def _refuse_numbers(self, *, max_steps: int, log_every_n_steps: int, **lightning: Any) -> None:
         """Refuse what Lightning would take, and then train nothing, divide by zero or ignore it."""
         for name, instead in INSTEAD.items():
-            if lightning.get(name) not in (None, 1 if name == "accumulate_grad_batches" else None):
+            if lightning.get(name) is not None and (name, lightning[name]) != ("accumulate_grad_batches", 1):
                 raise Refused(f"Trainer: {name} is for a single optimizer. Use {instead}.")
         if max_steps == 0:
             raise Refused("Trainer: max_steps is 0, so nothing would be trained; -1 trains without end.")
         bounds.at_least(0, self, log_every_n_steps=log_every_n_steps)
         counts = "limit_train_batches", "val_check_interval", "check_val_every_n_epoch"
-        bounds.between(1, sys.maxsize, self, **{name: lightning.get(name) for name in counts})
+        bounds.between(1, MOST_BATCHES, self, **{name: lightning.get(name) for name in counts})
         bounds.between(1, MOST_NODES, self, num_nodes=lightning.get("num_nodes"))
         devices = lightning.get("devices")
         devices = int(devices) if isinstance(devices, str) and devices.isdecimal() else devices

@@ -37,7 +37,7 @@ TINY = SMALL.replace("max_steps: 7", "max_steps: 2")
         ("--trainer.accelerator tpu", ("trainer.accelerator", "torch_xla", "auto")),
         ("--trainer.gradient_clip_val 1", ("gradient_clip_val", "discriminator_clip", "generator_clip")),
         ("--trainer.accumulate_grad_batches 2", ("accumulate_grad_batches", "model.accumulation")),
-        ("--trainer.limit_train_batches 0", ("limit_train_batches is 0", "at least 1")),
+        ("--trainer.limit_train_batches 0", ("limit_train_batches is 0", "from 1")),
         ("--trainer.strategy ddp", ("strategy ddp", "auto", "TwoPlayers")),
         ("--trainer.strategy nonsense", ("trainer.strategy", "nonsense", "auto")),
         ("--trainer.strategy deepspeed", ("trainer.strategy", "DeepSpeed", "auto")),
