@@ -15,6 +15,7 @@ from ganlab.runs.folder import (
     create_folder,
     discard_folder,
     erase_records,
+    missing_parents,
     rewind_records,
     write_config,
     write_environment,
@@ -52,6 +53,7 @@ class RunFolder:
     first_step: int = 0
     has_begun: bool = False
     _claim: Claim | None = None
+    _parents: list[Path] = field(default_factory=list)
 
     @property
     def checkpoint(self) -> Path | None:
@@ -98,6 +100,7 @@ class RunFolder:
         if self.resumed:
             self.path = self.resumed.folder
         elif is_first_process():
+            self._parents = missing_parents(planned_path)
             self.path, self.is_new = create_folder(planned_path), True
         else:
             self.path = Path(os.environ.get(FOLDER_VARIABLE, planned_path.parents[2]))
@@ -133,4 +136,4 @@ class RunFolder:
             self._claim.release(unused=not self.has_begun)
         saved_nothing = self.path and not (self.path / "checkpoints").exists()
         if self.path and self.is_new and saved_nothing and (refused or not self.has_begun):
-            discard_folder(self.path)
+            discard_folder(self.path, self._parents)

@@ -71,10 +71,15 @@ def run_of(checkpoint: Path) -> Path | None:
     return None
 
 
-def discard_folder(folder: Path) -> None:
-    """Remove a run's folder, and the folders above it if they are then empty."""
+def missing_parents(path: Path) -> list[Path]:
+    """The folders above a path that are to be made for it, the innermost first."""
+    return [parent for parent in path.parents if not parent.exists()]
+
+
+def discard_folder(folder: Path, parents: Iterable[Path]) -> None:
+    """Remove a run's folder, and of those made for it the ones that are empty."""
     shutil.rmtree(folder, ignore_errors=True)
-    for parent in (folder.parent, folder.parent.parent):
+    for parent in parents:
         with suppress(OSError):
             parent.rmdir()
 

@@ -95,8 +95,10 @@ def checkpoint_or_export(path: Path) -> Path:
     if not path.exists():
         raise Refused(f"There is no {path}: give a run's folder, a checkpoint or an exported folder.")
     best = path / CHECKPOINTS / "best.ckpt"
-    if best.is_file() and not checksummed.damage(best):
-        return best
+    if best.is_file():
+        if not (reason := checksummed.damage(best)):
+            return best
+        print(f"ganlab: {best} is damaged: {reason}. Taking another one.", file=sys.stderr)
     if newest := newest_whole_checkpoint(path):
         return newest
     what = (

@@ -74,7 +74,9 @@ def is_within(path: Path, folder: Path) -> bool:
 def read_bytes(path: Path, *, folder: Path | None = None, most: int = MOST_BYTES) -> bytes:
     """The content of a regular file of at most so many bytes (`open_regular`); else an OSError."""
     with open_regular(path, folder) as file:
-        content = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
+        # Asked for more, Python would set that much memory aside.
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(size + 1) if size <= most else None
     if content is None or len(content) > most:
         raise OSError(errno.EFBIG, f"it is larger than {most >> 20:,} MiB")
     return content

@@ -409,21 +409,19 @@ def fill(place: Path, leave: int) -> None:
 def test_a_disk_that_is_full_for_records_ends_a_run_and_loses_nothing(
     name: str, straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = GAN.training_step
+    original, opened = GAN.training_step, Path.open
 
     def refuse_to_save(*arguments: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    def opened_as_full(path: Path, mode: str = "r", **options: Any) -> Any:
+        return opened(Path("/dev/full") if path.name == name and "a" in mode else path, mode, **options)
+
     def step(game: GAN, *arguments: Any) -> None:
-        if game.global_step == 4 and name == "a picture":
-            # It is written under another name first, which no link to a full device can stand for.
-            monkeypatch.setattr("PIL.Image.Image.save", refuse_to_save)
-        elif game.global_step == 4:
-            path = begun(tmp_path) / name
-            path.parent.mkdir(exist_ok=True)
-            if path.exists():
-                path.rename(tmp_path / "moved")
-            path.symlink_to("/dev/full")
+        if game.global_step == 4:
+            monkeypatch.setattr(Path, "open", opened_as_full)
+            if name == "a picture":
+                monkeypatch.setattr("PIL.Image.Image.save", refuse_to_save)
         original(game, *arguments)
 
     monkeypatch.setattr(GAN, "training_step", step)
@@ -434,9 +432,6 @@ def test_a_disk_that_is_full_for_records_ends_a_run_and_loses_nothing(
     assert 3 in whole_steps(run)
     assert not leftovers(run)
     monkeypatch.undo()
-    (run / name).unlink(missing_ok=True)
-    if (tmp_path / "moved").exists():
-        (tmp_path / "moved").rename(run / name)
     assert fit("--resume", run, folder=tmp_path).code == 0
     assert_same_end(run, straight)
 
