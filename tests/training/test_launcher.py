@@ -31,7 +31,7 @@ class Mine(R3GAN):
     def __init__(self, **given):
         super().__init__(**given)
         if os.environ.get("LOCAL_RANK") == "1":
-            raise ValueError("the second has no such card")
+            raise RuntimeError("the second has no such card")
 """
 # The first process writes down which one it has started.
 STARTED = """
