@@ -7,6 +7,7 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Iterable
+from types import FrameType
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -53,9 +54,10 @@ def objection(error: BaseException) -> str:
         return f"There is not enough memory: {_shortened(error)}\nUse smaller networks, pictures or batches."
     if isinstance(error, RuntimeError) and str(error).startswith(UNFIT):
         return f"The checkpoint's weights do not fit this game: {_shortened(error)}"
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    module = frames[-1].f_globals["__name__"] if frames else ""
-    if module.startswith("jsonargparse") and isinstance(error, ValueError):  # of a class among other types
+    frames, module = _raised_in(error)
+    is_parsers = module.startswith("jsonargparse") and isinstance(error, ValueError)
+    if is_parsers and (not error.__cause__ or _raised_in(error.__cause__)[1].startswith("jsonargparse")):
+        # Of a class among other types. What a user's own constructor raises keeps its traceback.
         return explain(str(error), ()).removeprefix("ganlab: ")
     option = next((option for prefix, option in CHECKS.items() if module.startswith(prefix)), None)
     if not isinstance(error, MisconfigurationException) and (
@@ -69,6 +71,12 @@ def objection(error: BaseException) -> str:
     owner = option or type(frames[-1].f_locals.get("self", error)).__name__
     advice = ADVICE.get(owner)
     return f"{owner}: {_shortened(error)}" + (f"\n{advice}" if advice else "")
+
+
+def _raised_in(error: BaseException) -> tuple[list[FrameType], str]:
+    """The frames that an error came through, and the name of the module that raised it."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return frames, frames[-1].f_globals["__name__"] if frames else ""
 
 
 def _shortened(error: BaseException) -> str:

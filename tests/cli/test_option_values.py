@@ -137,3 +137,14 @@ def test_a_reader_that_is_gone_ends_a_command_quietly(command: str, tmp_path: Pa
 
 def test_the_installed_command_still_prints(tmp_path: Path) -> None:
     assert alone("--version", folder=tmp_path).out.startswith("ganlab ")
+
+
+def test_a_defect_of_ones_own_class_keeps_its_traceback(tmp_path: Path) -> None:
+    """It is no refusal: where it was raised is what its author needs."""
+    broken = "from ganlab.variants import R3GAN\nclass Mine(R3GAN):\n    def __init__(self, **given):\n"
+    broken += "        super().__init__(**given)\n        raise RuntimeError('no such card')\n"
+    (tmp_path / "my_broken.py").write_text(broken)
+    write(tmp_path, SMALL.replace("R3GAN", "my_broken.Mine"))
+    with pytest.raises(ValueError, match="no such card") as raised:
+        here("fit", "--config", "small.yaml", folder=tmp_path)
+    assert isinstance(raised.value.__cause__, RuntimeError)
