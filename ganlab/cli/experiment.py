@@ -19,6 +19,7 @@ from ganlab.callbacks.evaluation import Evaluation
 from ganlab.callbacks.rollback import Rollback
 from ganlab.callbacks.samples import Samples
 from ganlab.class_paths import accepted, name_publicly
+from ganlab.cli.arguments import AUTO
 from ganlab.cli.parser import TRUST_HELP, Parser
 from ganlab.cli.run_folder import RunFolder
 from ganlab.comparison import groups
@@ -130,6 +131,8 @@ class GanCLI(LightningCLI):
     def _choose_start(self) -> None:
         """Choose between new weights and a checkpoint: of the run to resume, or of one to roll back to."""
         settings = self.settings
+        if settings.restart and (settings.resume in (None, AUTO) or settings.resume.endswith(".ckpt")):
+            raise Refused("--restart begins a run anew: name its folder, --resume RUN --restart.")
         if settings.resume:
             if settings.ckpt_path:
                 raise Refused("--resume names the checkpoint itself: leave out --ckpt_path.")

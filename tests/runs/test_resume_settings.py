@@ -131,6 +131,9 @@ def test_a_changed_batch_is_refused_before_a_step(run: Path, tmp_path: Path) -> 
         ("--resume runs", ("runs", "config.yaml", "In runs here")),
         ("--resume nowhere/step-000000001.ckpt", ("There is no checkpoint",)),
         ("--resume RUN --ckpt_path RUN/checkpoints/step-000000003.ckpt", ("--ckpt_path",)),
+        ("--restart", ("--resume RUN --restart",)),
+        ("--resume auto --restart", ("--resume RUN --restart",)),
+        ("--resume RUN/checkpoints/step-000000003.ckpt --restart", ("--resume RUN --restart",)),
     ],
 )
 def test_a_target_that_is_no_run_is_refused(
