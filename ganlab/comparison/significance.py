@@ -46,8 +46,8 @@ class Inferred(NamedTuple):
     p: Array
 
 
-class _Moments(NamedTuple):
-    """Of each group; `freedom` are the degrees of freedom of its variance, which all share if it is pooled."""
+class Moments(NamedTuple):
+    """Of each group of a table; `freedom` has the degrees of freedom of its variance, which may be pooled."""
 
     counts: Array
     means: Array
@@ -70,15 +70,13 @@ def infer(values: Array, scale: Scale, spread: Spread = "raised", against: int |
         one, other = _pairs(values.shape[-2], against)
         difference, margin, p = _compare(moments, one, other)
         inverse = np.exp if scale == "log" else np.asarray
-        return Inferred(
-            *(inverse(moments.means + sign * half) for sign in (0, -1, 1)),
-            *(inverse(_matrix(difference, sign * margin, one, other, values)) for sign in (0, -1, 1)),
-            _matrix(np.zeros_like(p), p, one, other, values),
-        )
+        contrasts = [_matrix(difference, even, one, other, values) for even in (0, -margin, margin)]
+        intervals = moments.means, moments.means - half, moments.means + half, *contrasts
+        return Inferred(*map(inverse, intervals), p=_matrix(0, p, one, other, values))
 
 
-def spreads(values: Array, scale: Scale) -> Array:
-    """The standard deviation of each group on the scale that is tested."""
+def deviations(values: Array, scale: Scale) -> Array:
+    """The standard deviation of a run in each group, on the scale that is tested."""
     with np.errstate(all="ignore"):
         return np.sqrt(_moments(np.log(values) if scale == "log" else values, scale).variances)
 
@@ -91,17 +89,17 @@ def share_interval(count: int, total: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _moments(values: Array, scale: Scale) -> _Moments:
+def _moments(values: Array, scale: Scale) -> Moments:
     counts = np.isfinite(values).sum(-1).astype(float)
     means = np.nansum(values, -1) / np.where(counts > 0, counts, np.nan)
     freedom = np.where(counts > 1, counts - 1, np.nan)
     variances = np.nansum((values - means[..., None]) ** 2, -1) / freedom
     size = np.fmax.reduce(np.abs(means), -1)[..., None] if scale == "raw" else 1.0
     variances = np.where(variances > (EQUAL * size) ** 2, variances, variances * 0)
-    return _Moments(counts, means, variances, freedom)
+    return Moments(counts, means, variances, freedom)
 
 
-def _raised(moments: _Moments) -> _Moments:
+def _raised(moments: Moments) -> Moments:
     """A variance below the median counts as if two more degrees of freedom had shown the median."""
     counts, variances, freedom = moments.counts, moments.variances, moments.freedom
     usable = (counts >= TESTED) & ((counts >= TESTED).sum(-1) >= MANY)[..., None]
@@ -111,7 +109,7 @@ def _raised(moments: _Moments) -> _Moments:
     return moments._replace(variances=np.where(higher, raised, variances), freedom=freedom + 2 * higher)
 
 
-def _pooled(moments: _Moments) -> _Moments:
+def _pooled(moments: Moments) -> Moments:
     freedom = np.nansum(moments.freedom, -1, keepdims=True)
     variance = np.nansum(moments.freedom * moments.variances, -1, keepdims=True) / freedom
     alike = moments.freedom * 0  # nan for a single seed, of which nothing is said
@@ -127,20 +125,24 @@ def _pairs(groups: int, against: int | None) -> tuple[Any, Any]:
     return one[chosen], other[chosen]
 
 
-def _compare(moments: _Moments, one: Any, other: Any) -> tuple[Array, Array, Array]:
-    """Welch's difference of each pair, its margin at Sidak's level, and its p-value after Holm's correction."""
+def _compare(moments: Moments, one: Any, other: Any) -> tuple[Array, Array, Array]:
+    """Of each pair the difference, its margin at Sidak's level, and the p-value after Holm's correction."""
+    deviation, freedom = standard_error(moments, one, other)
+    difference = moments.means[..., one] - moments.means[..., other]
+    least = np.minimum(moments.counts[..., one], moments.counts[..., other])
+    p = 2 * stdtr(freedom, -np.abs(difference) / deviation)
+    p = np.where(least >= (2 if moments.pooled else TESTED), p, np.nan)
+    return difference, _quantile(freedom, np.isfinite(deviation)) * deviation, holm(p)
+
+
+def standard_error(moments: Moments, one: Any, other: Any) -> tuple[Array, Array]:
+    """Of the difference of each pair of groups, by their indices, and its degrees of freedom (Welch 1947)."""
     shares = moments.variances / moments.counts
     error = shares[..., one] + shares[..., other]
     error = np.where(error > 0, error, np.nan)
     parts = shares**2 / moments.freedom
-    freedom = (
-        moments.freedom[..., one] if moments.pooled else error**2 / (parts[..., one] + parts[..., other])
-    )
-    difference, deviation = moments.means[..., one] - moments.means[..., other], np.sqrt(error)
-    least = np.minimum(moments.counts[..., one], moments.counts[..., other])
-    p = 2 * stdtr(freedom, -np.abs(difference) / deviation)
-    p = np.where(least >= (2 if moments.pooled else TESTED), p, np.nan)
-    return difference, _quantile(freedom, np.isfinite(error)) * deviation, holm(p)
+    freedom = error**2 / (parts[..., one] + parts[..., other])
+    return np.sqrt(error), moments.freedom[..., one] if moments.pooled else freedom
 
 
 def _quantile(freedom: Array, counted: Any) -> Array:
@@ -149,8 +151,8 @@ def _quantile(freedom: Array, counted: Any) -> Array:
     return stdtrit(freedom, (1 + CONFIDENCE ** (1 / family)) / 2)  # type: ignore[no-any-return]
 
 
-def _matrix(odd: Array, even: Array, one: Any, other: Any, values: Array) -> Array:
-    """A matrix of the sums of what changes its sign with the order of a pair and what does not."""
+def _matrix(odd: Any, even: Any, one: Any, other: Any, values: Array) -> Array:
+    """The sums of what changes its sign with the order of a pair and what does not, by both orders."""
     matrix = np.full((*values.shape[:-1], values.shape[-2]), np.nan)
     matrix[..., one, other], matrix[..., other, one] = odd + even, even - odd
     return matrix
