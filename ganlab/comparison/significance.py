@@ -69,10 +69,10 @@ def infer(values: Array, scale: Scale, spread: Spread = "raised", against: int |
         half = _quantile(moments.freedom, np.isfinite(known)) * np.sqrt(known / moments.counts)
         one, other = _pairs(values.shape[-2], against)
         difference, margin, p = _compare(moments, one, other)
-        inverse = np.exp if scale == "log" else np.asarray
-        contrasts = [_matrix(difference, even, one, other, values) for even in (0, -margin, margin)]
-        intervals = moments.means, moments.means - half, moments.means + half, *contrasts
-        return Inferred(*map(inverse, intervals), p=_matrix(0, p, one, other, values))
+        inverse: Any = np.exp if scale == "log" else np.asarray
+        means = [inverse(moments.means + each) for each in (0, -half, half)]
+        contrasts = [inverse(_matrix(difference, each, one, other, values)) for each in (0, -margin, margin)]
+    return Inferred(*means, *contrasts, p=_matrix(0, p, one, other, values))  # type: ignore[misc]
 
 
 def deviations(values: Array, scale: Scale) -> Array:
