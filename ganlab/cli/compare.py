@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ganlab.cli.parser import Parser, run_command, silence_warnings
 from ganlab.comparison import read, read_wandb, report, tables, text
-from ganlab.comparison.ranking import Tests
+from ganlab.comparison.ranking import Question
 from ganlab.comparison.read import Run
 from ganlab.errors import Refused
 from ganlab.system.atomic_file import atomic_write
@@ -41,9 +41,9 @@ def _parse(arguments: list[str]) -> Any:
 
 
 def _compare(chosen: Any) -> None:
-    tests = Tests(chosen.pooled, chosen.against)
+    question = Question(chosen.pooled, chosen.against)
     comparison = tables.compare(
-        read_runs(chosen), chosen.by, chosen.pool, chosen.score, chosen.target, tests=tests
+        read_runs(chosen), chosen.by, chosen.pool, chosen.score, chosen.target, question=question
     )
     out = Path(chosen.out).expanduser()
     as_json = json.dumps(text.plain(comparison), indent=2, allow_nan=False)

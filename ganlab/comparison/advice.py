@@ -73,27 +73,29 @@ def _on_few_seeds(table: Table, tested: list[Row], deviation: float, family: Fam
         for seeds in (fewest, PUBLISHED)
     ]
     yield (
-        f"{fewest} seeds tell little: at {_spread(table, deviation)} they find a difference with power "
-        f"{power.POWER} only from {found[0]} on, {PUBLISHED} seeds from {found[1]} on. A table for others "
+        f"{fewest} seeds tell little: at {_spread(table, deviation)} only differences of {found[0]} and more "
+        f"are found with power {power.POWER}, with {PUBLISHED} seeds {found[1]} and more. A table for others "
         f"should have {PUBLISHED}."
     )
 
 
 def _on_seeds_needed(table: Table, deviations: dict[str, float], family: Family) -> Iterator[str]:
-    """How many seeds would tell the reference from the nearest group that is not told apart from it."""
-    undecided = [row for row in table.rows if row.standing == "open" and row.contrast]
-    if not undecided:
-        return
-    gap = {row.group.name: abs(_on_scale(table, row.contrast or 1.0)) for row in undecided}
-    name = min(gap, key=lambda name: gap[name])
-    deviation = sqrt((deviations[name] ** 2 + deviations[table.reference] ** 2) / 2)
-    seeds = power.seeds_needed(gap[name] / deviation, *family)
-    if seeds:
-        start = f"About {seeds} seeds a group would tell {name} from {table.reference}"
-    else:
-        start = f"More than {power.MOST} seeds a group would be needed to tell {name} from {table.reference}"
-    seen = size(table, _difference(table, gap[name]))
-    yield f"{start}, if the {seen} between them are real (power {power.POWER}, {_spread(table, deviation)})."
+    """How many seeds would tell the groups that are not told apart from the reference."""
+    needed = []
+    for row in table.rows:
+        if row.standing != "open" or not row.contrast:
+            continue
+        deviation = sqrt((deviations[row.group.name] ** 2 + deviations[table.reference] ** 2) / 2)
+        gap = abs(log(row.contrast) if table.scale == "log" else row.contrast)
+        seeds = power.seeds_needed(gap / deviation, *family)
+        number = f"about {seeds}" if seeds else f"more than {power.MOST}"
+        seen = size(table, _difference(table, gap))
+        needed.append(f"{row.group.name} {number} ({seen} at {_spread(table, deviation)})")
+    if needed:
+        yield (
+            f"Seeds a group that would tell from {table.reference} what is not told apart, with power "
+            f"{power.POWER}, if the differences seen are real: {'; '.join(needed[:4])}."
+        )
 
 
 def _on_the_best(table: Table, tested: list[Row], deviation: float) -> Iterator[str]:
@@ -112,10 +114,6 @@ def _on_the_best(table: Table, tested: list[Row], deviation: float) -> Iterator[
 def _difference(table: Table, on_scale: float) -> float:
     """A difference on the scale that is tested as a contrast."""
     return exp(min(on_scale, 700.0)) if table.scale == "log" else on_scale
-
-
-def _on_scale(table: Table, contrast: float) -> float:
-    return log(contrast) if table.scale == "log" else contrast
 
 
 def _spread(table: Table, deviation: float) -> str:

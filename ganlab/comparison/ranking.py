@@ -1,4 +1,4 @@
-"""Which groups of a table are better than which by their last scores, with intervals and tests."""
+"""Which groups of a table are better than which by their last scores, with intervals and question."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ganlab.errors import Refused
 SIGNIFICANT = 1 - significance.CONFIDENCE
 
 
-class Tests(NamedTuple):
-    """What the user asks of the tests.
+class Question(NamedTuple):
+    """What the user asks of the question.
 
     Attributes:
         pooled: One variance for all groups, which are taken to spread alike.
@@ -27,23 +27,24 @@ class Tests(NamedTuple):
     against: str | None = None
 
 
-DEFAULT = Tests()
+DEFAULT = Question()
 
 
-def check(tests: Tests, names: Sequence[str]) -> None:
+def check(question: Question, names: Sequence[str]) -> None:
     """Refuse a comparison with a group that is not there."""
-    if tests.against is not None and tests.against not in names:
-        raise Refused(f"No group is called '{tests.against}' (--against). There are: {', '.join(names)}.")
+    if question.against is not None and question.against not in names:
+        raise Refused(f"No group is called '{question.against}' (--against). There are: {', '.join(names)}.")
 
 
-def rank(table: Table, tests: Tests = DEFAULT) -> None:
+def rank(table: Table, question: Question = DEFAULT) -> None:
     """Fill in the rows' means, intervals and tests, the table's reference, and notes on the statistics."""
     values = last_scores(table.rows)
     if not values.size:
         table.notes.append("No run that ended has this score.")
         return
-    against = next((i for i, row in enumerate(table.rows) if row.group.name == tests.against), None)
-    spread: significance.Spread = "pooled" if tests.pooled else "raised"
+    against = next((i for i, row in enumerate(table.rows) if row.group.name == question.against), None)
+    table.pooled = question.pooled
+    spread: significance.Spread = "pooled" if question.pooled else "raised"
     stats = significance.infer(values, table.scale, spread, against)
     sign = 1 if table.better == "min" else -1
     best = int(np.nanargmin(sign * stats.means))
@@ -63,8 +64,8 @@ def rank(table: Table, tests: Tests = DEFAULT) -> None:
         if row.mean is not None and row.standing == "untested":
             row.missing["p"] = _why_untested(row, table)
     table.notes += advice.notes(table, values, int(np.isfinite(stats.p).sum()) // 2, spread)
-    if tests.against and against is None:
-        table.notes.append(f"{tests.against} has no such score: all pairs are tested.")
+    if question.against and against is None:
+        table.notes.append(f"{question.against} has no such score: all pairs are tested.")
 
 
 def last_scores(rows: Sequence[Row]) -> significance.Array:

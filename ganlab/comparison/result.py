@@ -80,6 +80,7 @@ class Table:
     Attributes:
         scale: Whether means and tests are of logarithms or of the values.
         reference: The name of the group that the others are held against: the best, or one that was declared.
+        pooled: All groups were taken to spread alike.
         floor: This very score of real samples that were never trained on.
         target: A value of this score that the user asked about.
         notes: Sentences on the statistics.
@@ -91,6 +92,7 @@ class Table:
     scale: Literal["log", "raw"]
     rows: list[Row]
     reference: str = ""
+    pooled: bool = False
     floor: float | None = None
     target: float | None = None
     notes: list[str] = field(default_factory=list)

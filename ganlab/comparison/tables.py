@@ -8,7 +8,7 @@ from typing import Any
 
 from ganlab.comparison import ranking
 from ganlab.comparison.groups import differing_settings, groups
-from ganlab.comparison.ranking import DEFAULT, Tests
+from ganlab.comparison.ranking import DEFAULT, Question
 from ganlab.comparison.read import Group, Run
 from ganlab.comparison.result import Comparison, Table
 from ganlab.comparison.rows import Subject, outcome, row, why_left_out
@@ -27,7 +27,7 @@ def compare(
     pool: bool = False,
     score: str | None = None,
     target: float | None = None,
-    tests: Tests = DEFAULT,
+    question: Question = DEFAULT,
 ) -> Comparison:
     """The groups of these runs (`by` and `pool`: see `groups`) and all tables about them.
 
@@ -36,13 +36,13 @@ def compare(
         target: A value of that score; the tables say when it was first reached.
     """
     compared = groups(runs, by, pool)
-    ranking.check(tests, [group.name for group in compared])
+    ranking.check(question, [group.name for group in compared])
     notes = [f"{run.source}: {problem}" for run in runs for problem in run.problems]
     notes += [f"{run.source} is in no group: its settings are not known" for run in runs if not run.settings]
     contracts, unknown = _contracts(runs)
     notes += [f"{name} is in no table: ganlab does not know where better lies" for name in unknown]
     tables = [
-        _table(compared, key, contracts[key], target, tests)
+        _table(compared, key, contracts[key], target, question)
         for key in _choose_scores(contracts, score, target)
     ]
     in_tables = {id(row.group) for table in tables for row in table.rows}
@@ -100,7 +100,7 @@ def _notes_on_pooling(group: Group) -> list[str]:
 
 
 def _table(
-    groups: list[Group], key: Key, contract: dict[str, Any], target: float | None, tests: Tests
+    groups: list[Group], key: Key, contract: dict[str, Any], target: float | None, question: Question
 ) -> Table:
     """Its rows are the groups with this score, and those on the same data that were never scored at all."""
     known = measured(key[1])
@@ -121,8 +121,9 @@ def _table(
         notes.append("Some values are not above zero: means and tests are on the values, not on logarithms.")
     rows = [row(group, outcomes, subject) for group, outcomes in members]
     sign = 1 if subject.better == "min" else -1
-    table = Table(contract, subject.score, subject.better, subject.scale, rows, "", floor, target, notes)
-    ranking.rank(table, tests)
+    table = Table(contract, subject.score, subject.better, subject.scale, rows, floor=floor, target=target)
+    table.notes += notes
+    ranking.rank(table, question)
     rows.sort(key=lambda row: inf if row.mean is None else sign * row.mean)
     return table
 

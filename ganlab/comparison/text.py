@@ -20,12 +20,13 @@ from ganlab.comparison.report.words import (
     against,
     best_of,
     contract_line,
+    contrast,
     contrast_head,
     direction,
-    evidence,
     floor_label,
     how_means_are_made,
     mean_with_interval,
+    p_value,
     share_lost,
     standing,
     summarise,
@@ -61,9 +62,9 @@ def columns(table: Table) -> list[Column]:
         Column("group", lambda row: row.group.name, left=True),
         Column("seeds", lambda row: str(row.seeds)),
         Column("last [95 %]", lambda row: mean_with_interval(row, places)),
-        Column(against(table), lambda row: ": ".join(filter(None, standing(row, table)[1:])), left=True),
-        Column(contrast_head(table), lambda row: evidence(row, table)),
-        Column("failed or collapsed", share_lost),
+        Column(against(table), lambda row: _standing(row, table), left=True),
+        Column(contrast_head(table), lambda row: contrast(row, table)),
+        Column("lost [95 %]", share_lost),
         Column("best of run", lambda row: best_of(row, places)),
         Column(floor_label(table), lambda row: floor, once=True),
         Column("steps", lambda row: number(row.steps), once=True),
@@ -84,6 +85,12 @@ def columns(table: Table) -> list[Column]:
         Column("hardware", lambda row: row.hardware or NONE, left=True, once=True),
         Column("trouble", lambda row: f"{len(row.trouble)}: {'; '.join(row.trouble)}" if row.trouble else ""),
     ]
+
+
+def _standing(row: Row, table: Table) -> str:
+    _, verdict, limits = standing(row, table)
+    p = p_value(row, table)
+    return verdict + (f": {limits}" if limits else "") + (f", {p}" if p else "")
 
 
 def _short_or_none(value: float | None) -> str:

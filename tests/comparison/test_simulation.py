@@ -172,14 +172,14 @@ def _markdown(table: dict[Cell, dict[Spread, Rates]]) -> str:
 
 INTRODUCTION = f"""# How often a comparison is right
 
-{TABLES:,} tables a row, in per cent; their standard error is {100 * error(0.05):.1f} at 5 or 95 % and at most
-{100 * error(0.5):.1f}. Made by `pytest -m evidence tests/comparison/test_simulation.py`.
+{TABLES:,} tables a row, in per cent, with a standard error of {100 * error(0.05):.1f} at 5 or 95 %.
+Made by `pytest -m evidence tests/comparison/test_simulation.py`.
 
-One group, or half of them, spreads `sd ratio` times as widely as the others. Scores are normal on the scale that is
-tested, log-normal on it (skewness 1.75), or normal with one run in ten collapsed, which is left out. *raised* is what
-`ganlab compare` does, *own* is Welch's test alone, *pooled* is `--pooled`.
+One group, or half of them, spreads `sd ratio` times as widely as the others. Scores are normal on the scale
+that is tested, log-normal on it (skewness 1.75), or normal with one run in ten collapsed, which is left out.
+*raised* is what `ganlab compare` does, *own* is Welch's test alone, *pooled* is `--pooled`.
 
-*means*, *contrasts*: all intervals of a table hold. *best*: that of the group which looks best holds. *errors*: of
-groups that are equal some are said to differ. *power*: the first group, which is better by a factor of 2, is told from
-the second, at sd 0.17 of logarithms in the groups that spread little.
+*means*, *contrasts*: all intervals of a table hold. *best*: that of the group which looks best holds.
+*errors*: of groups that are equal some are said to differ. *power*: the first group, which is better by a
+factor of 2, is told from the second, at sd 0.17 of logarithms in the groups that spread little.
 """
