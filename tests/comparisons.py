@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ganlab.callbacks import nearest_reals
+from ganlab.comparison import ranking
 from ganlab.comparison.read import Group, Run
 from ganlab.comparison.result import Comparison, Row, Table
 from ganlab.data.grid import grid, quantise
@@ -96,17 +97,15 @@ def table(groups: list[Group], score: str = "fid10k_digits", under: dict[str, An
     for group in groups:
         last = [_last(each, score) if each.state == "done" else None for each in group.runs]
         known = [value for value in last if value is not None]
-        row = Row(group, len(known), best=last, last=last, steps=STEPS[-1], images=25_600, hours=0.1)
-        if known:
-            row.mean = row.best_mean = float(np.exp(np.mean(np.log(known))))
-        if len(known) > 1:
-            row.low, row.high, row.tied = row.mean * 0.9, row.mean * 1.1, group is groups[0]  # type: ignore[operator]
+        row = Row(group, len(known), group.runs, best=last, last=last, evaluations=[len(STEPS)] * len(known))
+        row.steps, row.images, row.hours = STEPS[-1], 25_600, 0.1
+        row.best_mean = float(np.exp(np.mean(np.log(known)))) if known else None
         row.trouble = [f"seed {each.seed} {each.state}: {each.reason}" for each in group.runs if each.reason]
         rows.append(row)
+    result = Table(under or contract(), score, "min", "log", rows, floor=1.5, notes=["Tested by pairs."])
+    ranking.rank(result)
     rows.sort(key=lambda row: (row.mean is None, row.mean))
-    for row in rows[1:]:
-        row.p = {rows[0].group.name: 0.0004}
-    return Table(under or contract(), score, "min", "log", rows, floor=1.5, notes=["Tested by pairs."])
+    return result
 
 
 def _last(run: Run, score: str) -> float | None:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from ganlab.cli.parser import Parser, run_command, silence_warnings
 from ganlab.comparison import read, read_wandb, report, tables, text
+from ganlab.comparison.ranking import Question
 from ganlab.comparison.read import Run
 from ganlab.errors import Refused
 from ganlab.system.atomic_file import atomic_write
@@ -29,6 +30,8 @@ def _parse(arguments: list[str]) -> Any:
     add("--from", type=str, help="runs of Weights & Biases: wandb:entity/project")
     add("--by", type=str, help="a setting to call the groups by, in full or in short: gamma")
     add("--pool", action="store_true", help="put together what has one name, though its settings differ")
+    add("--against", type=str, help="a group, by its name: test against it alone, as was declared beforehand")
+    add("--pooled", action="store_true", help="one variance for all groups, which are taken to spread alike")
     add("--score", type=str, help="one of the scores alone, in full or in short: fid10k_digits, fid")
     add("--target", type=float, help="a value of the score: how soon is it reached?")
     add("--out", type=str, default="report", help="the folder to write to")
@@ -38,7 +41,10 @@ def _parse(arguments: list[str]) -> Any:
 
 
 def _compare(chosen: Any) -> None:
-    comparison = tables.compare(read_runs(chosen), chosen.by, chosen.pool, chosen.score, chosen.target)
+    question = Question(chosen.pooled, chosen.against)
+    comparison = tables.compare(
+        read_runs(chosen), chosen.by, chosen.pool, chosen.score, chosen.target, question=question
+    )
     out = Path(chosen.out).expanduser()
     as_json = json.dumps(text.plain(comparison), indent=2, allow_nan=False)
     if chosen.json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ganlab.comparison.read import UNKNOWN, Group, Run
@@ -36,7 +36,7 @@ def groups(runs: Iterable[Run], by: str | None = None, pool: bool = False) -> li
     for name, alike in zip(_names(members, short), members, strict=True):
         settings = alike[0].settings
         differs = {short[key]: without_module(key, settings[key]) for key in keys if key in settings}
-        chosen, repeated = _one_run_a_seed(alike)
+        chosen, repeated = one_run_a_seed(alike)
         result.append(Group(name, chosen, differs, repeated))
     key = _resolve_setting(by, short) if by else None
     if key:
@@ -57,20 +57,23 @@ def unique_name(settings: Settings, experiment: str) -> str:
     return f"{experiment} {hashlib.sha256(canonical(settings_of(settings)).encode()).hexdigest()[:6]}"
 
 
-def _one_run_a_seed(alike: list[Run]) -> tuple[list[Run], list[Run]]:
-    """For each seed the latest run that ended, or else the latest one; and all other runs."""
+def one_run_a_seed(alike: list[Run], usable: Callable[[Run], object] = bool) -> tuple[list[Run], list[Run]]:
+    """For each seed the latest run that is usable and ended, or usable, or ended, or else the latest one; and
+    all other runs.
+    """
     chosen: dict[Any, Run] = {}
+
+    def rank(run: Run) -> tuple[bool, bool, str]:
+        # A folder's name begins with the time at which its run began.
+        return bool(usable(run)), run.ended, run.folder.name if run.folder else ""
+
     for run in alike:
-        seed = run.source if run.seed == UNKNOWN else run.seed
-        if seed not in chosen or _rank(run) >= _rank(chosen[seed]):
+        # Groups that were put together may have a seed with several settings.
+        seed = run.source if run.seed == UNKNOWN else run.seed, canonical(run.settings)
+        if seed not in chosen or rank(run) >= rank(chosen[seed]):
             chosen[seed] = run
     runs = sorted(chosen.values(), key=lambda run: run.seed)
     return runs, [run for run in alike if not any(run is other for other in runs)]
-
-
-def _rank(run: Run) -> tuple[bool, str]:
-    # A folder's name begins with the time at which its run began.
-    return run.ended, run.folder.name if run.folder else ""
 
 
 def _resolve_setting(by: str, short: dict[str, str]) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Group as RichGroup
 from rich.console import RenderableType
@@ -16,52 +16,81 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ganlab.comparison.report.axis import NONE, decimals, memory, number, short, time_unit
-from ganlab.comparison.report.words import contract_line, direction, standing, summarise
+from ganlab.comparison.report.words import (
+    against,
+    best_of,
+    contract_line,
+    contrast,
+    contrast_head,
+    direction,
+    floor_label,
+    how_means_are_made,
+    mean_with_interval,
+    p_value,
+    share_lost,
+    standing,
+    summarise,
+)
 from ganlab.comparison.result import Comparison, Row, Table
 from ganlab.comparison.settings import format_value
 
-Column = tuple[str, Callable[[Row], str]]
+
+class Column(NamedTuple):
+    """A column of a table on a terminal and in Markdown.
+
+    Attributes:
+        left: Its texts begin at the left.
+        once: On a terminal a text that all rows share stands below the table.
+    """
+
+    name: str
+    cell: Callable[[Row], str]
+    left: bool = False
+    once: bool = False
 
 
 def columns(table: Table) -> list[Column]:
-    """The columns of a table on a terminal and in Markdown: a name, and a function from a row to a text."""
     rows = table.rows
     places = decimals(value for row in rows for value in (row.mean, row.best_mean))
     unit, seconds = time_unit(max((row.hours or 0.0 for row in rows), default=0.0) * 3600)
-    first = rows[0] if rows and rows[0].mean is not None else None
-
-    def mean(row: Row) -> str:
-        interval = f" [{number(row.low, places)}, {number(row.high, places)}]" if row.low is not None else ""
-        return number(row.mean, places) + interval
 
     def time(hours: float | None) -> str:
         return NONE if hours is None else number(value := hours * 3600 / seconds, 0 if value >= 100 else 1)
 
-    result: list[Column] = [
-        ("group", lambda row: row.group.name),
-        ("seeds", lambda row: str(row.seeds)),
-        ("last [95 %]", mean),
-        ("best of run", lambda row: number(row.best_mean, places)),
-        ("against the best", lambda row: standing(row, first)[1]),
-        ("real floor", lambda row: NONE if table.floor is None else short(table.floor)),
-        ("steps", lambda row: number(row.steps)),
-        ("images", lambda row: NONE if row.images is None else short(row.images)),
-        (unit, lambda row: time(row.hours)),
+    floor = NONE if table.floor is None else short(table.floor)
+    result = [
+        Column("group", lambda row: row.group.name, left=True),
+        Column("seeds", lambda row: str(row.seeds)),
+        Column("last [95 %]", lambda row: mean_with_interval(row, places)),
+        Column(against(table), lambda row: _standing(row, table), left=True),
+        Column(contrast_head(table), lambda row: contrast(row, table)),
+        Column("lost [95 %]", share_lost),
+        Column("best of run", lambda row: best_of(row, places)),
+        Column(floor_label(table), lambda row: floor, once=True),
+        Column("steps", lambda row: number(row.steps), once=True),
+        Column("images", lambda row: _short_or_none(row.images), once=True),
+        Column(unit, lambda row: time(row.hours)),
     ]
     if table.target is not None:
         goal = short(table.target)
         result += [
-            (f"images to {goal}", lambda row: _short_or_none(row.images_to_target)),
-            (f"{unit} to {goal}", lambda row: time(row.hours_to_target)),
-            ("reached", lambda row: f"{row.reached} of {len(row.group.runs)}"),
+            Column(f"images to {goal}", lambda row: _short_or_none(row.images_to_target)),
+            Column(f"{unit} to {goal}", lambda row: time(row.hours_to_target)),
+            Column("reached", lambda row: f"{row.reached} of {len(row.runs)}"),
         ]
     return [
         *result,
-        ("images/s", lambda row: number(row.images_per_second)),
-        ("memory", lambda row: memory(row.peak_memory)),
-        ("hardware", lambda row: row.hardware or NONE),
-        ("trouble", lambda row: f"{len(row.trouble)}: {'; '.join(row.trouble)}" if row.trouble else ""),
+        Column("images/s", lambda row: number(row.images_per_second), once=True),
+        Column("memory", lambda row: memory(row.peak_memory), once=True),
+        Column("hardware", lambda row: row.hardware or NONE, left=True, once=True),
+        Column("trouble", lambda row: f"{len(row.trouble)}: {'; '.join(row.trouble)}" if row.trouble else ""),
     ]
+
+
+def _standing(row: Row, table: Table) -> str:
+    _, verdict, limits = standing(row, table)
+    p = p_value(row, table)
+    return verdict + (f": {limits}" if limits else "") + (f", {p}" if p else "")
 
 
 def _short_or_none(value: float | None) -> str:
@@ -80,18 +109,15 @@ def _on_terminal(table: Table) -> RenderableType:
     """Below the table stand, once, the columns that are the same in all rows, and the reasons of troubles."""
     grid = RichTable(box=None, pad_edge=False, header_style="bold")
     below, cells = [], []
-    for name, cell in columns(table):
+    for name, cell, left, once in columns(table):
         values = [cell(row) for row in table.rows]
-        if (
-            name in ("steps", "images", "real floor", "hardware", "images/s", "memory")
-            and len({*values}) == 1
-        ):
+        if once and len({*values}) == 1:
             below += [f"{name} {values[0]}"] if values[0] != NONE else []
         elif any(values):
-            grid.add_column(name, justify="left" if name in LEFT else "right", overflow="fold")
+            grid.add_column(name, justify="left" if left else "right", overflow="fold")
             cells.append([value.partition(":")[0] for value in values] if name == "trouble" else values)
     for row, row_cells in zip(table.rows, zip(*cells, strict=True), strict=True):
-        style = "bold" if row.tied else "" if row.mean is not None else "dim"
+        style = "bold" if row.standing == "best" else "" if row.mean is not None else "dim"
         grid.add_row(*map(Text, row_cells), style=style)
     troubles = [f"{row.group.name}: {trouble}" for row in table.rows for trouble in row.trouble]
     title = Text(f"{table.score}, {direction(table)}", style="bold")
@@ -100,19 +126,15 @@ def _on_terminal(table: Table) -> RenderableType:
     return RichGroup(title, grid, *dim, *map(Text, troubles), Text(summarise(table)), Text(""))
 
 
-LEFT = ("group", "against the best", "hardware")
-
-
 def markdown(comparison: Comparison) -> str:
     parts = []
     for table in comparison.tables:
-        cells = columns(table)
-        rows = [[name for name, _ in cells], [":--" if name in LEFT else "--:" for name, _ in cells]]
-        rows += [[_escaped(cell(row)) for _, cell in cells] for row in table.rows]
+        cells = [each for each in columns(table) if any(map(each.cell, table.rows))]
+        rows = [[_escaped(each.name) for each in cells], [":--" if each.left else "--:" for each in cells]]
+        rows += [[_escaped(each.cell(row)) for each in cells] for row in table.rows]
         lines = [f"| {' | '.join(row)} |" for row in rows]
-        mean = "geometric mean" if table.scale == "log" else "mean"
         below = [
-            f"{summarise(table)} Last scores: {mean} and 95 % interval over training seeds.",
+            f"{summarise(table)} {how_means_are_made(table)}",
             *table.notes,
             contract_line(table.contract),
         ]
@@ -166,8 +188,7 @@ def _cell(value: Any) -> Any:
 
 def plain_rows(table: Table) -> list[dict[str, Any]]:
     return [
-        {"group": row.group.name, **{k: v for k, v in vars(row).items() if k != "group"}}
-        for row in table.rows
+        {**vars(row), "group": row.group.name, "runs": [run.source for run in row.runs]} for row in table.rows
     ]
 
 

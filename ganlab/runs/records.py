@@ -41,7 +41,8 @@ class Scored:
 def evaluations(
     rows: Iterable[dict[str, Any]], clock: list[dict[str, Any]], problems: Problems
 ) -> list[Scored]:
-    """The evaluations in the order of steps; of two of one step and contract the later row counts.
+    """The evaluations in the order of steps. Of two rows of one step and contract the later counts, for each
+    score and floor that it has.
 
     Args:
         clock: The run's clock (`ganlab.runs.status.read_clock`), from which images and seconds follow.
@@ -60,10 +61,20 @@ def evaluations(
         evaluation.floor = floor if isinstance(floor, dict) else {}
         evaluation.images = whole_number(row.get("images")) or round(_interpolate(clock, step, "images") or 0)
         evaluation.seconds = _interpolate(clock, step, "seconds")
-        evaluated[evaluation.contract["hash"], step] = evaluation
+        key = evaluation.contract["hash"], step
+        evaluated[key] = _completed(evaluation, evaluated.get(key))
     if lost:
         problems.append(f"{lost} of the rows of scores.jsonl have no scores or no contract")
     return sorted(evaluated.values(), key=lambda evaluation: evaluation.step)
+
+
+def _completed(later: Scored, earlier: Scored | None) -> Scored:
+    """A row with what an earlier one of the same step and contract has and it has not."""
+    if earlier:
+        reasons = {name: why for name, why in earlier.reasons.items() if name not in later.scores}
+        later.scores, later.reasons = earlier.scores | later.scores, reasons | later.reasons
+        later.floor = earlier.floor | later.floor
+    return later
 
 
 def as_evaluation(

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from command_line import Answer, here
@@ -15,7 +16,9 @@ from scipy import stats
 
 from ganlab.cli.compare import read_runs
 from ganlab.comparison import read_wandb, tables, text
+from ganlab.comparison.ranking import Question
 from ganlab.comparison.read import find_run_folders, read_run
+from ganlab.comparison.report import words
 from ganlab.comparison.result import Comparison, Table
 from ganlab.errors import Refused
 from ganlab.metrics.contract import Contract
@@ -28,7 +31,8 @@ CONTRACT = Contract(
     fakes="ema",
     seed=0,
 ).plain()
-FLOOR = {"samples": 300, "fid300_digits": 0.5, "is300_digits": 8.0}
+OTHER = Contract(**{**{k: v for k, v in CONTRACT.items() if k != "hash"}, "reals": 9}).plain()
+FLOOR = {"samples": 10_000, "fid10k_digits": 0.5, "is10k_digits": 8.0}
 STEPS, BATCH = 1000, 64
 
 
@@ -284,6 +288,15 @@ def test_a_seed_that_ran_twice_counts_once(tmp_path: Path) -> None:
     assert "failed" in row.trouble[1]
 
 
+def test_where_a_seed_ran_twice_the_newest_with_a_contract_counts_there(tmp_path: Path) -> None:
+    make_seeds(tmp_path, "hinge", 20, 21, 22)
+    rerun = make(tmp_path, seed=1, rows=[row(1000, 5.0, contract=OTHER)], time="20261121-130000")
+    first, second = compared(tmp_path).tables
+    assert (first.contract, first.rows[0].last) == (CONTRACT, [20, 21, 22])
+    assert (second.contract, second.rows[0].last) == (OTHER, [None, 5.0, None])
+    assert any(rerun.name in trouble and "again" in trouble for trouble in first.rows[0].trouble)
+
+
 # Scores, intervals and tests
 
 
@@ -293,26 +306,26 @@ def test_the_table_is_what_scipy_says(tmp_path: Path) -> None:
         make_seeds(tmp_path, name, *values, **{GAMMA: len(name) + values[0]})
     table = only_table(compared(tmp_path))
     logs = {name: [math.log(value) for value in values] for name, values in scores.items()}
-    spread = math.sqrt(sum(stats.tvar(each) for each in logs.values()) / 3)
     good, same, bad = table.rows
     assert [row.group.name for row in table.rows] == ["good", "same", "bad"]
-    assert (table.better, table.scale, table.floor) == ("min", "log", 0.5)
+    assert (table.better, table.scale, table.floor, table.reference) == ("min", "log", 0.5, "good")
+    level = 0.95 ** (1 / 3)
     for row in table.rows:
-        mean = stats.gmean(scores[row.group.name])
-        factor = math.exp(stats.t.ppf(0.975, 6) * spread / math.sqrt(3))
-        assert (row.mean, row.low, row.high) == pytest.approx((mean, mean / factor, mean * factor))
-        assert row.best_mean == pytest.approx(mean)
-    raw = {
-        pair: 2
-        * stats.t.sf(
-            abs(stats.tmean(logs[pair[0]]) - stats.tmean(logs[pair[1]])) / spread / math.sqrt(2 / 3), 6
-        )
-        for pair in (("good", "bad"), ("same", "bad"), ("good", "same"))
-    }
-    assert good.p == pytest.approx({"bad": 3 * raw["good", "bad"], "same": raw["good", "same"]})
-    assert (good.tied, same.tied, bad.tied) == (True, True, False)
+        values = logs[row.group.name]
+        ends = stats.t.interval(level, 2, stats.tmean(values), stats.sem(values))
+        expected = [math.exp(each) for each in (stats.tmean(values), *ends)]
+        assert [row.mean, row.low, row.high] == pytest.approx(expected)
+        assert row.best_mean == pytest.approx(stats.gmean(scores[row.group.name]))
+    pairs = (("good", "bad"), ("same", "bad"), ("good", "same"))
+    raw = {pair: stats.ttest_ind(*(logs[name] for name in pair), equal_var=False) for pair in pairs}
+    p = {pair: test.pvalue for pair, test in raw.items()}
+    assert p["same", "bad"] < p["good", "bad"], "Holm's factors: 3 for the smallest, then 2 and 1"
+    assert good.p == pytest.approx({"bad": 2 * p["good", "bad"], "same": p["good", "same"]})
+    interval = raw["good", "bad"].confidence_interval(level)
+    contrast = [1 / math.exp(each) for each in (interval.high, interval.low)]
+    assert [bad.contrast_low, bad.contrast_high] == pytest.approx(contrast)
+    assert (good.standing, same.standing, bad.standing) == ("best", "open", "worse")
     assert (good.wins_over, same.wins_over, bad.wins_over) == (["bad"], ["bad"], [])
-    assert not good.welch
 
 
 @pytest.mark.parametrize(
@@ -357,13 +370,8 @@ def test_one_seed_has_no_interval_and_says_so(tmp_path: Path) -> None:
     make(tmp_path, "b", last=50.0, **{GAMMA: 2.0})
     table = only_table(compared(tmp_path))
     for result in table.rows:
-        assert (result.low, result.high, result.tied, result.p, result.wins_over) == (
-            None,
-            None,
-            None,
-            {},
-            [],
-        )
+        assert (result.low, result.high, result.p, result.wins_over) == (None, None, {}, [])
+        assert (result.standing, result.contrast_low) == ("untested", None)
         assert "one seed" in result.missing["low"]
     assert any("one seed" in note and "no test" in note for note in table.notes)
 
@@ -376,23 +384,131 @@ def test_without_spread_no_group_wins(tmp_path: Path) -> None:
     assert any("no spread" in note for note in table.notes)
 
 
-def test_uneven_spreads_are_noted_and_welchs_test_is_added(tmp_path: Path) -> None:
-    make_seeds(tmp_path, "narrow", 10, 10.1, 10.2)
-    make_seeds(tmp_path, "wide", 10, 20, 40, **{GAMMA: 2.0})
-    make_seeds(tmp_path, "far", 100, 101, 102, **{GAMMA: 3.0})
-    table = only_table(compared(tmp_path))
-    assert any("fourfold" in note for note in table.notes)
-    (narrow,) = (result for result in table.rows if result.group.name == "narrow")
-    one, other = ([math.log(v) for v in values] for values in ((10, 10.1, 10.2), (100, 101, 102)))
-    assert narrow.welch["far"] == pytest.approx(3 * stats.ttest_ind(one, other, equal_var=False).pvalue)
-    assert narrow.welch.keys() == narrow.p.keys()
+def outputs(home: Path, *arguments: str) -> list[str]:
+    """What the terminal, the Markdown and the page say, without markup and line breaks."""
+    answer = compare_here(home, "runs", *arguments)
+    assert answer.code == 0, answer.err
+    written = [(home / "report" / name).read_text() for name in ("table.md", "report.html")]
+    texts = [
+        re.sub(r"<style.*?</style>|<script.*?</script>|<[^>]*>", " ", each, flags=re.S) for each in written
+    ]
+    return [" ".join(each.replace("\\", "").split()) for each in (answer.out, *texts)]
 
 
-def test_welch_says_where_it_does_not_confirm(tmp_path: Path) -> None:
+def test_headline_table_and_page_take_their_words_from_one_test(tmp_path: Path) -> None:
+    """A pooled variance finds narrow significantly better here, and Welch's test does not."""
     make_seeds(tmp_path, "narrow", 10, 10.01, 10.02)
     make_seeds(tmp_path, "wide", 20, 50, 80, **{GAMMA: 2.0})
+    for output in outputs(tmp_path):
+        assert "the other is not told apart from it (could be up to" in output
+        assert output.count("not told apart") >= 2, output
+        assert not re.search("significant|confirm|tied|worse by", output)
+
+
+def test_words_are_for_three_cases(tmp_path: Path) -> None:
+    for experiment, values in {"a": (9, 10, 11), "b": (10, 11, 12), "c": (90, 100, 110)}.items():
+        make_seeds(tmp_path, experiment, *values, **{GAMMA: values[0]})
+    table = only_table(compared(tmp_path))
+    best, near, far = ([*words.standing(row, table)] for row in table.rows)
+    assert best == ["best", "best", ""]
+    logs = [[math.log(value) for value in values] for values in ((9, 10, 11), (10, 11, 12), (90, 100, 110))]
+    level = 0.95 ** (1 / 3)
+    low, high = stats.ttest_ind(logs[1], logs[0], equal_var=False).confidence_interval(level)
+    limits = f"could be up to {1 - math.exp(low):.0%} better or {math.exp(high) - 1:.0%} worse"
+    assert near == ["open", "not told apart", limits.replace("%", " %")]
+    low, _ = stats.ttest_ind(logs[2], logs[0], equal_var=False).confidence_interval(level)
+    assert far == ["worse", "worse", f"by at least {100 * math.exp(low) - 100:.0f} %"]
+    assert (words.contrast(table.rows[1], table), words.p_value(table.rows[1], table)) == (
+        "1.10× [0.81, 1.50]",
+        "p\u00a0=\u00a00.29",
+    )
+
+
+def test_differences_of_shares_are_told_in_the_scores_own_units(tmp_path: Path) -> None:
+    for experiment, value in (("a", 0.5), ("b", 0.9)):
+        for seed in range(3):
+            rows = [row(1000, value + 0.01 * seed, "recall10k_k3")]
+            make(tmp_path, experiment, seed, rows=rows, **{GAMMA: value})
+    table = only_table(compared(tmp_path))
+    assert table.rows[0].group.name == "b"
+    interval = stats.ttest_ind([0.9, 0.91, 0.92], [0.5, 0.51, 0.52]).confidence_interval(0.95)
+    assert words.standing(table.rows[1], table) == ("worse", "worse", f"by at least {interval.low:.2g}")
+    assert table.rows[1].contrast == pytest.approx(-0.4)
+
+
+def test_seeds_that_would_tell_groups_apart_are_told_with_their_power_and_spread(tmp_path: Path) -> None:
+    make_seeds(tmp_path, "a", 9, 10, 11)
+    make_seeds(tmp_path, "b", 11, 12, 13, **{GAMMA: 2.0})
     notes = only_table(compared(tmp_path)).notes
-    assert "Welch's test does not confirm that narrow is better than wide." in notes
+    (plan,) = (note for note in notes if "would tell" in note)
+    said = re.search(r"power 0.9, .*: b about (\d+) \(20 % at sd 0.092 of logarithms\)\.$", plan)
+    assert said, plan
+    deviation = math.sqrt((stats.tvar(np.log([9, 10, 11])) + stats.tvar(np.log([11, 12, 13]))) / 2)
+    effect = math.log(stats.gmean([11, 12, 13]) / stats.gmean([9, 10, 11])) / deviation
+    scores = np.random.default_rng(0).normal(0, 1, (2, 20_000, int(said[1])))
+    found = stats.ttest_ind(scores[0] + effect, scores[1], axis=-1, equal_var=False).pvalue <= 0.05
+    assert 0.89 < found.mean() < 0.97
+    assert any(note.startswith("3 seeds tell little: at sd 0.092") for note in notes)
+    # The mean of the least of two normal numbers is 1 / sqrt(pi) standard deviations below theirs.
+    flattery = 100 * (math.exp(deviation / math.sqrt(3 * math.pi)) - 1)
+    assert any(f"it would look {flattery:.0f} % better than it is" in note for note in notes)
+
+
+def test_five_seeds_are_not_called_few(tmp_path: Path) -> None:
+    make_seeds(tmp_path, "a", 9, 10, 11, 10, 10.5)
+    make_seeds(tmp_path, "b", 11, 12, 13, 12, 11.5, **{GAMMA: 2.0})
+    assert not any("tell little" in note for note in only_table(compared(tmp_path)).notes)
+
+
+def test_two_seeds_have_an_interval_and_no_test(tmp_path: Path) -> None:
+    make_seeds(tmp_path, "a", 5, 5.1)
+    make_seeds(tmp_path, "b", 50, 51, 52, **{GAMMA: 2.0})
+    table = only_table(compared(tmp_path))
+    best, other = table.rows
+    assert (best.standing, other.standing, best.p, other.p) == ("untested", "untested", {}, {})
+    assert best.low is not None
+    assert other.contrast_low is not None
+    assert any("Two seeds: a, which have an interval but allow no test." in note for note in table.notes)
+    assert "two seeds: an interval, no test" in words.standing(other, table)[1]
+
+
+def test_one_seed_is_tested_by_nobody_elses_spread(tmp_path: Path) -> None:
+    make_seeds(tmp_path, "a", 10, 10.1, 10.2)
+    make_seeds(tmp_path, "b", 10.2, 10.1, 10.3, **{GAMMA: 2.0})
+    make(tmp_path, "single", 0, 40.0, **{WIDTH: 32})
+    for arguments in ({}, {"question": Question(pooled=True)}):
+        rows = {row.group.name: row for row in only_table(compared(tmp_path, **arguments)).rows}
+        assert (rows["single"].p, rows["single"].standing, rows["a"].wins_over) == ({}, "untested", [])
+
+
+def test_a_declared_comparison_has_a_smaller_family(tmp_path: Path) -> None:
+    for experiment, values in {"a": (9, 10, 11), "b": (12, 14, 15), "c": (11, 12, 13)}.items():
+        make_seeds(tmp_path, experiment, *values, **{GAMMA: values[0]})
+    table = only_table(compared(tmp_path, question=Question(against="b")))
+    rows = {row.group.name: row for row in table.rows}
+    raw = [stats.ttest_ind(np.log([12, 14, 15]), np.log(values), equal_var=False).pvalue
+           for values in ((9, 10, 11), (11, 12, 13))]  # fmt: skip
+    assert rows["b"].p == pytest.approx({"a": 2 * raw[0], "c": max(2 * raw[0], raw[1])})
+    assert rows["a"].p.keys() == {"b"}
+    assert [rows[name].standing for name in "abc"] == ["better", "reference", "open"]
+    for output in outputs(tmp_path, "--against", "b"):
+        assert "against b" in output
+        assert "held against b, a is better by at least" in output
+
+
+def test_a_declared_group_that_is_not_there_is_refused(home: Path) -> None:
+    answer = compare_here(home, "runs", "--against", "hing")
+    assert answer.code == 2
+    assert "--against" in answer.err
+    assert "hinge gamma=2" in answer.err
+
+
+def test_pooling_is_asked_for_and_its_assumption_is_told(tmp_path: Path) -> None:
+    make_seeds(tmp_path, "narrow", 10, 10.01, 10.02)
+    make_seeds(tmp_path, "wide", 20, 50, 80, **{GAMMA: 2.0})
+    for output in outputs(tmp_path, "--pooled"):
+        assert "Pooled: all groups are taken to spread alike; here their spreads differ" in output
+        assert "the other is worse by at least" in output
 
 
 def test_values_without_logarithms_are_compared_as_they_are(tmp_path: Path) -> None:
@@ -407,10 +523,9 @@ def test_values_without_logarithms_are_compared_as_they_are(tmp_path: Path) -> N
 
 
 def test_contracts_are_never_mixed(tmp_path: Path) -> None:
-    other = Contract(**{**{k: v for k, v in CONTRACT.items() if k != "hash"}, "reals": 9}).plain()
     make_seeds(tmp_path, "a", 5, 6, 7)
     for seed in range(3):
-        rows = [row(1000, 1.0 + seed, contract=other), row(1000, 50.0 + seed)]
+        rows = [row(1000, 1.0 + seed, contract=OTHER), row(1000, 50.0 + seed)]
         make(tmp_path, "b", seed, rows=rows if seed else rows[:1], **{GAMMA: 2.0})
     first, second = compared(tmp_path).tables
     assert [first.contract["reals"], second.contract["reals"]] == [1497, 9]
@@ -480,16 +595,34 @@ def test_an_unfinished_run_is_listed_and_not_in_the_mean(
     assert (result.seeds, result.last, result.best) == (2, [20, None, 22], [20, None, 22])
 
 
-def test_a_collapsed_run_is_listed_and_stays_in_the_mean(tmp_path: Path) -> None:
-    """Otherwise a variant would look better the more often it collapses."""
+def test_failed_and_collapsed_runs_leave_the_mean_and_their_share_stands_beside(tmp_path: Path) -> None:
     verdict = "collapsed at 1.2 M images; best 49.0 at 0.9 M, now 137"
     make(tmp_path, seed=0, last=20.0, verdict="healthy")
     make(tmp_path, seed=1, last=137.0, verdict=verdict)
     early = [row(500, 49.0), row(700, 140.0)]
     make(tmp_path, seed=2, rows=early, verdict=verdict, state="stopped", step=700)
+    make(tmp_path, seed=3, state="failed", step=40)
+    make(tmp_path, seed=4, state="stopped", step=700)
+    make(tmp_path, seed=5, last=21.0)
+    table = only_table(compared(tmp_path))
+    (result,) = table.rows
+    assert result.last == [20, None, None, None, None, 21]
+    assert result.trouble[:2] == [f"seed 1 {verdict}", f"seed 2 {verdict}"]
+    # Nobody knows what the run that was stopped would have come to.
+    assert (result.seeds, result.lost) == (2, 3)
+    expected = stats.binomtest(3, 5).proportion_ci(method="exact")
+    assert (result.share_low, result.share_high) == pytest.approx((expected.low, expected.high))
+    share = f"3 of 5 [{100 * expected.low:.0f}–{100 * expected.high:.0f} %]"
+    for output in outputs(tmp_path):
+        assert output.count(share) >= 2, output
+        assert f"{share} of its runs failed or collapsed and are not in that mean" in output
+
+
+def test_a_run_without_a_number_at_its_end_counts_as_lost(tmp_path: Path) -> None:
+    make(tmp_path, seed=0)
+    make(tmp_path, seed=1, rows=[row(1000, None, reasons={"fid10k_digits": "some samples are not finite"})])
     (result,) = only_table(compared(tmp_path)).rows
-    assert result.last == [20, 137, 140]
-    assert result.trouble == [f"seed 1 {verdict}", f"seed 2 {verdict}"]
+    assert (result.seeds, result.lost) == (1, 1)
 
 
 def test_a_group_without_any_score_is_in_the_table(tmp_path: Path) -> None:
@@ -518,6 +651,46 @@ def test_a_later_row_of_the_same_step_replaces_the_earlier_in_any_order(tmp_path
     expected = [(500, 32_000, 1800.0, 9.0), (1000, 64_000, 3600.0, 8.0)]
     result = [(e.step, e.images, e.seconds, e.scores["fid10k_digits"]) for e in run.evaluations]
     assert result == expected
+
+
+def test_a_later_row_erases_neither_a_floor_nor_other_scores(tmp_path: Path) -> None:
+    make(tmp_path, rows=[row(1000, 7.0), row(1000, 9.0, "is10k_digits", floor={})])
+    assert [(table.score, table.rows[0].last, table.floor) for table in compared(tmp_path).tables] == [
+        ("fid10k_digits", [7.0], 0.5),
+        ("is10k_digits", [9.0], 8.0),
+    ]
+
+
+def test_a_floor_of_another_number_of_samples_stands_beside_no_score(tmp_path: Path) -> None:
+    floor = {"samples": 300, "fid300_digits": 0.5}
+    make(tmp_path, rows=[row(1000, 1.5, floor=floor, scores={"fid10k_digits": 1.5, "fid300_digits": 2.0})])
+    big, small = compared(tmp_path).tables
+    assert (big.score, big.floor, small.score, small.floor) == ("fid10k_digits", None, "fid300_digits", 0.5)
+    assert "No floor of as many samples was recorded, but fid300_digits 0.5." in big.notes
+    (tmp_path / "report").mkdir()
+    for output in outputs(tmp_path):
+        assert "real floor, n = 300" in output
+
+
+def test_floors_that_differ_are_not_mixed(tmp_path: Path) -> None:
+    make(tmp_path, "a")
+    make(tmp_path, "b", rows=[row(1000, 9.0, floor={**FLOOR, "fid10k_digits": 0.7})], **{GAMMA: 2.0})
+    table = only_table(compared(tmp_path))
+    assert table.floor is None
+    assert "Recorded floors differ, from 0.5 to 0.7: none is shown." in table.notes
+
+
+def test_the_best_of_run_stands_after_the_last_with_the_number_it_was_selected_from(tmp_path: Path) -> None:
+    for seed in range(3):
+        make(tmp_path, "a", seed, rows=[row(step, 5.0 + step % 7) for step in range(100, 1001, 100)])
+        make(tmp_path, "b", seed, rows=[row(step, 6.0 + step % 7) for step in (500, 1000)], **{GAMMA: 2.0})
+    table = only_table(compared(tmp_path))
+    assert [row.evaluations for row in table.rows] == [[10] * 3, [2] * 3]
+    assert any("not evaluated equally often" in note for note in table.notes)
+    heads = [column.name for column in text.columns(table)]
+    assert heads.index("last [95 %]") < heads.index("best of run")
+    cells = dict(zip(heads, (column.cell(table.rows[0]) for column in text.columns(table)), strict=True))
+    assert cells["best of run"] == "5.00 of 10"
 
 
 # Targets and costs
@@ -738,11 +911,12 @@ def test_the_command_prints_and_writes(home: Path) -> None:
     lines = answer.out.splitlines()
     assert lines[0] == "fid10k_digits, lower is better"
     (first,) = (line for line in lines if re.match(r"hinge gamma=2\s+3 ", line))
-    assert re.search(r"\s3\s+11\.0 \[9\.8, 12\.3\]\s+11\.0\s+best\s+.*\s3 of 4\s+1$", first.rstrip()), first
-    assert any(re.match(r"hinge\s+3 .*worse, p < 0.001", line) for line in lines)
+    interval = r"\s3\s+11\.0 \[7\.9, 15\.2\]\s+best\s+1 of 4 \[1–81 %\]\s+11\.0 of 2"
+    assert re.search(rf"{interval}\s.*\s3 of 4\s+1$", first.rstrip()), first
+    assert any(re.match(r"hinge\s+3 .*worse: by\s+1\.91× \[1\.58, 2\.31\]\s", line) for line in lines)
     assert "hinge gamma=2: seed 3 failed at step 400 of 1,000: no" in lines
     assert any("One seed: single" in line for line in lines)
-    assert any("real floor 0.5" in line for line in lines)
+    assert any("real floor, n\u00a0=\u00a010k 0.5" in line for line in lines)
     assert "report/report.html" in lines[-1]
     assert {path.name for path in (home / "report").iterdir()} >= {
         "table.md",

@@ -12,7 +12,7 @@ from comparisons import STEPS, comparison, contract, draw, run, table
 from jinja2 import UndefinedError
 from PIL import Image
 
-from ganlab.comparison import report
+from ganlab.comparison import ranking, report
 from ganlab.comparison.read import Group, Run
 from ganlab.comparison.report import memorisation, samples
 from ganlab.comparison.report import words as sentences
@@ -322,9 +322,15 @@ def test_a_mean_goes_as_far_as_all_seeds(tmp_path: Path) -> None:
 def test_sentences_on_the_best_group(tmp_path: Path) -> None:
     compared = comparison(tmp_path / "runs")
     scores = compared.tables[0]
-    assert sentences.summarise(scores).endswith("over 3 seeds; the other is significantly worse.")
-    scores.rows[1].tied = True
-    assert sentences.summarise(scores).endswith("r3gan is tied with the best.")
+    assert re.search(r"over 3 seeds; the other is worse by at least \d+ %\.$", sentences.summarise(scores))
+    wide = [2.0, 3.0, 4.6]
+    for row, values in zip(scores.rows, (wide, [value * 1.2 for value in wide]), strict=True):
+        row.last = [*values]
+    ranking.rank(scores)
+    assert re.search(
+        r"the other is not told apart from it \(could be up to \d+ % better or .* worse\)\.$",
+        sentences.summarise(scores),
+    )
     single = comparison(tmp_path / "single", seeds=1).tables[0]
     assert "one seed has no interval" in sentences.summarise(single)
     assert sentences.contract_line({"hash": "abc", "extractor": 3}) == "contract abc"

@@ -45,11 +45,12 @@ class Line:
 
 
 def score_lines(table: Table, groups: Sequence[Group], axis: Axis) -> list[Line]:
-    """A line for each group that has any score of this table's contract."""
+    """A line for each group that has any score of this table's contract, of the runs in the table."""
     logarithmic = table.scale == "log"
+    runs = {id(row.group): row.runs for row in table.rows}
     lines = []
     for number, group in enumerate(groups):
-        seeds = [score_points(run, table, axis) for run in group.runs]
+        seeds = [score_points(run, table, axis) for run in runs.get(id(group), [])]
         if known := [seed for seed in seeds if seed]:
             lines.append(Line(number, group.name, known, *over_seeds(known, log_scale=logarithmic)))
     return lines

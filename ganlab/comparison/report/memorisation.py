@@ -52,7 +52,7 @@ def best_run_nearest(group: Group, comparison: Comparison) -> NearestImages | No
     for table in comparison.tables:
         for row in table.rows:
             if row.group is group:
-                last = zip(row.last, group.runs, strict=False)
+                last = zip(row.last, row.runs, strict=True)
                 scored = [(value, id(run)) for value, run in last if value is not None and id(run) in known]
                 if scored:
                     return known[(min if table.better == "min" else max)(scored)[1]]

@@ -7,10 +7,22 @@ from dataclasses import dataclass
 
 from ganlab.comparison.report.axis import NONE, decimals, memory, number, short, time_unit
 from ganlab.comparison.report.intervals import IntervalPlot
-from ganlab.comparison.report.words import contract_line, direction, standing, summarise
+from ganlab.comparison.report.words import (
+    against,
+    contract_line,
+    contrast,
+    direction,
+    floor_label,
+    how_means_are_made,
+    how_tested,
+    p_value,
+    share_lost,
+    standing,
+    summarise,
+)
 from ganlab.comparison.result import Row, Table
 
-ORDER = {"best": 0, "tied": 1, "worse": 2, "unknown": 3}
+ORDER = {"better": 0, "best": 1, "open": 2, "worse": 3, "unknown": 4}
 
 
 @dataclass
@@ -46,10 +58,9 @@ def template_values(table: Table, numbers: Mapping[int, int]) -> dict[str, objec
     plot = IntervalPlot(table)
     precision = decimals(value for row in table.rows for value in (row.mean, row.best_mean))
     columns = _columns(table, precision)
-    best = next((row for row in table.rows if row.mean is not None), None)
     rows = []
     for row in table.rows:
-        kind, words = standing(row, best)
+        kind, verdict, limits = standing(row, table)
         group_number = numbers[id(row.group)]
         more = {
             "number": group_number,
@@ -57,9 +68,11 @@ def template_values(table: Table, numbers: Mapping[int, int]) -> dict[str, objec
             "interval": _interval(row, precision),
             "drawing": plot.row(row, group_number),
             "kind": kind,
-            "standing": words,
+            "verdict": verdict,
+            "limits": limits,
+            "evidence": ", ".join(filter(None, (contrast(row, table), p_value(row, table)))),
             "order": ORDER[kind],
-            "welch": _welch(row, best),
+            "share_lost": share_lost(row),
             "cells": [column.cell(row) for column in columns],
         }
         rows.append(vars(row) | more)
@@ -67,6 +80,10 @@ def template_values(table: Table, numbers: Mapping[int, int]) -> dict[str, objec
         "rows": rows,
         "columns": columns,
         "axis": plot.axis(),
+        "against": against(table),
+        "floor_label": floor_label(table),
+        "means": how_means_are_made(table),
+        "tested": how_tested(table),
         "direction": direction(table),
         "summary": summarise(table),
         "hardware": list(dict.fromkeys(row.hardware for row in table.rows if row.hardware)),
@@ -82,11 +99,6 @@ def _interval(row: Row, precision: int) -> str:
     return f"[{number(row.low, precision)}, {number(row.high, precision)}]"
 
 
-def _welch(row: Row, best: Row | None) -> str:
-    p = row.welch.get(best.group.name) if best is not None else None
-    return "" if p is None else f"Welch: p {'<' if p < 0.001 else '='} {max(p, 0.001):.2g}"
-
-
 def _columns(table: Table, precision: int) -> list[Column]:
     longest = max((row.hours or 0.0 for row in table.rows), default=0.0) * 3600
     unit, seconds = time_unit(longest)
@@ -97,7 +109,9 @@ def _columns(table: Table, precision: int) -> list[Column]:
 
     columns = [
         Column("best of run", lambda row: row.best_mean, lambda v: number(v, precision), "best_mean",
-               "mean over the seeds of each run's best score"),
+               "mean over the seeds of each run's best score, which is the better the more there were"),
+        Column("of", lambda row: max(row.evaluations, default=None), number, "best_mean",
+               "evaluations, among which the best of run was selected"),
         Column("steps", lambda row: row.steps, number, "steps", "generator steps"),
         Column("images", lambda row: row.images, short, "images", "reals shown to the discriminator"),
         Column(unit, lambda row: row.hours, time, "hours", "of training, without scoring"),
