@@ -19,7 +19,7 @@ from ganlab.data import Gaussians
 from ganlab.data.sets.gaussians import nearest_modes
 from ganlab.data.stream import ModeIndices
 from ganlab.errors import Refused
-from ganlab.metrics import scores
+from ganlab.metrics import kid, scores
 from ganlab.metrics.statistics import Gaussian, factor, frechet, gaussian
 
 
@@ -57,7 +57,7 @@ class TestTorchFidelity:
         expected = kid_features_to_metric(
             fake, real, kid_subsets=subsets, kid_subset_size=size, verbose=False
         )
-        result = scores.kid_subsets(real, fake, subsets, size)
+        result = kid.kid_subsets(real, fake, subsets, size)
         assert result.mean == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-5)
         # Their rounding to float32 changes the differences between subsets.
         assert result.std == pytest.approx(expected["kernel_inception_distance_std"], rel=1e-3)
@@ -68,13 +68,13 @@ class TestTorchFidelity:
         def theirs(fake: np.ndarray, real: np.ndarray, **_: Any) -> float:
             return float((fake.sum(0) - real.sum(0)) @ range(1, 9))
 
-        def ours(real: Tensor, fake: Tensor) -> float:
-            return theirs(fake.numpy(), real.numpy())
+        def ours(real: Tensor, fake: Tensor) -> kid.Estimate:
+            return kid.Estimate(theirs(fake.numpy(), real.numpy()), 0.0)
 
         monkeypatch.setattr(metric_kid, "kernel_mmd", theirs)
-        monkeypatch.setattr(scores, "kid_full", ours)
+        monkeypatch.setattr(kid, "kid_all", ours)
         expected = kid_features_to_metric(FAKE[:, :8].double(), REAL[:, :8].double(), verbose=False)
-        result = scores.kid_subsets(REAL[:, :8].double(), FAKE[:, :8].double())
+        result = kid.kid_subsets(REAL[:, :8].double(), FAKE[:, :8].double())
         assert result.mean == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-9)
         assert result.std == pytest.approx(expected["kernel_inception_distance_std"], rel=1e-9)
 
@@ -117,13 +117,14 @@ def plain_kid(real: Tensor, fake: Tensor) -> float:
 def _block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks, of which the last is shorter, must change nothing."""
     monkeypatch.setattr(scores, "BLOCK", request.param)
+    monkeypatch.setattr(kid, "BLOCK", request.param)
 
 
 @pytest.mark.usefixtures("_block")
 class TestPlainFormulas:
     def test_kid_over_all_samples(self) -> None:
         real, fake = normal(0, 150, 8, dtype=torch.float64), 1.2 * normal(1, 100, 8, dtype=torch.float64)
-        assert scores.kid_full(real, fake) == pytest.approx(plain_kid(real, fake), rel=1e-12)
+        assert kid.kid_all(real, fake).value == pytest.approx(plain_kid(real, fake), rel=1e-12)
 
     @pytest.mark.parametrize("k", [5, 2])
     @pytest.mark.parametrize("lattice", [True, False])
@@ -274,8 +275,8 @@ class TestLabels:
 
 EVERY: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "inception_score": lambda real, fake: scores.inception_score(fake),
-    "kid_subsets": lambda real, fake: scores.kid_subsets(real, fake, 2, 50),
-    "kid_full": lambda real, fake: [scores.kid_full(real, fake)],
+    "kid_subsets": lambda real, fake: kid.kid_subsets(real, fake, 2, 50),
+    "kid_all": kid.kid_all,
     "precision_recall": scores.precision_recall,
     "density_coverage": scores.density_coverage,
     "overlap": scores.overlap,
@@ -316,8 +317,8 @@ class TestBadGenerators:
         assert result.recall < 0.01
         assert result.coverage < 0.01
         assert scores.inception_score(real[:1].expand(1000, 32)).mean == pytest.approx(1)
-        kid = scores.kid_full(real, real[:1].expand(1000, 32))
-        assert kid > 100 * abs(scores.kid_full(real[:1000], real[1000:]))
+        of_one = kid.kid_all(real, real[:1].expand(1000, 32)).value
+        assert of_one > 100 * abs(kid.kid_all(real[:1000], real[1000:]).value)
 
     def test_logits_beyond_the_exponential(self) -> None:
         """They choose classes 0 and 1 in turn, with probability e^-2000 for the others."""
