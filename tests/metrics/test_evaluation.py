@@ -170,16 +170,16 @@ def test_modes_of_gaussians_are_counted():
     reals, _ = prepare_reference(scorer, data, "train")
     points = data.splits.train[torch.arange(20_000)][0]
     values, _ = scorer.score(reals, scorer.observe([(torch.arange(20_000), points)], 20_000))
-    assert values["modes20k"] == values["full_modes20k"] == 8
-    assert values["high_quality20k"] == pytest.approx(1 - np.exp(-4.5), abs=0.003)
-    assert values["mode_kl20k"] < 1e-3
+    assert values["modes20k_points"] == values["full_modes20k_points"] == 8
+    assert values["high_quality20k_points"] == pytest.approx(1 - np.exp(-4.5), abs=0.003)
+    assert values["mode_kl20k_points"] < 1e-3
     shape = {"image_shape": (2,), "hidden": (8,)}
     toy = NonSaturatingGAN(
         generator=MLPGenerator(latent_size=2, bounded=False, **shape),
         discriminator=MLPDiscriminator(**shape),
         latent_size=2,
     )
-    assert scored(toy, scorer, data)["modes20k"] < 8
+    assert scored(toy, scorer, data)["modes20k_points"] < 8
     with pytest.raises(Refused, match="modes"):
         scored(game(), Scorer(Pixels(), ("modes",), 50), digits())
 
@@ -403,7 +403,7 @@ def test_points_that_are_no_numbers_have_no_score():
     points = torch.full((100, 2), torch.nan)
     values, reasons = scorer.score(reals, scorer.observe([(torch.arange(100), points)], 100))
     assert set(values.values()) == {None}
-    assert "finite" in reasons["fid100"]
+    assert "finite" in reasons["fid100_points"]
 
 
 # The callback
