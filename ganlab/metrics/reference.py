@@ -141,7 +141,8 @@ def _brief(value: float | None) -> str:
 def beside_floor(scorer: Scorer, reals: Reals, fakes: Observed, floor: dict[str, Any]) -> dict[str, Any]:
     """The scores of as many samples as the floor was taken of; empty where all samples are as many.
 
-    Of generated samples they are those under the same contract with that number of samples.
+    Of generated samples they are those under the same contract with that number of samples; for scores of
+    features that is so where no fewer samples than reals, or a multiple of the floor's, are asked for.
     """
     if fakes.part is None:
         return {}

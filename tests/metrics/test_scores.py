@@ -20,7 +20,8 @@ from ganlab.data.sets.gaussians import nearest_modes
 from ganlab.data.stream import ModeIndices
 from ganlab.errors import Refused
 from ganlab.metrics import kid, scores
-from ganlab.metrics.statistics import Gaussian, factor, frechet, gaussian
+from ganlab.metrics.registry import TABLE, Observed, Pair, Reals, measured
+from ganlab.metrics.statistics import FeatureRows, Gaussian, factor, frechet, gaussian
 
 
 def normal(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -126,6 +127,17 @@ class TestPlainFormulas:
         real, fake = normal(0, 150, 8, dtype=torch.float64), 1.2 * normal(1, 100, 8, dtype=torch.float64)
         assert kid.kid_all(real, fake).value == pytest.approx(plain_kid(real, fake), rel=1e-12)
 
+    def test_the_error_of_kid_is_that_of_leaving_each_sample_out(self) -> None:
+        real, fake = normal(0, 14, 3, dtype=torch.float64), 1.2 * normal(1, 11, 3, dtype=torch.float64)
+        variance = 0.0
+        for size, without in (
+            (14, lambda i: plain_kid(torch.cat([real[:i], real[i + 1 :]]), fake)),
+            (11, lambda i: plain_kid(real, torch.cat([fake[:i], fake[i + 1 :]]))),
+        ):
+            values = np.array([without(i) for i in range(size)])
+            variance += (size - 1) / size * ((values - values.mean()) ** 2).sum()
+        assert kid.kid_all(real, fake).error == pytest.approx(variance**0.5, rel=1e-9)
+
     @pytest.mark.parametrize("k", [5, 2])
     @pytest.mark.parametrize("lattice", [True, False])
     def test_density_and_coverage(self, k: int, lattice: bool) -> None:
@@ -162,6 +174,47 @@ class TestPlainFormulas:
     def test_fewer_neighbours_than_asked_for(self) -> None:
         distance, index = scores.nearest(normal(0, 3, 5), normal(1, 4, 5), 7)
         assert distance.shape == index.shape == (4, 3)
+
+
+class TestErrorOfKid:
+    """Against the spread of KID over sets of samples that are drawn anew."""
+
+    @pytest.mark.parametrize(("shift", "low", "high"), [(0.5, 0.85, 1.2), (0.0, 1.0, 2.0)])
+    def test_it_is_the_spread_of_the_estimate(self, shift: float, low: float, high: float) -> None:
+        """Where both sides are one distribution it may be up to twice as large, but never smaller."""
+        estimates = [kid.kid_all(normal(2 * i, 80, 4), normal(2 * i + 1, 60, 4) + shift) for i in range(300)]
+        spread = np.std([estimate.value for estimate in estimates], ddof=1)
+        error = np.mean([estimate.error**2 for estimate in estimates]) ** 0.5
+        assert low * spread < error < high * spread
+
+    def test_it_is_reported_where_all_subsets_are_one(self) -> None:
+        values = kid_of(normal(0, 400, 4), normal(1, 300, 4) + 0.3)
+        assert values["kid300_error"] > 0
+        assert values["kid300_error"] == pytest.approx(
+            kid.kid_all(normal(0, 400, 4)[:300], normal(1, 300, 4) + 0.3).error, rel=0.2
+        )
+
+    def test_it_covers_which_samples_are_in_the_subsets(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(kid, "SUBSETS", 4)
+        few = kid_of(normal(0, 1500, 4), normal(1, 1500, 4) + 0.3)["kid1500_error"]
+        assert few > kid.kid_all(normal(0, 1500, 4), normal(1, 1500, 4) + 0.3).error
+
+    def test_older_names_are_read(self) -> None:
+        for name, better in (("kid10k_std_digits", None), ("kid10k_full", "min"), ("kid10k_error", None)):
+            known = measured(name)
+            assert known is not None
+            assert (known.score, known.value.better, known.suffix) == (
+                "kid",
+                better,
+                "_digits" if "digits" in name else "",
+            )
+
+
+def kid_of(real: Tensor, fake: Tensor) -> dict[str, float]:
+    reals = Reals.of(Observed(gaussian(real), FeatureRows(real, None)))
+    numbers = TABLE["kid"].compute(Pair(reals, Observed(gaussian(fake), FeatureRows(fake, None))))
+    names = [value.name.format(n=len(fake)) for value in TABLE["kid"].values]
+    return dict(zip(names, numbers, strict=True))
 
 
 class TestFidInfinity:

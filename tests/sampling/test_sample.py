@@ -108,7 +108,9 @@ def evaluated_images(run: Path, count: int, seed: int = 0, *, raw: bool = False)
 # From a path to a game
 
 
-@pytest.mark.parametrize(("choice", "step"), [({}, 7), ({"checkpoint": "newest"}, 7), ({"checkpoint": "best"}, 3)])
+@pytest.mark.parametrize(
+    ("choice", "step"), [({}, 7), ({"checkpoint": "newest"}, 7), ({"checkpoint": "best"}, 3)]
+)
 def test_the_newest_checkpoint_is_loaded_unless_the_best_is_asked_for(
     choice: dict, step: int, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,7 +145,9 @@ def test_every_command_takes_the_newest_and_says_when_it_takes_the_best(run: Pat
     assert "among 2 evaluations" in of_file.out
 
 
-@pytest.mark.parametrize("command", ["sample RUN --out a.npz", "export RUN --out a", "evaluate RUN --samples 40"])
+@pytest.mark.parametrize(
+    "command", ["sample RUN --out a.npz", "export RUN --out a", "evaluate RUN --samples 40"]
+)
 def test_a_best_that_is_not_there_or_damaged_is_refused(command: str, run: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(run, tmp_path / "run")
     best = copy / "checkpoints" / "best.ckpt"
