@@ -14,7 +14,8 @@ from ganlab.networks import DCGANDiscriminator, DCGANGenerator
 from ganlab.sampling.plan import fake_batches
 from ganlab.variants import NonSaturatingGAN
 
-ALL = tuple(name for name in TABLE if name != "modes")
+# All that two hundred pictures can be scored by.
+ALL = tuple(name for name, row in TABLE.items() if name != "modes" and row.least < 200)
 
 
 def game(seed: int = 0, variant: type = NonSaturatingGAN) -> ganlab.GAN:

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from math import nan
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from ganlab import bounds
 from ganlab.callbacks import nearest_reals
@@ -19,7 +21,15 @@ from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.metrics.extractors.extractor import Extractor
-from ganlab.metrics.reference import contract_of, prepare_reference
+from ganlab.metrics.reference import (
+    against,
+    beside_floor,
+    contract_of,
+    numbers_of,
+    part_of,
+    prepare_reference,
+)
+from ganlab.metrics.registry import Observed
 from ganlab.metrics.scorer import Batches, Reals, Scorer, described
 from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import BLOCK, fake_batches
@@ -39,7 +49,7 @@ class Evaluation(Callback):
         extractor: Turns images into features: Inception, Classifier, Pixels, Module, Points; none: no
             evaluation.
         scores: fid, is, kid, precision_recall, density_coverage, fid_infinity, classes, modes.
-        samples: How many samples are scored.
+        samples: How many samples are scored; where there are fewer held-out images, as many as these also.
         every_n_steps: Generator steps between two evaluations; none: at the end only.
         split: The real images that samples are compared with.
         seed: The samples follow from it alone, and never from the run's.
@@ -144,43 +154,51 @@ class Evaluation(Callback):
         data = _data(trainer)
         self.scorer.extractor.to(model.device)
         reals = self._reals or self._prepare(trainer, data)
-        with first_process_buffers(model):
-            blocks = iter(fake_batches(model, self.scorer.samples, self.seed, raw=self.raw))
-            first = next(blocks)
-            batches = interruptible(trainer, chain([first], blocks), self.scorer.samples)
-            fakes = self.scorer.observe(batches, self.scorer.samples)
-        scorer, self.scored_at = self.scorer, trainer.global_step
-        values, reasons = on_rank_zero(lambda: scorer.score(reals, fakes))
+        scorer, floor, self.scored_at = self.scorer, self._floor, trainer.global_step
+        first, fakes = self._observe(trainer, model)
+        (values, reasons), beside = on_rank_zero(
+            lambda: (scorer.score(reals, fakes), beside_floor(scorer, reals, fakes, floor))
+        )
         self.values = values
         validating = trainer.state.fn == "validate"  # Lightning prints a table of the values then.
         if logs:
             # For callbacks that monitor a score; loggers get it below, however seldom they log.
             monitored = {name: nan if value is None else value for name, value in values.items()}
             model.log_dict(monitored, logger=validating)
-        contract = contract_of(
-            self.scorer, data, self.split, fakes="raw" if self.raw else "ema", seed=self.seed
-        )
+        contract = contract_of(scorer, data, self.split, fakes="raw" if self.raw else "ema", seed=self.seed)
         if trainer.is_global_zero:
             scores = "" if validating else f"step {trainer.global_step:,}  {described(values)}  "
             print(f"{scores}({contract})")
+            if beside:
+                print(f"  of {beside['samples']:,} samples, as the real floor:  {against(beside, floor)}")
         if not validating:
-            row = {"scores": values, "reasons": reasons, "floor": self._floor, "contract": contract.plain()}
-            self._record(trainer, model, row)
+            row = {"scores": values, "reasons": reasons, "floor": floor, "beside_floor": beside}
+            self._record(trainer, model, row | {"contract": contract.plain()})
             self._keep_best(trainer, values)
             if trainer.is_global_zero:
                 name = f"step-{trainer.global_step:09d}.png"
-                nearest_reals.draw(
-                    first[1], data, Path(trainer.default_root_dir) / nearest_reals.FOLDER / name
-                )
+                nearest_reals.draw(first, data, Path(trainer.default_root_dir) / nearest_reals.FOLDER / name)
 
     def _prepare(self, trainer: Trainer, data: StreamData) -> Reals:
-        """The reals' statistics; the real floor, the score of reals never trained on, is kept and printed."""
+        """The reals' statistics; the real floor, the score of reals never trained on, is kept."""
         assert self.scorer
         self._reals, self._floor = prepare_reference(self.scorer, data, self.split)
-        if trainer.is_global_zero and self._floor:
-            scores = {name: value for name, value in self._floor.items() if name != "samples"}
-            print(f"real floor ({self._floor['samples']:,} held-out images)  {described(scores)}")
+        self.scorer = replace(self.scorer, reals=self._reals.moments.count)
+        # One of fewer samples is printed with the scores of as many.
+        if trainer.is_global_zero and self._floor and part_of(self._floor, self.scorer.samples) is None:
+            count = self._floor["samples"]
+            print(f"real floor ({count:,} held-out images)  {described(numbers_of(self._floor))}")
         return self._reals
+
+    def _observe(self, trainer: Trainer, model: GAN) -> tuple[Tensor, Observed]:
+        """The first samples, and what is observed of all."""
+        assert self.scorer
+        samples = self.scorer.samples
+        with first_process_buffers(model):
+            blocks = iter(fake_batches(model, samples, self.seed, raw=self.raw))
+            first = next(blocks)
+            batches = interruptible(trainer, chain([first], blocks), samples)
+            return first[1], self.scorer.observe(batches, samples, part=part_of(self._floor, samples))
 
     def _record(self, trainer: Trainer, model: GAN, row: dict[str, Any]) -> None:
         """Log the scores to all loggers, and add them to the run's records."""

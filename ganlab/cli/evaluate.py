@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -18,24 +19,54 @@ from ganlab import data, metrics  # noqa: F401
 from ganlab.checkpoints import export
 from ganlab.checkpoints.export import is_export, read_config
 from ganlab.cli.arguments import is_path
-from ganlab.cli.parser import TRUST_HELP, Parser, run_command, silence_warnings
+from ganlab.cli.parser import CHECKPOINT_HELP, TRUST_HELP, Parser, run_command, silence_warnings
 from ganlab.data.pictures.archive import reading
+from ganlab.data.pictures.decode import Transparency
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
 from ganlab.metrics.contract import Contract
 from ganlab.metrics.extractors.extractor import Extractor
 from ganlab.metrics.given_images import GivenImages
-from ganlab.metrics.reference import contract_of, prepare_reference, statistics
-from ganlab.metrics.scorer import TABLE, Reals, Scorer
+from ganlab.metrics.reference import (
+    beside_floor,
+    contract_of,
+    numbers_of,
+    part_of,
+    prepare_reference,
+    statistics,
+)
+from ganlab.metrics.registry import TABLE, Reals
+from ganlab.metrics.scorer import Batches, Scorer
 from ganlab.runs import user_code
 from ganlab.runs.folder import run_of
-from ganlab.runs.load import load, newest_whole_checkpoint, read_checkpoint
+from ganlab.runs.load import (
+    Which,
+    checkpoint_or_export,
+    load,
+    read_checkpoint,
+    selected_among,
+    selection_note,
+)
 from ganlab.runs.own import CONFIG, is_own, is_run
 from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import fake_batches
 from ganlab.system.hardware import keep_freed_memory
 from ganlab.system.row_files import Records
 from ganlab.system.untrusted import readable, yaml_config
+
+
+class Reference(NamedTuple):
+    """What fakes are compared with.
+
+    Attributes:
+        floor: The scores of reals that were never trained on; empty for images from elsewhere.
+        transparency: What became of transparent pictures among the reals, if there were any.
+    """
+
+    reals: Reals
+    contract: Contract
+    floor: dict[str, Any]
+    transparency: Transparency | None = None
 
 
 def main(arguments: list[str]) -> int:
@@ -63,6 +94,13 @@ def _parse(arguments: list[str]) -> Any:
         "--extractor", type=Extractor, help="turns images into features; else the run's own, or Inception"
     )
     parser.add_argument("--weights", type=str, help="the extractor's file of weights")
+    parser.add_argument("--checkpoint", type=Which, default="newest", help=CHECKPOINT_HELP)
+    parser.add_argument(
+        "--transparency",
+        type=Transparency,
+        default="white",
+        help="of pictures: laid on white, or alpha dropped",
+    )
     parser.add_argument("--split", type=Literal["train", "held_out", "test"], default="train")
     parser.add_argument("--seed", type=int, default=0, help="of the samples")
     parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
@@ -89,8 +127,8 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     if trusted and run:
         user_code.add_copy(run)
     extractor = _extractor(chosen, settings)
-    source = what if is_export(what) else _checkpoint(what)
-    given = None if source else GivenImages(what)
+    source = what if is_export(what) else _checkpoint(what, chosen.checkpoint)
+    given = None if source else GivenImages(what, chosen.transparency)
     scorer = Scorer(extractor, tuple(chosen.scores.split(",")), given.total if given else chosen.samples)
     if torch.cuda.is_available():
         extractor.to("cuda")
@@ -102,14 +140,31 @@ def evaluate(chosen: Any) -> dict[str, Any]:
         game = load(source, trust_code=chosen.trust_code)
         game = game.to("cuda") if torch.cuda.is_available() else game
         batches = fake_batches(game, scorer.samples, chosen.seed, raw=chosen.raw)
-    reals, contract, floor = _reference(chosen, settings, scorer, split, fakes)
-    values, reasons = scorer.score(reals, scorer.observe(batches, scorer.samples))
-    row = {"scores": values, "reasons": reasons, "contract": contract.plain()}
+    reference = _reference(chosen, settings, scorer, split, fakes)
+    row, says = _scored(scorer, batches, given, reference)
+    if source and (selected := selected_among(source)) is not None:
+        row["selected_among"] = selected
     if source and not source.is_dir():
         row = {"step": read_checkpoint(source)["global_step"], "checkpoint": source.name, **row}
         if run:
             _record(run, row)
-    return row | {"floor": floor, "says": str(contract)}
+    return row | {"says": says, "note": selection_note(source) if source else ""}
+
+
+def _scored(
+    scorer: Scorer, batches: Batches, given: GivenImages | None, reference: Reference
+) -> tuple[dict[str, Any], str]:
+    """A row of scores, and its contract in one line."""
+    reals, contract, floor, transparency = reference
+    scorer = replace(scorer, reals=reals.moments.count)
+    part = part_of(floor, scorer.samples, in_order=given is not None)
+    seen = scorer.observe(batches, scorer.samples, part=part)
+    transparency = (given.told_transparency() if given else None) or transparency
+    contract = replace(contract, transparency=transparency)
+    values, reasons = scorer.score(reals, seen)
+    row = {"scores": values, "reasons": reasons, "floor": floor}
+    row["beside_floor"] = beside_floor(scorer, reals, seen, floor)
+    return row | {"contract": contract.plain()}, str(contract)
 
 
 def _record(run: Path, row: dict[str, Any]) -> None:
@@ -119,15 +174,9 @@ def _record(run: Path, row: dict[str, Any]) -> None:
         print(f"ganlab: The scores were not added to those of {run}: {error.strerror}.", file=sys.stderr)
 
 
-def _checkpoint(what: Path) -> Path | None:
-    """The checkpoint itself, or a run's newest whole one; None if there are only images."""
-    if what.suffix == ".ckpt":
-        return what
-    if not is_run(what):
-        return None
-    if not (newest := newest_whole_checkpoint(what)):
-        raise Refused(f"The run {what} has no whole checkpoint yet.")
-    return newest
+def _checkpoint(what: Path, which: Which) -> Path | None:
+    """The checkpoint itself, or one of a run's; None if there are only images."""
+    return checkpoint_or_export(what, which) if is_run(what) or what.suffix == ".ckpt" else None
 
 
 def _extractor(chosen: Any, settings: dict[str, Any]) -> Extractor:
@@ -150,10 +199,7 @@ def _instantiate(name: str, kind: type, config: Any) -> Any:
     return parser.instantiate_classes(parser.parse_object({name: config}))[name]
 
 
-def _reference(
-    chosen: Any, settings: dict[str, Any], scorer: Scorer, split: Split, fakes: str
-) -> tuple[Reals, Contract, dict[str, Any]]:
-    """The reals' statistics, the contract of scores against them, and the real floor (empty for images)."""
+def _reference(chosen: Any, settings: dict[str, Any], scorer: Scorer, split: Split, fakes: str) -> Reference:
     seed = None if fakes == "given" else chosen.seed
     reference = chosen.reference or settings.get("data")
     if not reference:
@@ -168,16 +214,16 @@ def _reference(
     if not reference:
         raise Refused(f"{chosen.reference} is no experiment's file: it names no data (--reference).")
     if isinstance(reference, Path):
-        given = GivenImages(reference)
-        reals = statistics(scorer, given.batches, given.total, given.identity)
+        given = GivenImages(reference, chosen.transparency)
+        reals = statistics(scorer, given.sorted_batches, given.total, given.identity)
         contract = Contract(
             scorer.extractor.identity(), given.identity, given.total, scorer.samples, fakes=fakes, seed=seed
         )
-        return reals, contract, {}
+        return Reference(reals, contract, {}, given.told_transparency())
     stream: StreamData = _instantiate("data", LightningDataModule, reference)
     stream.prepare_data()
     reals, floor = prepare_reference(scorer, stream, split)
-    return reals, contract_of(scorer, stream, split, fakes=fakes, seed=seed), floor
+    return Reference(reals, contract_of(scorer, stream, split, fakes=fakes, seed=seed), floor)
 
 
 def _path_to(reference: str) -> Path:
@@ -190,21 +236,24 @@ def _path_to(reference: str) -> Path:
 
 def _print_scores(row: dict[str, Any], *, as_json: bool) -> None:
     scores, floor = row["scores"], row["floor"]
-    # The floor is matched by position: its scores' names hold another number of samples.
-    floors = [value for name, value in floor.items() if name != "samples"] or [None] * len(scores)
     if as_json:
         answer = {"scores": {name: {"value": value} for name, value in scores.items()}, "floor": floor}
-        answer |= {name: row[name] for name in ("step", "checkpoint", "reasons", "contract") if name in row}
+        names = ("beside_floor", "step", "checkpoint", "selected_among", "reasons", "contract")
+        answer |= {name: row[name] for name in names if name in row}
         print(json.dumps(answer, allow_nan=False))
         return
     table = Table("score", "value", "real floor", box=None)
-    for (name, value), low in zip(scores.items(), floors, strict=True):
+    # The floor's names hold its number of samples, so that each stands beside a score of as many.
+    for name, value in {**scores, **numbers_of(row["beside_floor"])}.items():
         text = row["reasons"].get(name, "") if value is None else f"{value:.5g}"
+        low = floor.get(name)
         table.add_row(Text(name), Text(text), "" if low is None else f"{low:.5g}")
     console = Console()
     console.print(table)
     if "checkpoint" in row:
         print(f"step {row['step']:,} ({row['checkpoint']})")
+    if row["note"]:
+        print(row["note"])
     print(f"{row['says']}  (contract {row['contract']['hash'][:12]})")
     if floor:
         print(f"real floor: {floor['samples']:,} reals that were never trained on, in place of the fakes")

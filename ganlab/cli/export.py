@@ -14,10 +14,18 @@ import torch
 from ganlab.checkpoints import onnx as onnx_file
 from ganlab.checkpoints.export import describe, foreign_classes, load_export, save_export
 from ganlab.checkpoints.onnx import write_onnx
-from ganlab.cli.parser import COUNT, TRUST_HELP, Parser, chosen_source, run_command, silence_warnings
+from ganlab.cli.parser import (
+    CHECKPOINT_HELP,
+    COUNT,
+    TRUST_HELP,
+    Parser,
+    chosen_source,
+    run_command,
+    silence_warnings,
+)
 from ganlab.errors import Refused, refuse_missing
 from ganlab.runs.folder import run_of
-from ganlab.runs.load import load, read_checkpoint
+from ganlab.runs.load import Which, load, read_checkpoint, selected_among, selection_note
 from ganlab.runs.own import is_own_checkpoint
 from ganlab.runs.status import SCORES
 from ganlab.sampling import write
@@ -61,6 +69,13 @@ ONNX = """
 {portable}. Latents are drawn as `latent_distribution` in `config.json` says.
 """
 
+SCORES_TABLE = """
+| score | value |
+|---|---|
+{rows}
+The protocol is in `contract.json`. {note}
+"""
+
 
 def main(arguments: list[str]) -> int:
     keep_freed_memory()
@@ -72,6 +87,7 @@ def _export(arguments: list[str]) -> None:
     parser = Parser(prog="ganlab export", description="Write a generator to a folder for others.")
     parser.add_argument("what", type=str, help="a run's folder or a checkpoint")
     parser.add_argument("--out", type=str, required=True, help="a new folder")
+    parser.add_argument("--checkpoint", type=Which, default="newest", help=CHECKPOINT_HELP)
     parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
     parser.add_argument("--onnx", action="store_true", help=f"{onnx_file.FILE} as well, for ONNX Runtime")
     parser.add_argument("--trust_code", action="store_true", help=TRUST_HELP)
@@ -95,12 +111,16 @@ def _export(arguments: list[str]) -> None:
     except OSError as error:
         raise Refused(f"{out} could not be written: {error.strerror or error}.") from error
     print(f"{checkpoint} as {', '.join(sorted(file.name for file in out.iterdir()))} in {out}")
+    if note := selection_note(checkpoint):
+        print(note)
 
 
 def _write_files(folder: Path, checkpoint: Path, *, raw: bool, trusted: bool, onnx: bool) -> None:
     """Write the export, load it again, and refuse it if it draws other samples than the run."""
     game, content, run = load(checkpoint, trust_code=trusted), read_checkpoint(checkpoint), run_of(checkpoint)
     config = describe(game, content["hyper_parameters"], raw=raw, step=content["global_step"])
+    selected = selected_among(checkpoint)
+    config |= {} if selected is None else {"selected_among": selected}
     save_export(folder, game, config)
     own = is_own_checkpoint(run, content)
     exported = load_export(folder, trusted=trusted or own)
@@ -117,6 +137,7 @@ def _write_files(folder: Path, checkpoint: Path, *, raw: bool, trusted: bool, on
             )
     score = _score(run, config)
     if score:
+        score |= {} if selected is None else {"selected_among": selected}
         (folder / "contract.json").write_text(json.dumps(score, indent=2, allow_nan=False) + "\n")
     portable = write_onnx(folder, exported) if onnx else ""
     (folder / "README.md").write_text(_card(folder, config, score, run, portable))
@@ -154,7 +175,5 @@ def _card(
         weights="the average over its steps" if config["weights"] == "ema" else "those of the last step",
         needs=needs if foreign else "",
         onnx=ONNX.format(portable=portable) if portable else "",
-        score=f"\n| score | value |\n|---|---|\n{rows}\nThe protocol is in `contract.json`.\n"
-        if rows
-        else "",
+        score=SCORES_TABLE.format(rows=rows, note=selection_note(folder)) if rows else "",
     )

@@ -18,6 +18,7 @@ from ganlab.runs.load import checkpoint_or_export
 from ganlab.system.memory import WithinMemory
 
 SOURCE_HELP = "a run's folder, a checkpoint or an exported folder"
+CHECKPOINT_HELP = "of a run's folder the newest, or the best by score, which that score then flatters"
 TRUST_HELP = "run the code that the file names and the run holds, as a program; your own runs need no flag"
 COUNT, WALKS = 64, 16  # samples, and walks between samples, where no number is given
 
@@ -91,4 +92,4 @@ def chosen_source(chosen: Any) -> Path:
     """The checkpoint or export that a command's arguments name; user code is found only if it is trusted."""
     if chosen.trust_code:
         user_code.add_to_path([])
-    return checkpoint_or_export(Path(chosen.what))
+    return checkpoint_or_export(Path(chosen.what), chosen.checkpoint)

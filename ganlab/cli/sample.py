@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ganlab.cli.parser import (
+    CHECKPOINT_HELP,
     COUNT,
     SOURCE_HELP,
     TRUST_HELP,
@@ -19,7 +20,7 @@ from ganlab.cli.parser import (
 )
 from ganlab.errors import Refused, refuse_missing
 from ganlab.runs.folder import run_of
-from ganlab.runs.load import load
+from ganlab.runs.load import Which, load, selection_note
 from ganlab.runs.own import is_own
 from ganlab.sampling import write
 from ganlab.sampling.walk import to_gif, to_mp4
@@ -52,6 +53,7 @@ def _sample(arguments: list[str]) -> None:
     parser.add_argument(
         "--class", type=int | None, metavar="K", help="the class of all samples, if the game has classes"
     )
+    parser.add_argument("--checkpoint", type=Which, default="newest", help=CHECKPOINT_HELP)
     parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
     parser.add_argument("--interpolate", type=int | None, metavar="K", help=f"latents on a walk ({STOPS})")
     parser.add_argument("--frames", type=int | None, help=f"pictures of the whole walk ({FRAMES})")
@@ -76,6 +78,8 @@ def _sample(arguments: list[str]) -> None:
         raise Refused(f"{out} could not be written: {error.strerror or error}.") from error
     kind = "walk" if out.suffix in WALK_WRITERS else "sample"
     print(f"{count:,} {kind}{'s' if count > 1 else ''} of {checkpoint} (seed {chosen.seed}): {out}")
+    if note := selection_note(checkpoint):
+        print(note)
 
 
 def _write(out: Path, source: Source, count: int, *, stops: int, frames: int) -> None:

@@ -21,13 +21,18 @@ def in_chunks(function: Callable[..., Any], count: int, *arguments: Any) -> Any:
             arguments, Tensor, lambda t, rows=rows: t[rows] if t.ndim and len(t) == count else t
         )
         results.append(function(*chunk))
-    return _joined(results)
+    return joined(results)
 
 
-def _joined(results: list[Any]) -> Any:
+def whole_chunks(count: int) -> int:
+    """So many or a few more, so that a network is given chunks of one size, which it rounds alike."""
+    return -(-count // CHUNK_SIZE) * CHUNK_SIZE
+
+
+def joined(results: list[Any]) -> Any:
     first = results[0]
     if isinstance(first, Tensor):
         return torch.cat(results)
     if isinstance(first, dict):
-        return {name: _joined([result[name] for result in results]) for name in first}
-    return cast(Any, type(first))(map(_joined, map(list, zip(*results, strict=True))))
+        return {name: joined([result[name] for result in results]) for name in first}
+    return cast(Any, type(first))(map(joined, map(list, zip(*results, strict=True))))

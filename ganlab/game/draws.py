@@ -2,9 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
+
+from ganlab.game.chunks import joined
+from ganlab.seeds import seed_for
+
+BLOCK = 250  # samples whose numbers are drawn at once
 
 
 class Draws:
@@ -54,3 +61,15 @@ class Draws:
             self._drawn.append(drawn.to(self._device))
         self._next += 1
         return self._drawn[self._next - 1][self.rows]
+
+
+def drawn_in_blocks(latents: Callable[[int, int], Any], seed: int, first: int, count: int) -> Any:
+    """The latents of `count` samples of a seed, from number `first` on; each follows from seed and number.
+
+    Args:
+        latents: From a block's seed and size to its latents.
+    """
+    numbers = range(first // BLOCK, (first + max(count, 1) - 1) // BLOCK + 1)
+    blocks = joined([latents(seed_for("evaluation", seed, number), BLOCK) for number in numbers])
+    start = first - numbers.start * BLOCK
+    return apply_to_collection(blocks, Tensor, lambda rows: rows[start : start + count])

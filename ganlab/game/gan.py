@@ -23,7 +23,7 @@ from ganlab.augment import Augmentation, augment
 from ganlab.class_paths import configured
 from ganlab.game import checks
 from ganlab.game.chunks import in_chunks
-from ganlab.game.draws import Draws
+from ganlab.game.draws import Draws, drawn_in_blocks
 from ganlab.game.ema import Average, share_kept
 from ganlab.game.players import Side, evaluating, frozen, fused, keep_channels_last
 from ganlab.game.terms import TermRecord, Terms, explained, refuse_non_finite, scaled
@@ -237,8 +237,8 @@ class GAN(LightningModule):
         elif self.logs_at(self.global_step + 1):
             logged[f"{side.name}_gradient_norm"] = get_total_norm(gradients)
 
-    def _draws(self, seed: int, total: int) -> Draws:
-        return Draws(seed, total, device=self.device, dtype=cast(torch.dtype, self.dtype))
+    def _draws(self, seed: int, total: int, **where: Any) -> Draws:
+        return Draws(seed, total, device=self.device, dtype=cast(torch.dtype, self.dtype), **where)
 
     # Parts of the step
 
@@ -292,13 +292,12 @@ class GAN(LightningModule):
             skips_bad_steps=self._has_scaler,
         )
 
-    def sample(self, count: int, *, seed: int, raw: bool = False, condition: Any = None) -> Tensor:
-        """Images of latents that follow from the seed alone, by the average or, `raw`, by the generator."""
-        return self.generate(self.latents(count, seed=seed), raw=raw, condition=condition)
+    def sample(self, count: int, *, seed: int, raw: bool = False, condition: Any = None, at: int = 0) -> Any:
+        """A seed's samples from number `at` on, by the average or, `raw`, by the generator itself."""
+        return self.generate(self.latents(count, seed=seed, at=at), raw=raw, condition=condition)
 
-    def latents(self, count: int, *, seed: int) -> Tensor:
-        dtype = cast(torch.dtype, self.dtype)
-        return self.latent(Draws(seed, count, device=self.device, dtype=dtype, drawn_on="cpu"))
+    def latents(self, count: int, *, seed: int, at: int = 0) -> Tensor:
+        return drawn_in_blocks(lambda *of: self.latent(self._draws(*of, drawn_on="cpu")), seed, at, count)
 
     @torch.no_grad()
     def generate(self, latents: Tensor, *, raw: bool = False, condition: Any = None) -> Any:

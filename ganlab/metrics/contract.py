@@ -23,6 +23,7 @@ class Contract:
         seed: The seed of the fakes; none for images from elsewhere.
         quantiser: How numbers in [-1, 1] become bytes.
         version: Of the code that computes scores from features.
+        transparency: What became of transparent pictures among images from elsewhere; left out without any.
     """
 
     extractor: dict[str, Any]
@@ -33,19 +34,26 @@ class Contract:
     seed: int | None
     quantiser: str = "round((x + 1) * 127.5), 8 bits"
     version: int = VERSION
+    transparency: str | None = None
 
     @property
     def hash(self) -> str:
-        return digest(asdict(self))
+        return digest(self._fields())
+
+    def _fields(self) -> dict[str, Any]:
+        # So that the hash of a contract to which a new field says nothing stays what it was.
+        absent = {"transparency"} if self.transparency is None else set()
+        return {name: value for name, value in asdict(self).items() if name not in absent}
 
     def plain(self) -> dict[str, Any]:
         """The hash and the fields, as they are written to JSON."""
-        return {"hash": self.hash, **asdict(self)}
+        return {"hash": self.hash, **self._fields()}
 
     def __str__(self) -> str:
         name, resize = self.extractor["name"], self.extractor.get("resize", "")
         protocol = f"{name}-{resize}" if resize in ("tf1", "clean") else name
-        return f"{short(self.samples)} · {protocol} · {self.data['split']} {self.reals:,} · {self.fakes}"
+        line = f"{short(self.samples)} · {protocol} · {self.data['split']} {self.reals:,} · {self.fakes}"
+        return f"{line} · transparency {self.transparency}" if self.transparency else line
 
 
 def digest(plain: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sized
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from ganlab.data.grid import quantise
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
 from ganlab.metrics.contract import VERSION, Contract, digest
-from ganlab.metrics.scorer import Batches, Reals, Scorer
+from ganlab.metrics.registry import Observed
+from ganlab.metrics.scorer import Batches, Reals, Scorer, described, some_rows
 from ganlab.metrics.statistics import FeatureRows, Gaussian
 from ganlab.system.cache_folder import cache_home, read_cached, write_cached
 from ganlab.system.processes import broadcast, on_rank_zero, rank_and_world, shares
 
 BATCH = 250
+FLOOR_VERSION = 2  # counts changes of how a floor is taken
 
 
 def kept_indices(total: int, samples: int) -> Tensor | None:
@@ -74,7 +77,8 @@ def identity_of(data: Any, split: str) -> dict[str, Any]:
 def prepare_reference(scorer: Scorer, data: StreamData, split: Split) -> tuple[Reals, dict[str, Any]]:
     """The statistics of a split's images, and the scores of the other split against them, the floor.
 
-    Each is read from its cache if it is there. Without another split the floor is empty.
+    Each is read from its cache if it is there. Without another split the floor is empty. It is taken of as
+    many images as there are samples, or of all that there are: then `beside_floor` scores as many samples.
     """
     items: Any = getattr(data.splits, split)
     if items is None:
@@ -84,20 +88,67 @@ def prepare_reference(scorer: Scorer, data: StreamData, split: Split) -> tuple[R
     reals.modes = data.modes
     other: Any = data.splits.held_out if split == "train" else data.splits.train
     count = 0 if other is None else min(_count(other, scorer.samples), scorer.samples)
-    if count < 2:
+    of_count = replace(scorer, reals=total).of(max(count, 2))
+    if count < 2 or not of_count.chosen:
         return reals, {}
     identity = [identity_of(data, "train"), identity_of(data, "held_out"), split]
-    key = digest([scorer.extractor.identity(), identity, scorer.chosen, scorer.samples, count, VERSION])
+    names = [of_count.names(score) for score in of_count.chosen]
+    key = digest([scorer.extractor.identity(), identity, names, count, VERSION, FLOOR_VERSION])
     path = cache_home() / "floors" / key
     if floor := broadcast(_read_floor(path) if rank_and_world()[0] == 0 else None):
         return reals, floor
-    of_count = Scorer(scorer.extractor, scorer.chosen, count)
     others = of_count.observe(_batches(other, count), count)
-    values, _ = on_rank_zero(lambda: of_count.score(reals, others))
+    values, _ = on_rank_zero(lambda: of_count.score(limited(reals, count), others))
     floor = {"samples": count, **values}
     if rank_and_world()[0] == 0:
         write_cached(path, json.dumps(floor).encode())
     return reals, floor
+
+
+def limited(reals: Reals, samples: int) -> Reals:
+    """The reals as they are for fewer samples: with the features of as many."""
+    kept = None if reals.rows is None else kept_indices(len(reals.rows.features), samples)
+    return reals if kept is None else replace(reals, rows=some_rows(reals.rows, kept))
+
+
+def part_of(floor: dict[str, Any], total: int, *, in_order: bool = False) -> Tensor | None:
+    """Which of the samples are scored beside the floor; None: it was taken of as many, or there is none.
+
+    Args:
+        in_order: The samples may be sorted, as pictures of a folder are; else the first are as good as any.
+    """
+    if not floor or floor["samples"] >= total:
+        return None
+    return kept_indices(total, floor["samples"]) if in_order else torch.arange(floor["samples"])
+
+
+def numbers_of(floor: dict[str, Any]) -> dict[str, Any]:
+    """The scores of a floor, or of as many samples beside it, by name."""
+    return {name: value for name, value in floor.items() if name != "samples"}
+
+
+def against(beside: dict[str, Any], floor: dict[str, Any]) -> str:
+    """In one line scores of as many samples as the floor, each with the floor's own."""
+    low = numbers_of(floor)
+    pairs = [(name, value, low.get(name)) for name, value in numbers_of(beside).items()]
+    return "  ".join(f"{described({name: value})} (floor {_brief(each)})" for name, value, each in pairs)
+
+
+def _brief(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def beside_floor(scorer: Scorer, reals: Reals, fakes: Observed, floor: dict[str, Any]) -> dict[str, Any]:
+    """The scores of as many samples as the floor was taken of; empty where all samples are as many.
+
+    Of generated samples they are those under the same contract with that number of samples; for scores of
+    features that is so where no fewer samples than reals, or a multiple of the floor's, are asked for.
+    """
+    if fakes.part is None:
+        return {}
+    count = floor["samples"]
+    values, _ = scorer.of(count).score(limited(reals, count), fakes.part)
+    return {"samples": count, **values}
 
 
 def _read_floor(path: Path) -> dict[str, Any] | None:

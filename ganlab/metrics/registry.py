@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Literal, NamedTuple
 
 from torch import Tensor
 
 from ganlab.data.stream import ModeIndices
 from ganlab.errors import Refused
-from ganlab.metrics import scores
+from ganlab.metrics import kid, scores
 from ganlab.metrics.statistics import FeatureRows, Gaussian, factor, frechet
 
 Modes = Callable[[Tensor, Tensor | None], ModeIndices]
@@ -21,10 +22,15 @@ Scale = Literal["log", "raw"]
 
 
 class Observed(NamedTuple):
-    """What one pass computes: the moments of all samples, and the rows of those whose features are kept."""
+    """What one pass computes: the moments of all samples, and the rows of those whose features are kept.
+
+    Attributes:
+        part: The same of some of the samples, as many as the real floor was taken of.
+    """
 
     moments: Gaussian
     rows: FeatureRows | None
+    part: Observed | None = None
 
 
 @dataclass
@@ -70,24 +76,30 @@ class Value(NamedTuple):
         name: With {n} in the place of the number of samples.
         better: Which direction is better; none for a number that only says how certain another one is.
         scale: The scale on which runs are compared: log for distances, which differ by factors.
+        of_all_reals: It is taken against all reals, and others against as many as there are samples.
     """
 
     name: str
     better: Better | None = None
     scale: Scale = "raw"
+    of_all_reals: bool = False
 
 
 class Score(NamedTuple):
     """A row of the table: which numbers it gives, and what it needs.
 
     Attributes:
-        values: The numbers that it gives; the first is what runs and checkpoints are judged by.
+        values: The numbers that it gives.
         needs: The moments alone, or the features of each sample, or their logits as well.
+        judged: Which of the numbers runs and checkpoints are judged by.
+        least: How many samples it needs.
     """
 
     values: tuple[Value, ...]
     needs: Literal["moments", "features", "logits"]
     compute: Callable[[Pair], Sequence[float]]
+    judged: int = 0
+    least: int = 2
 
 
 def _rows(side: Observed | Reals) -> FeatureRows:
@@ -111,7 +123,10 @@ def _inception_score(pair: Pair) -> Sequence[float]:
 
 def _kid(pair: Pair) -> Sequence[float]:
     size = min(1000, *map(len, pair.features))
-    return [*scores.kid_subsets(*pair.features, size=size), scores.kid_full(*pair.features)]
+    subsets, whole = kid.kid_subsets(*pair.features, size=size), kid.kid_all(*pair.features)
+    # By the law of total variance: which samples there are, and which of them are in the subsets.
+    error = (whole.error**2 + subsets.std**2 / kid.SUBSETS) ** 0.5
+    return subsets.mean, error, whole.value
 
 
 def _precision_recall(pair: Pair) -> Sequence[float]:
@@ -123,9 +138,7 @@ def _density_coverage(pair: Pair) -> Sequence[float]:
 
 
 def _fid_infinity(pair: Pair) -> Sequence[float]:
-    _, fakes = pair.features
-    least = min(5000, len(fakes) // 2)
-    return [scores.fid_infinity(pair.real.moments, fakes, pair.real.factor, least=least)]
+    return [scores.fid_infinity(pair.real.moments, pair.features[1], pair.real.factor)]
 
 
 def _classes(pair: Pair) -> Sequence[float]:
@@ -142,18 +155,30 @@ def _modes(pair: Pair) -> Sequence[float]:
 
 
 TABLE = {
-    "fid": Score((Value("fid{n}", "min", "log"),), "moments", _fid),
+    "fid": Score((Value("fid{n}", "min", "log", of_all_reals=True),), "moments", _fid),
     "is": Score((Value("is{n}", "max"), Value("is{n}_std")), "logits", _inception_score),
     "kid": Score(
-        (Value("kid{n}", "min"), Value("kid{n}_std"), Value("kid{n}_full", "min")), "features", _kid
+        (Value("kid{n}", "min"), Value("kid{n}_error"), Value("kid{n}_all", "min")), "features", _kid
     ),
+    # Noise can have the highest precision, and early samples the highest density: nothing is judged by them.
     "precision_recall": Score(
-        (Value("precision{n}_k3", "max"), Value("recall{n}_k3", "max")), "features", _precision_recall
+        (Value("precision{n}_k3", "max"), Value("recall{n}_k3", "max")),
+        "features",
+        _precision_recall,
+        judged=1,
     ),
     "density_coverage": Score(
-        (Value("density{n}_k5", "max"), Value("coverage{n}_k5", "max")), "features", _density_coverage
+        (Value("density{n}_k5", "max"), Value("coverage{n}_k5", "max")),
+        "features",
+        _density_coverage,
+        judged=1,
     ),
-    "fid_infinity": Score((Value("fid_infinity{n}", "min", "log"),), "features", _fid_infinity),
+    "fid_infinity": Score(
+        (Value("fid_infinity{n}", "min", "log"),),
+        "features",
+        _fid_infinity,
+        least=2 * scores.FID_INFINITY_LEAST,
+    ),
     "classes": Score((Value("class_distance{n}", "min"),), "logits", _classes),
     "modes": Score(
         (
@@ -166,6 +191,16 @@ TABLE = {
         _modes,
     ),
 }
+FULL = "_full"  # StyleGAN's word for distances to all reals, where these are more than the samples
+# What older records name: the spread of KID over subsets, which is no error, and its estimate of all samples.
+FORMER = {"kid": (Value("kid{n}_std"), Value("kid{n}_full", "min"))}
+
+
+def words_after_number() -> set[str]:
+    """With which the part of a number's name behind the number of samples begins: `k3` of precision10k_k3."""
+    values = [*chain.from_iterable(row.values for row in TABLE.values()), *chain(*FORMER.values())]
+    after = (value.name.partition("{n}_")[2].partition("_")[0] for value in values)
+    return {FULL.strip("_"), *filter(None, after)}
 
 
 class Measured(NamedTuple):
@@ -185,7 +220,7 @@ def measured(name: str) -> Measured | None:
     """Of fid10k_digits the score fid, its value of that name and the suffix _digits; None of other names."""
     matches = []
     for score, row in TABLE.items():
-        for value in row.values:
+        for value in (*row.values, *FORMER.get(score, ())):
             pattern = re.escape(value.name).replace(r"\{n\}", r"\d+k?") + "(_.*)?"
             if parsed := re.fullmatch(pattern, name):
                 matches.append(Measured(score, value, parsed[1] or ""))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, nan
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from rich.console import Console
@@ -16,8 +16,8 @@ from ganlab import bounds
 from ganlab.errors import Refused
 from ganlab.metrics.contract import short
 from ganlab.metrics.extractors.extractor import Extractor, Seen
-from ganlab.metrics.registry import TABLE, Better, Observed, Pair, Reals
-from ganlab.metrics.statistics import Features, Gaussian, Moments
+from ganlab.metrics.registry import FULL, TABLE, Better, Observed, Pair, Reals
+from ganlab.metrics.statistics import FeatureRows, Features, Gaussian, Moments
 from ganlab.system.processes import everyones, rank_and_world
 
 MOST_SAMPLES = 10**8
@@ -29,16 +29,36 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Scorer:
-    """Takes the scores `chosen`, names in TABLE, of so many samples by the features of an extractor."""
+    """Takes the scores `chosen`, names in TABLE, of so many samples by the features of an extractor.
+
+    Attributes:
+        reals: How many reals they are taken against, where that is known.
+    """
 
     extractor: Extractor
     chosen: tuple[str, ...]
     samples: int
+    reals: int | None = None
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.chosen if name not in TABLE]:
             raise Refused(f"There is no score {', '.join(unknown)}. Scores: {', '.join(TABLE)}.")
         bounds.between(2, MOST_SAMPLES, self, samples=self.samples)
+        for score in self.chosen:
+            if self.samples < (least := TABLE[score].least):
+                raise Refused(
+                    f"The score {score} needs {least:,} samples, not {self.samples:,}: fewer do not tell it."
+                )
+        if not (self.extractor.suffix or self.extractor.published):
+            raise Refused(
+                f"{type(self.extractor).__name__} has no suffix: names without one are for the published"
+                " Inception's scores."
+            )
+
+    def of(self, count: int) -> Scorer:
+        """The same with another number of samples, without scores that need more."""
+        chosen = tuple(score for score in self.chosen if TABLE[score].least <= count)
+        return replace(self, samples=count, chosen=chosen)
 
     @property
     def keeps_features(self) -> bool:
@@ -46,54 +66,59 @@ class Scorer:
         return any(TABLE[name].needs != "moments" for name in self.chosen)
 
     def names(self, score: str) -> list[str]:
-        """Of the numbers that a score gives: fid10k_digits."""
-        n = short(self.samples)
-        return [value.name.format(n=n) + self.extractor.suffix for value in TABLE[score].values]
+        """Of the numbers that a score gives: fid10k_digits; of the published network also fid50k_full."""
+        n, names = short(self.samples), []
+        for value in TABLE[score].values:
+            more = self.extractor.published and value.of_all_reals and (self.reals or 0) > self.samples
+            names.append(value.name.format(n=n) + FULL * more + self.extractor.suffix)
+        return names
 
     @property
     def directions(self) -> dict[str, Better]:
-        """Which direction is better, by the first name of each score."""
-        directions = {self.names(score)[0]: TABLE[score].values[0].better for score in self.chosen}
+        """Which direction is better, by the name of the number by which each score is judged."""
+        rows = {score: TABLE[score] for score in self.chosen}
+        directions = {
+            self.names(score)[row.judged]: row.values[row.judged].better for score, row in rows.items()
+        }
         return {name: better for name, better in directions.items() if better}
 
-    def observe(self, batches: Batches, total: int, *, kept: Tensor | None = None) -> Observed:
+    def observe(
+        self, batches: Batches, total: int, *, kept: Tensor | None = None, part: Tensor | None = None
+    ) -> Observed:
         """One pass over this process's share of the samples; the result is that of all processes.
 
         Args:
             batches: The share, as pairs of indices and images.
             total: How many samples all processes have together.
             kept: The indices of the samples whose features are kept; by default all, if a score needs any.
+            part: The indices of samples that are looked at by themselves as well, if all are kept.
         """
-        sums: tuple[Moments, Features | None] | None = None
+        sums: Sums | None = None
         widths: tuple[int, int | None] | None = None
         positions = _positions(kept, total)
-        kept_rows = total if kept is None else len(kept)
+        in_part = torch.zeros(total, dtype=torch.bool)
+        if part is not None:
+            in_part[part] = True
+        rows = total if kept is None else len(kept)
         for index, images in with_progress(batches, total):
             seen = self.extractor(images)
             if not len(index):
                 seen = Seen(seen.features[:0], None if seen.logits is None else seen.logits[:0])
             if sums is None:
                 widths = seen.features.shape[1], None if seen.logits is None else seen.logits.shape[1]
-                sums = self._sums(*widths, rows=kept_rows, device=seen.features.device)
-            moments, features = sums
-            moments.update(seen.features)
-            if features is None:
-                continue
-            rows = positions[index]
-            among_kept = rows >= 0
-            logits = None if seen.logits is None else seen.logits.cpu()[among_kept]
-            features.update(rows[among_kept], seen.features.cpu()[among_kept], logits)
+                sums = self._sums(*widths, rows=rows, device=seen.features.device)
+            sums.update(seen, positions[index], in_part[index])
         if not (known := [each for each in everyones(widths) if each]):
             raise Refused("There is not a single image to score.")
         # A process without a share learns from the others what they add up.
-        moments, features = sums or self._sums(*known[0], rows=kept_rows)
-        return Observed(_on_cpu(moments.compute()), features.compute() if features else None)
+        return (sums or self._sums(*known[0], rows=rows)).compute(part)
 
     def _sums(
         self, width: int, classes: int | None, *, rows: int, device: torch.device | None = None
-    ) -> tuple[Moments, Features | None]:
-        moments = Moments(torch.zeros(width, device=device))
-        return moments, Features(rows, width, classes) if self.keeps_features else None
+    ) -> Sums:
+        zeros = torch.zeros(width, device=device)
+        features = Features(rows, width, classes) if self.keeps_features else None
+        return Sums(Moments(zeros), Moments(zeros), features)
 
     def score(self, real: Reals, fake: Observed) -> tuple[dict[str, float | None], dict[str, str]]:
         """The scores' numbers by name, and by name the reason for each that is None."""
@@ -119,6 +144,36 @@ class Scorer:
                 if values[name] is None:
                     reasons[name] = flaw or "undefined for so few or so equal samples"
         return values, reasons
+
+
+class Sums(NamedTuple):
+    """What is added up in a pass: moments of all samples and of some of them, and rows of features."""
+
+    moments: Moments
+    of_part: Moments
+    rows: Features | None
+
+    def update(self, seen: Seen, positions: Tensor, in_part: Tensor) -> None:
+        self.moments.update(seen.features)
+        if in_part.any():
+            self.of_part.update(seen.features[in_part.to(seen.features.device)])
+        if self.rows is None:
+            return
+        kept = positions >= 0
+        logits = None if seen.logits is None else seen.logits.cpu()[kept]
+        self.rows.update(positions[kept], seen.features.cpu()[kept], logits)
+
+    def compute(self, part: Tensor | None) -> Observed:
+        """Of all processes, which all have to call this."""
+        rows = self.rows.compute() if self.rows else None
+        of_part = None if part is None else Observed(_on_cpu(self.of_part.compute()), some_rows(rows, part))
+        return Observed(_on_cpu(self.moments.compute()), rows, of_part)
+
+
+def some_rows(rows: FeatureRows | None, chosen: Tensor) -> FeatureRows | None:
+    if rows is None:
+        return None
+    return FeatureRows(rows.features[chosen], None if rows.logits is None else rows.logits[chosen])
 
 
 def with_progress(batches: Batches, total: int) -> Batches:

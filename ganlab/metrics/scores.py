@@ -28,6 +28,9 @@ class Spread(NamedTuple):
     std: float
 
 
+FID_INFINITY_LEAST = 5000  # samples of the smallest subset, as in the paper
+
+
 def flaw(features: Tensor, least: int = 2) -> str | None:
     """Why features have no score, or None: there are fewer than `least`, or some are not finite."""
     if len(features) < least:
@@ -62,46 +65,6 @@ def inception_score(logits: Tensor, splits: int = 10, seed: int = 2020) -> Sprea
         # 0 log 0 = 0, also where a class has no share in the whole split.
         scores.append(torch.where(p > 0, divergence, 0).sum(1).mean().exp().item())
     return Spread(float(np.mean(scores)), float(np.std(scores)))
-
-
-def kernel(x: Tensor, y: Tensor) -> Tensor:
-    """Bińkowski et al. 2018, arXiv:1801.01401, section 4: (xᵀy / width + 1)³."""
-    return (x.double() @ y.double().T).div_(x.shape[1]).add_(1).pow_(3)
-
-
-def kid_subsets(real: Tensor, fake: Tensor, subsets: int = 100, size: int = 1000, seed: int = 2020) -> Spread:
-    """Bińkowski et al. 2018, arXiv:1801.01401, section 4: `kid_full` of subsets of both sides.
-
-    torch-fidelity's subsets, the fakes being its first input: RandomState(2020) chooses fakes, then reals.
-    """
-    if flaw(real, size) or flaw(fake, size):
-        return Spread(nan, nan)
-    generator = np.random.RandomState(seed)
-    estimates = []
-    for _ in range(subsets):
-        chosen_fake, chosen_real = (
-            torch.from_numpy(generator.choice(len(side), size, replace=False)) for side in (fake, real)
-        )
-        estimates.append(kid_full(real[chosen_real], fake[chosen_fake]))
-    return Spread(float(np.mean(estimates)), float(np.std(estimates)))
-
-
-def kid_full(real: Tensor, fake: Tensor) -> float:
-    """Gretton et al. 2012, JMLR 13, eq. 3: the unbiased estimate of MMD², over all samples."""
-    if flaw(real) or flaw(fake):
-        return nan
-
-    def within(x: Tensor) -> float:
-        total = -sum(
-            float(((row.double() ** 2).sum(1) / x.shape[1] + 1).pow(3).sum()) for row in x.split(BLOCK)
-        )
-        for rows, columns in triangle(len(x)):
-            total += (1 if rows == columns else 2) * float(kernel(x[rows], x[columns]).sum())
-        return total / (len(x) * (len(x) - 1))
-
-    pairs = product(blocks(len(real)), blocks(len(fake)))
-    between = sum(float(kernel(real[rows], fake[columns]).sum()) for rows, columns in pairs)
-    return within(real) + within(fake) - 2 * between / (len(real) * len(fake))
 
 
 def squared(x: Tensor, y: Tensor) -> Tensor:
@@ -212,7 +175,7 @@ def fid_infinity(
     real_factor: Tensor | None = None,
     *,
     points: int = 15,
-    least: int = 5000,
+    least: int = FID_INFINITY_LEAST,
     seed: int = 0,
 ) -> float:
     """Chong & Forsyth 2020, arXiv:1911.07023, section 3: the FID of infinitely many fakes.

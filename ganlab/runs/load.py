@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from ganlab.checkpoints import checksummed
-from ganlab.checkpoints.export import is_export, load_export
+from ganlab.checkpoints.export import is_export, load_export, read_config
 from ganlab.checkpoints.rebuild import outdated, rebuild
 from ganlab.checkpoints.weights import load_weights, mismatches
 from ganlab.errors import Refused
@@ -16,6 +16,12 @@ from ganlab.game.gan import GAN
 from ganlab.runs import user_code
 from ganlab.runs.folder import CHECKPOINTS, checkpoints_in, run_of
 from ganlab.runs.own import is_own_checkpoint
+from ganlab.runs.status import SCORES
+from ganlab.system.row_files import Records
+from ganlab.system.untrusted import whole_number
+
+Which = Literal["newest", "best"]
+BEST = "best.ckpt"
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -87,18 +93,19 @@ def _without_counters(weights: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in weights.items() if name != "skipped_steps"}
 
 
-def checkpoint_or_export(path: Path) -> Path:
-    """A run's best checkpoint by score, else its newest; a checkpoint or an exported folder itself."""
+def checkpoint_or_export(path: Path, which: Which = "newest") -> Path:
+    """A run's newest whole checkpoint, or its best by score; a checkpoint or an exported folder itself."""
     path = path.expanduser()
     if path.is_file() or is_export(path):
+        if which != "newest":
+            raise Refused(
+                f"{path} is no run's folder, of whose checkpoints one is chosen (checkpoint: {which})."
+            )
         return path
     if not path.exists():
         raise Refused(f"There is no {path}: give a run's folder, a checkpoint or an exported folder.")
-    best = path / CHECKPOINTS / "best.ckpt"
-    if best.is_file():
-        if not (reason := checksummed.damage(best)):
-            return best
-        print(f"ganlab: {best} is damaged: {reason}. Taking another one.", file=sys.stderr)
+    if which == "best":
+        return _whole_best(path)
     if newest := newest_whole_checkpoint(path):
         return newest
     what = (
@@ -107,21 +114,62 @@ def checkpoint_or_export(path: Path) -> Path:
     raise Refused(f"{path} holds {what}: give a run's folder, a checkpoint or an exported folder.")
 
 
-def load(path: str | Path, *, classes: Iterable[type] = (), trust_code: bool = False) -> GAN:
+def _whole_best(run: Path) -> Path:
+    best = run / CHECKPOINTS / BEST
+    if not best.is_file():
+        raise Refused(
+            f"{run} has no best checkpoint: it kept no score. Take its newest (checkpoint: newest)."
+        )
+    if reason := checksummed.damage(best):
+        raise Refused(f"{best} is damaged: {reason}. Take the run's newest (checkpoint: newest).")
+    return best
+
+
+def selected_among(source: Path) -> int | None:
+    """Of a run's best checkpoint, or an export of it, the number of evaluations it was selected among.
+
+    None of others, whose score nobody has looked at before choosing them.
+    """
+    if source.is_dir():
+        return whole_number(read_config(source).get("selected_among"))
+    run = run_of(source)
+    if not run or source.name != BEST:
+        return None
+    # `ganlab evaluate` adds rows, too, with a checkpoint.
+    return sum("checkpoint" not in row for row in Records(run / SCORES).read())
+
+
+def selection_note(source: Path) -> str:
+    """A sentence on a checkpoint or an export that was selected by its score; empty for others."""
+    count = selected_among(source)
+    if count is None:
+        return ""
+    return f"It was selected by its score among {count} evaluations, so that score flatters it."
+
+
+def load(
+    path: str | Path,
+    *,
+    checkpoint: Which = "newest",
+    classes: Iterable[type] = (),
+    trust_code: bool = False,
+) -> GAN:
     """Rebuild the game on the CPU, from a run's folder, a checkpoint or an exported folder, and nothing else.
 
     Args:
+        checkpoint: Of a run's folder the newest one, or the best by score, which that score flatters.
         classes: Your own classes that the file may name, besides ganlab's, and torch's layers, optimizers
             and schedules; they are built of plain arguments.
         trust_code: Import and build whatever the file names, from the run's copy of your code or else from
             Python's path. Only for files that you would run as a program. Runs of your own need it not,
             unless they were altered since.
     """
-    source = checkpoint_or_export(Path(path))
+    source = checkpoint_or_export(Path(path), checkpoint)
     if source.is_dir():
         return load_export(source, classes=classes, trusted=trust_code)
     if Path(path).is_dir():
-        print(f"ganlab: taking {source} (step {step_of(source):,})", file=sys.stderr)
+        taken = f"taking {source} (step {step_of(source):,}). {selection_note(source)}"
+        print(f"ganlab: {taken.rstrip('. ')}", file=sys.stderr)
     content, run = read_checkpoint(source), run_of(source)
     classes = tuple(classes)
     trusted = trust_code or (not classes and is_own_checkpoint(run, content))

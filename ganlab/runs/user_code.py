@@ -3,12 +3,12 @@
 import os
 import shutil
 import sys
-import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
+from ganlab.system.own_modules import own_file
+
 FOLDER = "code"  # in a run's folder
-INSTALLED = {"site-packages", "dist-packages"}
 
 
 def add_to_path(configs: Iterable[Path]) -> list[Path]:
@@ -36,16 +36,8 @@ def add_copy(run: Path) -> Path | None:
 def copy_modules(folders: Iterable[Path], copy: Path) -> None:
     """Copy every loaded module in one of these folders that is no installed package."""
     folders = list(folders)
-    installed = {Path(path).resolve() for path in sysconfig.get_paths().values()} | {
-        Path(__file__).resolve().parents[1]
-    }
     for module in list(sys.modules.values()):
-        file = Path(getattr(module, "__file__", None) or "")
-        # Checked before the path is resolved, which would take half a second for thousands of modules.
-        if INSTALLED & {*file.parts}:
-            continue
-        file = file.resolve()
-        if file.suffix != ".py" or not file.is_file() or any(path in file.parents for path in installed):
+        if not (file := own_file(module)):
             continue
         # The innermost folder, because one may lie in another.
         home = max((f for f in folders if f in file.parents), key=lambda f: len(f.parts), default=None)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 
 from ganlab.data.grid import quantise
+from ganlab.game.chunks import whole_chunks
+from ganlab.game.draws import BLOCK
 from ganlab.game.gan import GAN
 from ganlab.metrics.scorer import Batches
-from ganlab.seeds import seed_for
 from ganlab.system.processes import shares
 
-BLOCK = 250  # samples that follow from one seed
+
+def portions(samples: int) -> Iterator[tuple[int, int, int]]:
+    """Of each block its first sample, how many of it are asked for, and how many are drawn for them."""
+    for start in range(0, samples, BLOCK):
+        count = min(BLOCK, samples - start)
+        yield start, count, min(BLOCK, whole_chunks(count))
 
 
 def fake_batches(model: GAN, samples: int, seed: int, *, raw: bool = False) -> Batches:
@@ -18,10 +26,10 @@ def fake_batches(model: GAN, samples: int, seed: int, *, raw: bool = False) -> B
 
     A process without a share yields a block without indices, because it needs the shape of the features.
     """
-    blocks = [int(block) for block in shares(-(-samples // BLOCK), 1)]
-    for block in blocks or [0]:
-        start = block * BLOCK
-        count = min(BLOCK, samples - start)
-        drawn = model.sample(BLOCK, seed=seed_for("evaluation", seed, block), raw=raw)[:count]
-        index = start + torch.arange(count if blocks else 0)
-        yield index, quantise(drawn) if drawn.ndim == 4 else drawn.float()
+    blocks = [*portions(samples)]
+    own = [int(block) for block in shares(len(blocks), 1)]
+    for block in own or [0]:
+        start, count, drawn = blocks[block]
+        images = model.sample(drawn, seed=seed, raw=raw, at=start)[:count]
+        index = start + torch.arange(count if own else 0)
+        yield index, quantise(images) if images.ndim == 4 else images.float()

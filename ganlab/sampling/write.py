@@ -1,7 +1,7 @@
 """Samples of a game as one picture of all, a folder of pictures or a file of arrays.
 
 A sample follows from the seed and its own number: the first are the same however many are drawn, and they are
-those that an evaluation with this seed scores.
+those that an evaluation with this seed scores and that `game.sample(count, seed=seed)` returns.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from ganlab.data.grid import grid, quantise
 from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
-from ganlab.sampling.plan import BLOCK
-from ganlab.seeds import seed_for
+from ganlab.sampling.plan import portions
 from ganlab.system.atomic_file import atomic_write
 
 LARGEST = 10_000  # samples in one picture
@@ -49,10 +48,11 @@ class Source:
     run: Path | None = None
 
     def blocks(self, count: int) -> Iterator[Tensor]:
-        for start in range(0, count, BLOCK):
-            seed = seed_for("evaluation", self.seed, start // BLOCK)
-            block = self.game.sample(BLOCK, seed=seed, raw=self.raw, condition=self.condition(BLOCK))
-            yield block[: count - start]
+        for first, some, drawn in portions(count):
+            block = self.game.sample(
+                drawn, seed=self.seed, raw=self.raw, condition=self.condition(drawn), at=first
+            )
+            yield block[:some]
 
     def condition(self, count: int) -> Tensor | None:
         return None if self.label is None else torch.full((count,), self.label, device=self.game.device)

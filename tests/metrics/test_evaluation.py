@@ -28,7 +28,7 @@ from ganlab.errors import Refused
 from ganlab.metrics import Classifier, Extractor, Pixels, Points, StackedClassifier
 from ganlab.metrics.contract import short
 from ganlab.metrics.given_images import GivenImages
-from ganlab.metrics.reference import contract_of, prepare_reference
+from ganlab.metrics.reference import beside_floor, contract_of, part_of, prepare_reference
 from ganlab.metrics.scorer import Scorer
 from ganlab.networks import DCGANDiscriminator, MLPDiscriminator, MLPGenerator
 from ganlab.sampling.plan import fake_batches
@@ -69,12 +69,13 @@ def test_evaluation_changes_nothing_in_training(variant, steps, tmp_path):
 # What is scored
 
 
-def scores_of_three_blocks() -> tuple[dict, dict]:
+def scores_of_three_blocks() -> tuple[dict, dict, dict]:
     """By one process or by several, of which then one has twice what another has."""
     scorer = Scorer(Classifier("digits"), ALL, 553)
     reals, floor = prepare_reference(scorer, digits(), "train")
-    fakes = scorer.observe(fake_batches(game(), 553, 0), 553)
-    return on_rank_zero(lambda: scorer.score(reals, fakes)[0]), floor
+    fakes = scorer.observe(fake_batches(game(), 553, 0), 553, part=part_of(floor, 553))
+    beside = on_rank_zero(lambda: beside_floor(scorer, reals, fakes, floor))
+    return on_rank_zero(lambda: scorer.score(reals, fakes)[0]), floor, beside
 
 
 def test_two_processes_score_what_one_does(tmp_path):
@@ -170,16 +171,16 @@ def test_modes_of_gaussians_are_counted():
     reals, _ = prepare_reference(scorer, data, "train")
     points = data.splits.train[torch.arange(20_000)][0]
     values, _ = scorer.score(reals, scorer.observe([(torch.arange(20_000), points)], 20_000))
-    assert values["modes20k"] == values["full_modes20k"] == 8
-    assert values["high_quality20k"] == pytest.approx(1 - np.exp(-4.5), abs=0.003)
-    assert values["mode_kl20k"] < 1e-3
+    assert values["modes20k_points"] == values["full_modes20k_points"] == 8
+    assert values["high_quality20k_points"] == pytest.approx(1 - np.exp(-4.5), abs=0.003)
+    assert values["mode_kl20k_points"] < 1e-3
     shape = {"image_shape": (2,), "hidden": (8,)}
     toy = NonSaturatingGAN(
         generator=MLPGenerator(latent_size=2, bounded=False, **shape),
         discriminator=MLPDiscriminator(**shape),
         latent_size=2,
     )
-    assert scored(toy, scorer, data)["modes20k"] < 8
+    assert scored(toy, scorer, data)["modes20k_points"] < 8
     with pytest.raises(Refused, match="modes"):
         scored(game(), Scorer(Pixels(), ("modes",), 50), digits())
 
@@ -259,6 +260,154 @@ def test_one_contract_for_all_training_seeds_and_another_for_any_difference():
     assert again.hash == contracts[0].hash
     assert str(contracts[0]) == "100 · pixels · train 1,497 · ema"
     json.dumps(contracts[0].plain(), allow_nan=False)
+
+
+class Published(Pixels):
+    """Pixels that pass for the published network."""
+
+    published = True
+
+    def __init__(self, suffix: str = "") -> None:
+        super().__init__()
+        self.suffix = suffix
+
+
+@pytest.mark.parametrize(
+    ("extractor", "reals", "name"),
+    [
+        (Published(), 70_000, "fid50k_full"),
+        (Published("_clean"), 70_000, "fid50k_full_clean"),
+        (Published(), 50_000, "fid50k"),
+        (Published(), None, "fid50k"),
+        (Classifier("mnist"), 60_000, "fid50k_mnist"),
+    ],
+)
+def test_the_published_networks_fid_of_more_reals_is_called_full(extractor, reals, name):
+    scorer = Scorer(extractor, ("fid", "kid"), 50_000, reals)
+    assert scorer.names("fid") == [name]
+    assert scorer.names("kid")[0] == f"kid50k{extractor.suffix}", "it is taken against as many reals"
+    assert next(iter(scorer.directions)) == name
+
+
+def test_runs_and_records_use_the_name_that_tells_the_reals(tmp_path):
+    evaluation = Evaluation(Published(), ("fid",), 100, 2)
+    play(game(), digits(), steps=2, callbacks=[evaluation], default_root_dir=tmp_path)
+    (row,) = lines(tmp_path)
+    assert row["scores"].keys() == {"fid100_full"}
+    assert row["floor"].keys() == {"samples", "fid100_full"}
+    assert evaluation.best == row["scores"]["fid100_full"]
+
+
+class Nameless(Odd):
+    suffix = ""
+
+
+def test_what_is_not_published_has_a_suffix():
+    with pytest.raises(Refused, match="Nameless has no suffix"):
+        Scorer(Nameless(), ("fid",), 100)
+
+
+def test_nothing_is_judged_by_precision_or_density():
+    scorer = Scorer(Pixels(), ("precision_recall", "density_coverage"), 100)
+    assert scorer.directions == {"recall100_k3_pixels": "max", "coverage100_k5_pixels": "max"}
+
+
+def test_fid_infinity_of_too_few_samples_is_refused(tmp_path, capsys):
+    with pytest.raises(Refused, match="10,000 samples, not 500"):
+        Scorer(Pixels(), ("fid", "fid_infinity"), 500)
+    assert Scorer(Pixels(), ("fid", "fid_infinity"), 10_000).of(500).chosen == ("fid",)
+    images = forms(tmp_path)[2]
+    code, _, err = asked(
+        capsys, images, "--reference", images, "--extractor", "Pixels", "--scores", "fid_infinity"
+    )
+    assert code == 2
+    assert "10,000 samples, not 40" in err
+
+
+# Contracts of before, by ganlab 0.1: what they say has not changed, and neither has their hash.
+KNOWN = {
+    "a13a15cac5fa18922b6737bbb3365ade2a50862853172e26cf51a4a827bbac9e": (Pixels, lambda: Digits(size=16)),
+    "dd985f6f64edbd1e760c20ae6964abb8e9f42140588a611e7890caf89ef691a9": (Points, Gaussians),
+}
+
+
+@pytest.mark.parametrize("known", KNOWN)
+def test_the_hash_of_an_unchanged_protocol_stays(known):
+    extractor, data = KNOWN[known]
+    scorer = Scorer(extractor(), ("fid",), 100)
+    assert contract_of(scorer, data(), "train", fakes="ema", seed=0).hash == known
+
+
+# The real floor, like for like
+
+
+def test_a_floor_of_fewer_images_stands_beside_scores_of_as_many():
+    """And both are those that an evaluation of as many samples has: all 1,497 reals' features are kept."""
+    many, few = (Scorer(Classifier("digits"), ALL, count) for count in (1500, 300))
+    (reals, floor), (reals_of_few, floor_of_few) = (
+        prepare_reference(s, digits(), "train") for s in (many, few)
+    )
+    part = part_of(floor, 1500)
+    seen = many.observe(fake_batches(game(), 1500, 0), 1500, part=part)
+    beside = beside_floor(many, reals, seen, floor)
+    expected, _ = few.score(reals_of_few, few.observe(fake_batches(game(), 300, 0), 300))
+    assert beside == pytest.approx({"samples": 300, **expected}, rel=1e-6, abs=1e-9)
+    assert floor == pytest.approx(floor_of_few, rel=1e-9)
+    assert floor.keys() == beside.keys()
+    alone = many.observe(fake_batches(game(), 1500, 0), 1500)
+    assert many.score(reals, seen) == many.score(reals, alone)
+    assert part_of(floor_of_few, 300) is None
+    assert beside_floor(few, reals_of_few, few.observe(fake_batches(game(), 300, 0), 300), floor_of_few) == {}
+    moments = Scorer(Classifier("digits"), ("fid",), 1500)
+    of_moments = moments.observe(fake_batches(game(), 1500, 0), 1500, part=part)
+    fid = beside_floor(moments, reals, of_moments, floor)["fid300_digits"]
+    assert fid == pytest.approx(beside["fid300_digits"], rel=1e-6)
+
+
+def test_of_given_images_the_part_is_spread_over_all():
+    assert part_of({"samples": 3}, 9, in_order=True).tolist() == [0, 3, 6]
+    assert part_of({"samples": 3}, 9).tolist() == [0, 1, 2]
+    assert part_of({}, 9) is None
+
+
+@pytest.mark.parametrize("samples", [250, 400])
+def test_a_run_prints_and_records_score_and_floor_of_one_number_of_samples(samples, tmp_path, capsys):
+    evaluation = Evaluation(Classifier("digits"), ("fid", "kid"), samples, 2)
+    play(game(), digits(), steps=4, callbacks=[evaluation], default_root_dir=tmp_path)
+    out = capsys.readouterr().out
+    for row in lines(tmp_path):
+        floor, beside = row["floor"], row["beside_floor"]
+        assert floor["samples"] == min(samples, 300)
+        if samples == 250:
+            assert beside == {}
+            assert floor.keys() - {"samples"} == row["scores"].keys()
+            continue
+        assert beside.keys() == floor.keys()
+        pair = f"fid300_digits {beside['fid300_digits']:.4g} (floor {floor['fid300_digits']:.4g})"
+        assert pair in out
+    assert out.count("real floor (250 held-out images)") == (samples == 250)
+    assert "floor (300" not in out
+    assert not [line for line in out.splitlines() if "400" in line and "floor" in line]
+
+
+def test_the_command_sets_each_floor_beside_a_score_of_as_many(run, capsys):
+    before = len(lines(run))
+    code, out, _ = asked(capsys, run, "--samples", 400, "--scores", "fid,kid")
+    assert code == 0
+    rows = {
+        line.split()[0]: line.split()[1:] for line in out.splitlines() if re.match(r" *(fid|kid)\d", line)
+    }
+    assert len(rows["fid400_digits"]) == 1, "no floor"
+    row = lines(run)[before]
+    value, floor = (row[part]["fid300_digits"] for part in ("beside_floor", "floor"))
+    assert rows["fid300_digits"] == [f"{value:.5g}", f"{floor:.5g}"]
+    code, out, _ = asked(capsys, run, "--samples", 120, "--json")
+    answer = json.loads(out)
+    assert answer["beside_floor"] == {}
+    assert answer["floor"].keys() - {"samples"} == answer["scores"].keys()
+    assert lines(run)[-1]["floor"] == answer["floor"], (
+        "a row of an evaluation by hand does not lose the floor"
+    )
 
 
 # The cache of real statistics
@@ -403,7 +552,7 @@ def test_points_that_are_no_numbers_have_no_score():
     points = torch.full((100, 2), torch.nan)
     values, reasons = scorer.score(reals, scorer.observe([(torch.arange(100), points)], 100))
     assert set(values.values()) == {None}
-    assert "finite" in reasons["fid100"]
+    assert "finite" in reasons["fid100_points"]
 
 
 # The callback

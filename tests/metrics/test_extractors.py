@@ -1,11 +1,15 @@
 """Extractors against torch-fidelity and torchmetrics on random weights, so no number here is a FID."""
 
+import importlib
+import json
 import os
 import runpy
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -23,9 +27,10 @@ from ganlab.data import Digits
 from ganlab.data.grid import quantise
 from ganlab.errors import Refused
 from ganlab.metrics.extractors import inception
-from ganlab.metrics.extractors.classifiers import Classifier, LeNet, framed
-from ganlab.metrics.extractors.extractor import FOLDER, Module, Pixels, file_digest
+from ganlab.metrics.extractors.classifiers import Classifier, LeNet, StackedClassifier, framed
+from ganlab.metrics.extractors.extractor import FOLDER, Module, Pixels, Points, file_digest, refuse_taken
 from ganlab.metrics.extractors.inception import Inception
+from ganlab.metrics.registry import TABLE, measured
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 BENCHMARK = runpy.run_path(str(SCRIPTS / "benchmark_extractors.py"))
@@ -345,6 +350,153 @@ def test_a_users_network_is_seen_by_its_weights(tmp_path):
     for name in ("", "pixels16", "clean", "A b", "mnist"):
         with pytest.raises(Refused, match="named"):
             Module(nn.Conv2d(1, 2, 3), str(path), name)
+
+
+# A user's network
+
+
+def identity_of(network: nn.Module, folder: Path, name: str = "own") -> dict:
+    torch.save(network.state_dict(), folder / "w.pth")
+    return Module(network, str(folder / "w.pth"), name).identity()
+
+
+NETWORK = """\
+import torch
+from torch import nn
+from steps_of_SUFFIX import pooled
+
+
+class Net(nn.Module):
+    def __init__(self, kind="avg", options=None, act=torch.relu, hidden=0):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3)
+        self.kind, self.options, self._act = kind, options, act
+        self.hidden = torch.full((3,), float(hidden))
+
+    def forward(self, images):
+        return self._act(pooled(self.conv(images), self.kind)).flatten(1)
+"""
+STEPS = """\
+from torch.nn.functional import avg_pool2d
+
+
+def pooled(x, kind):
+    return avg_pool2d(x, 2)
+"""
+
+
+def own_network(folder: Path, monkeypatch, suffix: str, network: str = NETWORK, steps: str = STEPS) -> type:
+    folder.mkdir(exist_ok=True)
+    (folder / f"steps_of_{suffix}.py").write_text(steps)
+    (folder / f"net_of_{suffix}.py").write_text(network.replace("SUFFIX", suffix))
+    monkeypatch.syspath_prepend(folder)
+    for name in (f"steps_of_{suffix}", f"net_of_{suffix}"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return importlib.import_module(f"net_of_{suffix}").Net
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (nn.AvgPool2d(2), nn.MaxPool2d(2)),
+        (nn.AvgPool2d(2), nn.AvgPool2d(2, count_include_pad=False)),
+        (nn.Upsample(scale_factor=2), nn.Upsample(scale_factor=2, mode="bilinear")),
+        (nn.LeakyReLU(0.1), nn.LeakyReLU(0.2)),
+    ],
+)
+def test_networks_of_the_same_weights_that_see_other_features_have_other_identities(one, other, tmp_path):
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(1, 2, 3)
+    first, second = (identity_of(nn.Sequential(convolution, last), tmp_path) for last in (one, other))
+    assert first["sha256"] == second["sha256"]
+    assert first != second
+    assert identity_of(nn.Sequential(convolution, one), tmp_path) == first
+
+
+CHOICES = [
+    {"kind": "max"},
+    {"options": {"a": [1, {"b": 2}]}},
+    {"options": {"a": [1, {"b": 3}]}},
+    {"act": torch.tanh},
+    {"act": partial(nn.functional.leaky_relu, negative_slope=0.3)},
+    {"act": partial(nn.functional.leaky_relu, negative_slope=0.4)},
+    {"hidden": 1},
+    {"options": SimpleNamespace(depth=1)},
+    {"options": SimpleNamespace(depth=2)},
+]
+
+
+def test_arguments_belong_to_a_networks_identity(tmp_path, monkeypatch):
+    kind = own_network(tmp_path, monkeypatch, "arguments")
+    torch.manual_seed(0)
+    state = kind().state_dict()
+    identities = []
+    for choice in [{}, *CHOICES, {}, *CHOICES]:
+        network = kind(**choice)
+        network.load_state_dict(state)
+        identities.append(json.dumps(identity_of(network, tmp_path)))
+    half = len(identities) // 2
+    assert identities[:half] == identities[half:]
+    assert len(set(identities)) == half
+
+
+def test_code_belongs_to_a_networks_identity_wherever_it_lies(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    state = nn.Conv2d(1, 2, 3).state_dict()
+
+    def identity(folder: str, **changed: str) -> dict:
+        network = own_network(tmp_path / folder, monkeypatch, "code", **changed)()
+        network.conv.load_state_dict(state)
+        return identity_of(network, tmp_path)
+
+    first = identity("a")
+    assert identity("b") == first
+    for changed in ({"steps": STEPS.replace("x, 2", "x, 3")}, {"network": NETWORK + "\nSIZE = 3\n"}):
+        other = identity("c", **changed)
+        assert other["sha256"] == first["sha256"]
+        assert other != first
+
+
+def test_a_network_without_a_file_is_refused(tmp_path):
+    space: dict = {"__name__": "typed_by_hand", "nn": nn}
+    exec("class Net(nn.Sequential):\n    pass\n", space)
+    with pytest.raises(Refused, match="typed_by_hand"):
+        identity_of(space["Net"](nn.Conv2d(1, 1, 1)), tmp_path)
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["full", "std", "clean_bf16", "error", "all", "k3", "k5_own", "points", "bf16", "full2", "mnist_2"],
+)
+def test_names_that_could_be_read_as_ours_are_refused(name, tmp_path):
+    with pytest.raises(Refused, match="named"):
+        identity_of(nn.Conv2d(1, 2, 3), tmp_path, name)
+
+
+@pytest.mark.parametrize("name", ["edges", "resnet_mnist", "my_full", "stdev"])
+def test_other_names_are_taken(name, tmp_path):
+    assert identity_of(nn.Conv2d(1, 2, 3), tmp_path, name)["name"] == name
+    for score, row in TABLE.items():
+        for value in row.values:
+            assert measured(value.name.format(n="10k") + f"_{name}") == (score, value, f"_{name}")
+
+
+def test_every_extractor_but_the_published_has_a_suffix_that_is_reserved():
+    suffixes = [Points().suffix, Pixels().suffix, Pixels(4).suffix, StackedClassifier().suffix]
+    for suffix in [*suffixes, *(Classifier(name).suffix for name in SHIPPED)]:
+        with pytest.raises(Refused, match="named"):
+            refuse_taken(suffix.removeprefix("_"))
+
+
+def test_points_are_no_images():
+    points = torch.randn(4, 2)
+    assert torch.equal(Points()(points).features, points)
+    for images in (noise(2, 1, 8, 8), noise(2, 3), torch.randn(2, 3, 8, 8)):
+        with pytest.raises(Refused, match="Pixels"):
+            Points()(images)
 
 
 # Classifiers

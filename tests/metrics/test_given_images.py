@@ -1,6 +1,7 @@
 """Images from elsewhere: what is given is scored or refused in a sentence, and nothing in it is run."""
 
 import io
+import json
 import os
 import pickle
 import zipfile
@@ -14,10 +15,16 @@ from fuzzing import within
 from PIL import Image
 from safetensors.torch import save_file
 from sets import encoded, folder, packed, picture
+from torch_fidelity.datasets import ImagesPathDataset
 
 from ganlab.errors import Refused
+from ganlab.metrics import Pixels, given_images
+from ganlab.metrics.contract import digest
 from ganlab.metrics.extractors.extractor import read_weights
 from ganlab.metrics.given_images import GivenImages
+from ganlab.metrics.reference import kept_indices
+from ganlab.metrics.registry import Reals
+from ganlab.metrics.scorer import Scorer
 
 IMAGES = np.arange(4 * 6 * 6 * 3, dtype=np.uint8).reshape(4, 6, 6, 3)
 RUN: list[str] = []
@@ -140,6 +147,140 @@ def test_pictures_that_are_damaged_are_named(tmp_path):
             (packed if path.suffix else folder)(path, files | {"1.png": content})
             with within(10), pytest.raises(Refused, match=r"1\.png is no whole picture"):
                 list(GivenImages(path).batches())
+
+
+# What tells images from others
+
+
+def saved(path: Path, images: np.ndarray | list, kind: str, order=None) -> Path:
+    """The same images in a folder of files of this kind, or in one file, named in this order."""
+    order = range(len(images)) if order is None else order
+    if kind == "npz":
+        np.savez(path.with_suffix(".npz"), np.stack([images[n] for n in order]))
+        return path.with_suffix(".npz")
+    path.mkdir()
+    for place, number in enumerate(order):
+        Image.fromarray(images[number]).save(path / f"{place:03}.{kind}")
+    return path
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def test_bytes_of_another_shape_are_other_images(tmp_path):
+    wide, tall = (tmp_path / f"{name}.npz" for name in ("wide", "tall"))
+    np.savez(wide, noise(16, 8, 8, 3))
+    np.savez(tall, noise(16, 8, 8, 3).reshape(16, 16, 4, 3))
+    assert GivenImages(wide).identity["fingerprint"] != GivenImages(tall).identity["fingerprint"]
+    pixels = ("--extractor", "Pixels", "--json")
+    answers = []
+    for cache in ("one", "one", "other"):
+        for reference in (wide, tall):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("GANLAB_CACHE", str(tmp_path / cache))
+                answer = here("evaluate", wide, "--reference", reference, *pixels, folder=tmp_path)
+            answers.append(json.loads(answer.out)["scores"]["fid16_pixels"]["value"])
+    assert answers[0] < 1e-6 < answers[1], "the cache of one is none of the other"
+    assert answers[:2] == answers[2:4] == answers[4:]
+
+
+@pytest.mark.parametrize("kind", ["png", "bmp", "npz"])
+@pytest.mark.parametrize("order", [range(60), range(59, -1, -1)], ids=["sorted", "reversed"])
+def test_equal_pixels_are_equal_reals_in_any_form_and_order(kind, order, tmp_path):
+    """Also where scores choose some of them by their indices."""
+    images, fakes = noise(60, 8, 8, 3), noise(24, 8, 8, 3, seed=1)
+    forms = saved(tmp_path / "first", images, "png"), saved(tmp_path / "again", images, kind, order)
+    scorer = Scorer(Pixels(4), ("fid", "kid", "precision_recall"), 24)
+    seen = scorer.observe([(torch.arange(24), torch.from_numpy(fakes).movedim(-1, 1))], 24)
+    first, again = (GivenImages(form) for form in forms)
+    assert first.identity == again.identity
+    values = []
+    for given in (first, again):
+        reals = Reals.of(scorer.observe(given.sorted_batches(), 60, kept=kept_indices(60, 24)))
+        values.append(scorer.score(reals, seen)[0])
+    assert values[0] == pytest.approx(values[1], rel=1e-9, abs=1e-12)
+    fewer = saved(tmp_path / "fewer", images[:59], "png")
+    assert GivenImages(fewer).identity != first.identity
+
+
+def test_files_that_are_too_large_to_decode_are_known_by_their_bytes(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(given_images, "MOST_DECODED", 10)
+    forms = [saved(tmp_path / kind, noise(4, 8, 8, 3), kind) for kind in ("png", "bmp", "npz")]
+    png, bmp, npz = (GivenImages(form).identity for form in forms)
+    assert png["of"] == bmp["of"] == "files"
+    assert npz["of"] == "pixels"
+    assert png["fingerprint"] != bmp["fingerprint"]
+    assert capsys.readouterr().err.count("cannot be told equal") == 2
+
+
+# Transparency
+
+
+def see_through(alpha: int = 90) -> np.ndarray:
+    images = noise(5, 8, 8, 4)
+    images[..., 3] = 255
+    images[1:3, :4, :, 3] = alpha
+    return images
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_alpha_is_dropped_as_torch_fidelity_does_or_laid_on_white(mode, tmp_path, capsys):
+    path = tmp_path / "in"
+    path.mkdir()
+    for number, image in enumerate(see_through(0 if mode == "P" else 90)):
+        Image.fromarray(image).convert(mode).save(path / f"{number}.png")
+    files = sorted(path.iterdir())
+    theirs = torch.stack([*ImagesPathDataset(list(map(str, files)))])
+    dropped, on_white = (GivenImages(path, how) for how in ("drop", "white"))
+    ours = [next(iter(given.batches()))[1] for given in (dropped, on_white)]
+    assert torch.equal(ours[0], theirs)
+    assert torch.equal(ours[0][3:], ours[1][3:])
+    white = torch.stack([torch.from_numpy(_on_white(file)) for file in files]).movedim(-1, 1)
+    assert torch.equal(ours[1], white)
+    assert not torch.equal(ours[1], theirs)
+    assert (dropped.told_transparency(), on_white.told_transparency()) == ("drop", "white")
+    told = capsys.readouterr().err.splitlines()
+    assert sum("2 of 5 pictures of in are transparent" in line for line in told) == 2
+    assert dropped.identity["fingerprint"] != on_white.identity["fingerprint"]
+
+
+def _on_white(file: Path) -> np.ndarray:
+    image = Image.open(file).convert("RGBA")
+    return np.array(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"))
+
+
+def test_alpha_that_hides_nothing_is_none(tmp_path, capsys):
+    opaque = saved(tmp_path / "opaque", see_through(255), "png")
+    plain = saved(tmp_path / "plain", see_through(255)[..., :3], "png")
+    for how in ("white", "drop"):
+        given = GivenImages(opaque, how)
+        assert given.identity == GivenImages(plain).identity
+        assert given.told_transparency() is None
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("options", "how"), [((), "white"), (("--transparency", "drop"), "drop")])
+@pytest.mark.parametrize("side", ["fakes", "reals"])
+def test_the_contract_says_what_became_of_transparency_and_the_command_says_it_once(
+    options, how, side, tmp_path
+):
+    saved(tmp_path / "clear", see_through(), "png")
+    saved(tmp_path / "plain", noise(9, 8, 8, 3, seed=2), "png")
+    sides = ("clear", "plain") if side == "fakes" else ("plain", "clear")
+    command = ("evaluate", sides[0], "--reference", sides[1], "--extractor", "Pixels", *options)
+    for _ in range(2):  # The second time their digests come from the cache.
+        answer = here(*command, folder=tmp_path)
+        assert answer.code == 0, answer
+        assert answer.err.count("are transparent") == 1
+        assert f"transparency {how}" in answer.out
+    contract = json.loads(here(*command, "--json", folder=tmp_path).out)["contract"]
+    assert contract["transparency"] == how
+    assert contract["hash"] == digest({name: value for name, value in contract.items() if name != "hash"})
+    plain = here(
+        "evaluate", "plain", "--reference", "plain", "--extractor", "Pixels", "--json", folder=tmp_path
+    )
+    assert "transparency" not in json.loads(plain.out)["contract"]
 
 
 # Weights

@@ -19,8 +19,9 @@ from ganlab.data import Gaussians
 from ganlab.data.sets.gaussians import nearest_modes
 from ganlab.data.stream import ModeIndices
 from ganlab.errors import Refused
-from ganlab.metrics import scores
-from ganlab.metrics.statistics import Gaussian, factor, frechet, gaussian
+from ganlab.metrics import kid, scores
+from ganlab.metrics.registry import TABLE, Observed, Pair, Reals, measured
+from ganlab.metrics.statistics import FeatureRows, Gaussian, factor, frechet, gaussian
 
 
 def normal(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -57,7 +58,7 @@ class TestTorchFidelity:
         expected = kid_features_to_metric(
             fake, real, kid_subsets=subsets, kid_subset_size=size, verbose=False
         )
-        result = scores.kid_subsets(real, fake, subsets, size)
+        result = kid.kid_subsets(real, fake, subsets, size)
         assert result.mean == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-5)
         # Their rounding to float32 changes the differences between subsets.
         assert result.std == pytest.approx(expected["kernel_inception_distance_std"], rel=1e-3)
@@ -68,13 +69,13 @@ class TestTorchFidelity:
         def theirs(fake: np.ndarray, real: np.ndarray, **_: Any) -> float:
             return float((fake.sum(0) - real.sum(0)) @ range(1, 9))
 
-        def ours(real: Tensor, fake: Tensor) -> float:
-            return theirs(fake.numpy(), real.numpy())
+        def ours(real: Tensor, fake: Tensor) -> kid.Estimate:
+            return kid.Estimate(theirs(fake.numpy(), real.numpy()), 0.0)
 
         monkeypatch.setattr(metric_kid, "kernel_mmd", theirs)
-        monkeypatch.setattr(scores, "kid_full", ours)
+        monkeypatch.setattr(kid, "kid_all", ours)
         expected = kid_features_to_metric(FAKE[:, :8].double(), REAL[:, :8].double(), verbose=False)
-        result = scores.kid_subsets(REAL[:, :8].double(), FAKE[:, :8].double())
+        result = kid.kid_subsets(REAL[:, :8].double(), FAKE[:, :8].double())
         assert result.mean == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-9)
         assert result.std == pytest.approx(expected["kernel_inception_distance_std"], rel=1e-9)
 
@@ -117,13 +118,25 @@ def plain_kid(real: Tensor, fake: Tensor) -> float:
 def _block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks, of which the last is shorter, must change nothing."""
     monkeypatch.setattr(scores, "BLOCK", request.param)
+    monkeypatch.setattr(kid, "BLOCK", request.param)
 
 
 @pytest.mark.usefixtures("_block")
 class TestPlainFormulas:
     def test_kid_over_all_samples(self) -> None:
         real, fake = normal(0, 150, 8, dtype=torch.float64), 1.2 * normal(1, 100, 8, dtype=torch.float64)
-        assert scores.kid_full(real, fake) == pytest.approx(plain_kid(real, fake), rel=1e-12)
+        assert kid.kid_all(real, fake).value == pytest.approx(plain_kid(real, fake), rel=1e-12)
+
+    def test_the_error_of_kid_is_that_of_leaving_each_sample_out(self) -> None:
+        real, fake = normal(0, 14, 3, dtype=torch.float64), 1.2 * normal(1, 11, 3, dtype=torch.float64)
+        variance = 0.0
+        for size, without in (
+            (14, lambda i: plain_kid(torch.cat([real[:i], real[i + 1 :]]), fake)),
+            (11, lambda i: plain_kid(real, torch.cat([fake[:i], fake[i + 1 :]]))),
+        ):
+            values = np.array([without(i) for i in range(size)])
+            variance += (size - 1) / size * ((values - values.mean()) ** 2).sum()
+        assert kid.kid_all(real, fake).error == pytest.approx(variance**0.5, rel=1e-9)
 
     @pytest.mark.parametrize("k", [5, 2])
     @pytest.mark.parametrize("lattice", [True, False])
@@ -161,6 +174,47 @@ class TestPlainFormulas:
     def test_fewer_neighbours_than_asked_for(self) -> None:
         distance, index = scores.nearest(normal(0, 3, 5), normal(1, 4, 5), 7)
         assert distance.shape == index.shape == (4, 3)
+
+
+class TestErrorOfKid:
+    """Against the spread of KID over sets of samples that are drawn anew."""
+
+    @pytest.mark.parametrize(("shift", "low", "high"), [(0.5, 0.85, 1.2), (0.0, 1.0, 2.0)])
+    def test_it_is_the_spread_of_the_estimate(self, shift: float, low: float, high: float) -> None:
+        """Where both sides are one distribution it may be up to twice as large, but never smaller."""
+        estimates = [kid.kid_all(normal(2 * i, 80, 4), normal(2 * i + 1, 60, 4) + shift) for i in range(300)]
+        spread = np.std([estimate.value for estimate in estimates], ddof=1)
+        error = np.mean([estimate.error**2 for estimate in estimates]) ** 0.5
+        assert low * spread < error < high * spread
+
+    def test_it_is_reported_where_all_subsets_are_one(self) -> None:
+        values = kid_of(normal(0, 400, 4), normal(1, 300, 4) + 0.3)
+        assert values["kid300_error"] > 0
+        assert values["kid300_error"] == pytest.approx(
+            kid.kid_all(normal(0, 400, 4)[:300], normal(1, 300, 4) + 0.3).error, rel=0.2
+        )
+
+    def test_it_covers_which_samples_are_in_the_subsets(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(kid, "SUBSETS", 4)
+        few = kid_of(normal(0, 1500, 4), normal(1, 1500, 4) + 0.3)["kid1500_error"]
+        assert few > kid.kid_all(normal(0, 1500, 4), normal(1, 1500, 4) + 0.3).error
+
+    def test_older_names_are_read(self) -> None:
+        for name, better in (("kid10k_std_digits", None), ("kid10k_full", "min"), ("kid10k_error", None)):
+            known = measured(name)
+            assert known is not None
+            assert (known.score, known.value.better, known.suffix) == (
+                "kid",
+                better,
+                "_digits" if "digits" in name else "",
+            )
+
+
+def kid_of(real: Tensor, fake: Tensor) -> dict[str, float]:
+    reals = Reals.of(Observed(gaussian(real), FeatureRows(real, None)))
+    numbers = TABLE["kid"].compute(Pair(reals, Observed(gaussian(fake), FeatureRows(fake, None))))
+    names = [value.name.format(n=len(fake)) for value in TABLE["kid"].values]
+    return dict(zip(names, numbers, strict=True))
 
 
 class TestFidInfinity:
@@ -274,8 +328,8 @@ class TestLabels:
 
 EVERY: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "inception_score": lambda real, fake: scores.inception_score(fake),
-    "kid_subsets": lambda real, fake: scores.kid_subsets(real, fake, 2, 50),
-    "kid_full": lambda real, fake: [scores.kid_full(real, fake)],
+    "kid_subsets": lambda real, fake: kid.kid_subsets(real, fake, 2, 50),
+    "kid_all": kid.kid_all,
     "precision_recall": scores.precision_recall,
     "density_coverage": scores.density_coverage,
     "overlap": scores.overlap,
@@ -316,8 +370,8 @@ class TestBadGenerators:
         assert result.recall < 0.01
         assert result.coverage < 0.01
         assert scores.inception_score(real[:1].expand(1000, 32)).mean == pytest.approx(1)
-        kid = scores.kid_full(real, real[:1].expand(1000, 32))
-        assert kid > 100 * abs(scores.kid_full(real[:1000], real[1000:]))
+        of_one = kid.kid_all(real, real[:1].expand(1000, 32)).value
+        assert of_one > 100 * abs(kid.kid_all(real[:1000], real[1000:]).value)
 
     def test_logits_beyond_the_exponential(self) -> None:
         """They choose classes 0 and 1 in turn, with probability e^-2000 for the others."""

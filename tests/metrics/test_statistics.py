@@ -311,6 +311,7 @@ def grown(script: str) -> float:
 BATCHES = """
 from ganlab.metrics.statistics import *
 from ganlab.metrics.scores import *
+from ganlab.metrics.kid import *
 def batches(seed, samples=50_000, size=500):
     source = torch.Generator().manual_seed(seed)
     for start in range(0, samples, size):
@@ -360,7 +361,7 @@ for score in (
     lambda: frechet(gaussian(real.features), gaussian(fake.features)),
     lambda: inception_score(fake.logits),
     lambda: kid_subsets(real.features, fake.features, subsets=10),
-    lambda: kid_full(real.features[:10_000], fake.features[:10_000]),
+    lambda: kid_all(real.features[:10_000], fake.features[:10_000]),
     lambda: overlap(real.features[:10_000], fake.features[:10_000]),
     lambda: nearest(real.features, fake.features[:64], 5)[0].mean(),
 ):

@@ -1,5 +1,6 @@
 """`ganlab sample` and `ganlab.load`: samples, files, walks, code that is not trusted, and refusals."""
 
+import json
 import re
 import shutil
 import sys
@@ -98,8 +99,8 @@ def read_images(path: Path) -> np.ndarray:
 
 
 def evaluated_images(run: Path, count: int, seed: int = 0, *, raw: bool = False) -> np.ndarray:
-    """The images that an evaluation of the run's best checkpoint scores."""
-    game = ganlab.load(run / "checkpoints" / "best.ckpt")
+    """The images that an evaluation of the run's newest checkpoint scores."""
+    game = ganlab.load(run / "checkpoints" / "step-000000007.ckpt")
     blocks = [block for _, block in fake_batches(game, count, seed, raw=raw)]
     return torch.cat(blocks).movedim(1, -1).numpy()
 
@@ -107,19 +108,64 @@ def evaluated_images(run: Path, count: int, seed: int = 0, *, raw: bool = False)
 # From a path to a game
 
 
-def test_the_best_checkpoint_is_loaded_and_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    game = ganlab.load(run)
-    assert "best.ckpt (step 3)" in capsys.readouterr().err
-    for name, same in (("best", True), ("step-000000003", True), ("step-000000007", False)):
+@pytest.mark.parametrize(
+    ("choice", "step"), [({}, 7), ({"checkpoint": "newest"}, 7), ({"checkpoint": "best"}, 3)]
+)
+def test_the_newest_checkpoint_is_loaded_unless_the_best_is_asked_for(
+    choice: dict, step: int, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    game = ganlab.load(run, **choice)
+    message = capsys.readouterr().err
+    assert f"(step {step})" in message
+    assert ("selected by its score among 2 evaluations" in message) == (step == 3)
+    for name, same in (("best", step == 3), ("step-000000003", step == 3), ("step-000000007", step == 7)):
         other = ganlab.load(str(run / "checkpoints" / f"{name}.ckpt"))
         assert torch.equal(game.sample(3, seed=1), other.sample(3, seed=1)) is same
+
+
+def test_every_command_takes_the_newest_and_says_when_it_takes_the_best(run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    pixels = ("--samples", "40", "--extractor", "Pixels")
+    commands = [("sample", "--out", "NEW.npz"), ("export", "--out", "NEW"), ("evaluate", *pixels)]
+    for number, (command, *options) in enumerate(commands):
+        for choice, selected in (((), False), (("--checkpoint", "best"), True)):
+            words = [option.replace("NEW", f"{number}-{selected}") for option in options]
+            answer = here(command, copy, *words, *choice, folder=tmp_path)
+            assert answer.code == 0, answer
+            assert ("best.ckpt" in answer.out) == selected, command
+            assert ("selected by its score among 2 evaluations" in answer.out) == selected, command
+    rows = [json.loads(line) for line in (copy / "scores.jsonl").read_text().splitlines()]
+    assert [(row["step"], row.get("selected_among")) for row in rows[-2:]] == [(7, None), (3, 2)]
+    # The export of a selected checkpoint says it on.
+    score = json.loads((tmp_path / "1-True" / "config.json").read_text())
+    assert (score["step"], score["selected_among"]) == (3, 2)
+    again = here("sample", "1-True", "--out", "again.npz", folder=tmp_path)
+    assert "among 2 evaluations" in again.out
+    of_file = here("sample", copy / "checkpoints" / "best.ckpt", "--out", "file.npz", folder=tmp_path)
+    assert "among 2 evaluations" in of_file.out
+
+
+@pytest.mark.parametrize(
+    "command", ["sample RUN --out a.npz", "export RUN --out a", "evaluate RUN --samples 40"]
+)
+def test_a_best_that_is_not_there_or_damaged_is_refused(command: str, run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    best = copy / "checkpoints" / "best.ckpt"
+    asked = f"{command} --checkpoint best".replace("RUN", "run").split()
+    best.write_bytes(best.read_bytes()[:-1000])
+    assert "is damaged" in refused(here(*asked, folder=tmp_path), tmp_path)
+    best.unlink()
+    assert "no best checkpoint" in refused(here(*asked, folder=tmp_path), tmp_path)
+    asked = f"{command} --checkpoint best".replace("RUN", "run/checkpoints/step-000000007.ckpt").split()
+    assert "is no run's folder" in refused(here(*asked, folder=tmp_path), tmp_path)
 
 
 def test_in_place_of_a_damaged_checkpoint_the_next_is_loaded(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy = shutil.copytree(run, tmp_path / "run")
-    for name, next_step in (("best", 7), ("step-000000007", 6), ("step-000000006", 3)):
+    (copy / "checkpoints" / "best.ckpt").unlink()
+    for name, next_step in (("step-000000007", 6), ("step-000000006", 3)):
         path = copy / "checkpoints" / f"{name}.ckpt"
         path.write_bytes(path.read_bytes()[:-1000])
         ganlab.load(copy)
@@ -130,6 +176,26 @@ def test_in_place_of_a_damaged_checkpoint_the_next_is_loaded(
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(Refused, match="no whole checkpoint"):
         ganlab.load(copy)
+
+
+# One plan
+
+
+@pytest.mark.parametrize("count", [64, 9, BLOCK + 64])
+@pytest.mark.parametrize("raw", [False, True])
+def test_python_and_the_command_draw_the_same(count: int, raw: bool, run: Path, tmp_path: Path) -> None:
+    options = ("--raw",) if raw else ()
+    sample_here(run, "--out", "a.npz", "--count", str(count), "--seed", "3", *options, folder=tmp_path)
+    drawn = quantise(ganlab.load(run).sample(count, seed=3, raw=raw)).movedim(1, -1).numpy()
+    assert np.array_equal(drawn, read_images(tmp_path / "a.npz"))
+    assert np.array_equal(drawn, evaluated_images(run, count, 3, raw=raw))
+
+
+def test_samples_can_be_drawn_from_any_number_on(run: Path) -> None:
+    game = ganlab.load(run)
+    whole = game.sample(2 * BLOCK + 70, seed=1)
+    for at, count in ((0, 3), (5, 1), (BLOCK - 2, 4), (BLOCK, 64), (BLOCK + 7, 2 * BLOCK - 200), (9, 0)):
+        torch.testing.assert_close(game.sample(count, seed=1, at=at), whole[at : at + count])
 
 
 def test_a_game_in_double_precision_stays_so(home: Path) -> None:
@@ -148,7 +214,7 @@ def test_a_picture_shows_what_an_evaluation_scores(run: Path, tmp_path: Path) ->
     answer = sample_here(run, "--out", "grid.png", "--count", "9", folder=tmp_path)
     assert answer.err == ""
     assert "9 samples" in answer.out
-    assert "best.ckpt" in answer.out
+    assert "step-000000007.ckpt" in answer.out
     expected = grid(torch.from_numpy(evaluated_images(run, 9)).movedim(-1, 1) / 127.5 - 1)
     assert np.array_equal(np.asarray(Image.open(tmp_path / "grid.png")), np.asarray(expected))
     sample_here(run, "--out", "more/grid.png", folder=tmp_path)
@@ -196,7 +262,7 @@ def test_drawn_samples_can_be_evaluated(run: Path, tmp_path: Path) -> None:
     assert given.code == 0, given
     copy = shutil.copytree(run, tmp_path / "run")
     of_run = here(
-        "evaluate", copy / "checkpoints" / "best.ckpt", "--samples", "40", *options, folder=tmp_path
+        "evaluate", copy / "checkpoints" / "step-000000007.ckpt", "--samples", "40", *options, folder=tmp_path
     )
     assert of_run.code == 0, of_run
     (value,) = re.findall(r'"fid40_pixels": {"value": ([\d.e-]+)}', given.out)
@@ -206,8 +272,8 @@ def test_drawn_samples_can_be_evaluated(run: Path, tmp_path: Path) -> None:
 def test_many_samples_are_never_in_memory_at_once(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def sample(game: GAN, count: int, *, seed: int, raw: bool, condition: None) -> torch.Tensor:
-        return torch.full((count, 3, 32, 32), (seed % 200) / 100 - 1)
+    def sample(game: GAN, count: int, *, seed: int, raw: bool, condition: None, at: int) -> torch.Tensor:
+        return torch.full((count, 3, 32, 32), (at // BLOCK) / 100 - 1)
 
     monkeypatch.setattr(GAN, "sample", sample)
     sample_here(run, "--out", "warm.npz", "--count", "1", folder=tmp_path)
@@ -219,7 +285,7 @@ def test_many_samples_are_never_in_memory_at_once(
     assert many.shape == (20_000, 32, 32, 3)
     assert peak < many.nbytes / 5
     for block in (0, 79):
-        shade = quantise(torch.tensor((seed_for("evaluation", 0, block) % 200) / 100 - 1)).item()
+        shade = quantise(torch.tensor(block / 100 - 1)).item()
         assert (many[block * BLOCK : (block + 1) * BLOCK] == shade).all()
 
 
@@ -254,7 +320,7 @@ def test_a_walk_is_closed_and_even(run: Path, tmp_path: Path) -> None:
         for number in range(24):
             moving.seek(number)
             frames.append(np.asarray(moving.convert("L"), dtype=float))
-    game = ganlab.load(run / "checkpoints" / "best.ckpt")
+    game = ganlab.load(run / "checkpoints" / "step-000000007.ckpt")
     starts = torch.cat([game.latents(3, seed=seed_for("walk", 0, walk))[:1] for walk in range(4)])
     first = np.asarray(grid(game.generate(starts)).resize(frames[0].shape[::-1], Image.Resampling.NEAREST))
     assert np.array_equal(frames[0], first)

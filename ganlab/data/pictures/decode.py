@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from ganlab.system.untrusted import reason
 
+Transparency = Literal["white", "drop"]
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 MAX_PIXELS = 100_000_000  # more can only be meant to fill the memory
 # Pillow knows a file by its contents, whatever its name, and runs Ghostscript on PostScript.
@@ -77,15 +78,25 @@ def why_broken(error: Exception) -> str:
     return "no picture" if isinstance(error, Image.UnidentifiedImageError) else reason(error)
 
 
-def convert(image: Image.Image, channels: int) -> Image.Image:
-    """A picture of any mode as grey, RGB or RGBA; transparent pixels turn white where alpha is dropped."""
+def is_transparent(image: Image.Image) -> bool:
+    """Whether a pixel is, at least a little."""
+    has_alpha = "A" in image.getbands() or "transparency" in image.info
+    # Of 16-bit grey Pillow reads no transparency.
+    return (
+        has_alpha
+        and image.mode[0] != "I"
+        and image.convert("RGBA").getchannel("A").getextrema() != (255, 255)
+    )
+
+
+def convert(image: Image.Image, channels: int, transparency: Transparency = "white") -> Image.Image:
+    """A picture of any mode as grey, RGB or RGBA; without alpha it is laid on white, or alpha dropped."""
     if image.mode == "F":
         raise Broken("its pixels are fractions, whose range nobody knows")
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
     mode = MODES[channels]
-    transparent = "A" in image.getbands() or "transparency" in image.info
-    if transparent and mode != "RGBA":
+    if is_transparent(image) and mode != "RGBA" and transparency == "white":
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)

@@ -23,10 +23,13 @@ from torch.nn.functional import adaptive_avg_pool2d
 from ganlab import bounds
 from ganlab.class_paths import public_path
 from ganlab.errors import Refused
+from ganlab.metrics.extractors.code_identity import code_identity
+from ganlab.metrics.registry import words_after_number
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL's "L" weighs red, green and blue
 FOLDER = Path(__file__).parent / "weights"
-OURS = ("inception", "custom", "clean", "bf16", "pixels")  # suffixes that have a meaning already
+# Words with which what follows the number of samples begins in our own names: nobody else's suffix does.
+OURS = ("inception", "custom", "clean", "bf", "pixels", "points", "stacked")
 
 
 class Seen(NamedTuple):
@@ -42,12 +45,14 @@ class Extractor(nn.Module, ABC):
     Attributes:
         name: What a contract calls it.
         suffix: What the names of its scores end in; empty only for the published FID's own protocol.
+        published: Whether this is that protocol, or all but what its suffix says.
         sha256: Of the file of weights; none without weights.
         dim: The number of features; none where it depends on the images or on a user's network.
     """
 
     name: str
     suffix: str
+    published: bool = False
     sha256: str | None = None
     dim: int | None = None
 
@@ -117,22 +122,28 @@ class Pixels(Extractor):
 class Points(Extractor):
     """Points of a space as they are, for data that are no images."""
 
-    name, suffix = "points", ""
+    name, suffix = "points", "_points"
 
     def protocol(self) -> dict[str, Any]:
         return {"resize": None}
 
     def forward(self, images: Tensor) -> Seen:
+        if images.dim() != 2 or not images.is_floating_point():
+            raise Refused(
+                f"Points takes points of a space, (n, coordinates), not {images.dtype} of shape"
+                f" {tuple(images.shape)}:\ntake the extractor Pixels, or a network."
+            )
         return self.see(images)
 
     def see(self, images: Tensor) -> Seen:
-        return Seen(images.flatten(1).float(), None)
+        return Seen(images.float(), None)
 
 
 class Module(Extractor):
     """A network of the user's, which takes float32 images in [-1, 1] and returns features.
 
-    A pair that it returns is taken for features and logits.
+    A pair that it returns is taken for features and logits. Its code and arguments are in the contract, too:
+    networks that differ in what is no weight, as a pooling does, see other features by the same weights.
 
     Args:
         weights: File with the network's state: safetensors, or what torch.save wrote of a `state_dict()`.
@@ -141,12 +152,7 @@ class Module(Extractor):
 
     def __init__(self, network: nn.Module, weights: str, name: str) -> None:
         super().__init__()
-        taken = (*OURS, *sorted(file.stem for file in FOLDER.glob("*.safetensors")))
-        if not re.fullmatch("[a-z][a-z0-9_]*", name) or name.rstrip("0123456789") in taken:
-            raise Refused(
-                f"An extractor of your own cannot be named {name!r}: take lower-case letters, digits and\n"
-                f"underscores, a letter first, and none of {', '.join(taken)}."
-            )
+        refuse_taken(name)
         self.name, self.suffix = name, f"_{name}"
         path = Path(weights).expanduser()
         state = read_weights(path)
@@ -154,17 +160,29 @@ class Module(Extractor):
             network.load_state_dict(state)
         except RuntimeError as error:
             raise mismatch(path, type(network).__name__, error) from error
-        self.sha256 = file_digest(path)
+        self.sha256, self.code = file_digest(path), code_identity(network)
         self.network = network.float()
         self.freeze()
 
     def protocol(self) -> dict[str, Any]:
-        return {"resize": None, "network": public_path(type(self.network))}
+        return {"resize": None, "network": public_path(type(self.network)), **self.code}
 
     def see(self, images: Tensor) -> Seen:
         output = self.network(images.float() / 127.5 - 1)
         features, logits = output if isinstance(output, tuple) else (output, None)
         return Seen(features.flatten(1), logits)
+
+
+def refuse_taken(name: str) -> None:
+    """Refuse a user's name for an extractor that could be read as one of ours, or as part of a score's."""
+    shipped = [file.stem for file in FOLDER.glob("*.safetensors")]
+    taken = {name.partition("_")[0].rstrip("0123456789") for name in (*OURS, *shipped, *words_after_number())}
+    first = name.partition("_")[0].rstrip("0123456789")
+    if not re.fullmatch("[a-z][a-z0-9_]*", name) or first in taken:
+        raise Refused(
+            f"An extractor of your own cannot be named {name!r}: take lower-case letters, digits and\n"
+            f"underscores, a letter first, and another first word than {', '.join(sorted(taken))}."
+        )
 
 
 def grey(images: Tensor) -> Tensor:

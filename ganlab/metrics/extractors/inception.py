@@ -87,8 +87,7 @@ class Inception(Extractor):
         compile: Compile first, which takes from seconds to a minute and changes features by rounding only.
     """
 
-    name = "inception"
-    dim = 2048
+    name, dim, published = "inception", 2048, True
 
     def __init__(
         self,
