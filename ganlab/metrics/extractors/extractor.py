@@ -26,14 +26,15 @@ from ganlab.errors import Refused
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL's "L" weighs red, green and blue
 FOLDER = Path(__file__).parent / "weights"
-OURS = ("inception", "custom", "clean", "bf16", "pixels")  # suffixes that have a meaning already
+OURS = ("inception", "custom", "clean", "bf16", "pixels", "dinov2", "clip")  # suffixes that have a meaning already
 
 
 class Seen(NamedTuple):
-    """A row of features, and of logits if the extractor gives any, for each sample."""
+    """A row of features, and of logits and spatial features if the extractor gives any, for each sample."""
 
     features: Tensor
     logits: Tensor | None
+    spatial: Tensor | None = None
 
 
 class Extractor(nn.Module, ABC):
@@ -44,12 +45,14 @@ class Extractor(nn.Module, ABC):
         suffix: What the names of its scores end in; empty only for the published FID's own protocol.
         sha256: Of the file of weights; none without weights.
         dim: The number of features; none where it depends on the images or on a user's network.
+        spatial: The number of features that keep places apart; none for extractors that give none.
     """
 
     name: str
     suffix: str
     sha256: str | None = None
     dim: int | None = None
+    spatial: int | None = None
 
     @abstractmethod
     def see(self, images: Tensor) -> Seen:
@@ -72,8 +75,8 @@ class Extractor(nn.Module, ABC):
         if (weights := next(self.parameters(), None)) is not None:
             images = images.to(weights.device)
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False), exact_float32():
-            features, logits = self.see(images)
-        return Seen(features.float(), None if logits is None else logits.float())
+            seen = self.see(images)
+        return Seen(*(None if part is None else part.float() for part in seen))
 
     def freeze(self) -> None:
         """Called by a subclass once its network has its weights."""
