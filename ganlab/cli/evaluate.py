@@ -25,7 +25,8 @@ from ganlab.errors import Refused
 from ganlab.metrics.contract import Contract
 from ganlab.metrics.extractors.extractor import Extractor
 from ganlab.metrics.given_images import GivenImages
-from ganlab.metrics.reference import contract_of, prepare_reference, statistics
+from ganlab.metrics.reference import contract_of, kept_indices, prepare_reference, statistics
+from ganlab.metrics.registry import matched, no_classes
 from ganlab.metrics.scorer import TABLE, Reals, Scorer
 from ganlab.runs import user_code
 from ganlab.runs.folder import run_of
@@ -92,6 +93,9 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     source = what if is_export(what) else _checkpoint(what)
     given = None if source else GivenImages(what)
     scorer = Scorer(extractor, tuple(chosen.scores.split(",")), given.total if given else chosen.samples)
+    classes = given.classes if given else None
+    if scorer.needs("classes") and classes is None:
+        raise no_classes("the fakes" if given else "a game's samples")
     if torch.cuda.is_available():
         extractor.to("cuda")
     if given:
@@ -103,7 +107,10 @@ def evaluate(chosen: Any) -> dict[str, Any]:
         game = game.to("cuda") if torch.cuda.is_available() else game
         batches = fake_batches(game, scorer.samples, chosen.seed, raw=chosen.raw)
     reals, contract, floor = _reference(chosen, settings, scorer, split, fakes)
-    values, reasons = scorer.score(reals, scorer.observe(batches, scorer.samples))
+    if scorer.needs("classes"):
+        matched(reals.classes, classes)
+    observed = scorer.observe(batches, scorer.samples)._replace(classes=classes)
+    values, reasons = scorer.score(reals, observed)
     row = {"scores": values, "reasons": reasons, "contract": contract.plain()}
     if source and not source.is_dir():
         row = {"step": read_checkpoint(source)["global_step"], "checkpoint": source.name, **row}
@@ -170,6 +177,9 @@ def _reference(
     if isinstance(reference, Path):
         given = GivenImages(reference)
         reals = statistics(scorer, given.batches, given.total, given.identity)
+        if (classes := given.classes) and (kept := kept_indices(given.total, scorer.samples)) is not None:
+            classes = classes._replace(labels=classes.labels[kept])
+        reals.classes = classes
         contract = Contract(
             scorer.extractor.identity(), given.identity, given.total, scorer.samples, fakes=fakes, seed=seed
         )

@@ -214,6 +214,11 @@ class StreamData(LightningDataModule, ABC):
                 digest.update(column.cpu().contiguous().numpy().tobytes())
         return total, digest.hexdigest()
 
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Of all classes by their numbers; by default the numbers."""
+        return None if self.classes is None else tuple(map(str, range(self.classes)))
+
     def setup(self, stage: str) -> None:
         """Load the data now, so that missing files are refused before step 0."""
         _ = self.splits

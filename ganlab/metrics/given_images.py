@@ -13,7 +13,9 @@ from torch import Tensor
 from ganlab.data.pictures.archive import is_picture, open_archive, reading
 from ganlab.data.pictures.cache import Pictures
 from ganlab.data.pictures.decode import Broken, convert, opened
+from ganlab.data.pictures.picture_files import common_folder
 from ganlab.errors import Refused
+from ganlab.metrics.registry import Classes
 from ganlab.metrics.scorer import Batches
 from ganlab.system.hardware import free_memory
 from ganlab.system.processes import shares
@@ -50,6 +52,18 @@ class GivenImages:
             self.pictures = Pictures(archive, self.names, self.names)
             self.total, contents = len(self.names), self.pictures.content_digest(readable(path.name))
         self.identity = {"class": "images", "split": "all", "fingerprint": contents}
+
+    @property
+    def classes(self) -> Classes | None:
+        """The folders of pictures that lie in a folder for each class; None of others and of arrays."""
+        if self.array is not None:
+            return None
+        start = len(common_folder(self.names))
+        folders = [name[start:].split("/")[:-1] for name in self.names]
+        if not all(folders):
+            return None
+        names = sorted({folder[0] for folder in folders})
+        return Classes(tuple(names), torch.tensor([names.index(folder[0]) for folder in folders]))
 
     def batches(self) -> Batches:
         """This process's share, as pairs of indices and images; images of one batch have one size."""

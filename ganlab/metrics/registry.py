@@ -8,23 +8,50 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 from ganlab.data.stream import ModeIndices
 from ganlab.errors import Refused
 from ganlab.metrics import scores
 from ganlab.metrics.statistics import FeatureRows, Gaussian, factor, frechet
+from ganlab.system.untrusted import readable
 
 Modes = Callable[[Tensor, Tensor | None], ModeIndices]
 Better = Literal["min", "max"]
 Scale = Literal["log", "raw"]
 
 
+class Classes(NamedTuple):
+    """To which class each sample belongs that keeps its features.
+
+    Attributes:
+        names: Of all classes, sorted.
+        labels: Of each sample the position of its class in the names.
+    """
+
+    names: tuple[str, ...]
+    labels: Tensor
+
+    @classmethod
+    def of(cls, names: Sequence[str], labels: Tensor) -> Classes:
+        """With names in any order."""
+        order = sorted(range(len(names)), key=names.__getitem__)
+        return cls(tuple(names[number] for number in order), torch.tensor(order).argsort()[labels])
+
+
 class Observed(NamedTuple):
-    """What one pass computes: the moments of all samples, and the rows of those whose features are kept."""
+    """What one pass computes: the moments of all samples, and the rows of those whose features are kept.
+
+    Attributes:
+        spatial: The moments of features that keep places apart.
+        classes: Set by who knows them.
+    """
 
     moments: Gaussian
     rows: FeatureRows | None
+    spatial: Gaussian | None = None
+    classes: Classes | None = None
 
 
 @dataclass
@@ -33,18 +60,27 @@ class Reals:
 
     Attributes:
         factor: F with F Fᵀ = the covariance, by which each Fréchet distance takes half its time.
+        spatial: The moments of features that keep places apart, and their factor.
         modes: Of data that have modes, which of them each sample belongs to.
+        classes: Of labelled data.
     """
 
     moments: Gaussian
     rows: FeatureRows | None
     factor: Tensor
+    spatial: tuple[Gaussian, Tensor] | None = None
     modes: Modes | None = None
+    classes: Classes | None = None
 
     @classmethod
     def of(cls, observed: Observed) -> Reals:
-        # In the memory layout that the cache returns, or scores from the cache would differ in the last bits.
-        return cls(observed.moments, observed.rows, factor(observed.moments.covariance).contiguous())
+        spatial = (observed.spatial, _factor(observed.spatial)) if observed.spatial else None
+        return cls(observed.moments, observed.rows, _factor(observed.moments), spatial)
+
+
+def _factor(moments: Gaussian) -> Tensor:
+    # In the memory layout that the cache returns, or scores from the cache would differ in the last bits.
+    return factor(moments.covariance).contiguous()
 
 
 @dataclass(frozen=True)
@@ -82,11 +118,12 @@ class Score(NamedTuple):
 
     Attributes:
         values: The numbers that it gives; the first is what runs and checkpoints are judged by.
-        needs: The moments alone, or the features of each sample, or their logits as well.
+        needs: The moments alone, or also those of spatial features; or the features of each sample, and with
+            them its logits or its class.
     """
 
     values: tuple[Value, ...]
-    needs: Literal["moments", "features", "logits"]
+    needs: Literal["moments", "spatial", "features", "logits", "classes"]
     compute: Callable[[Pair], Sequence[float]]
 
 
@@ -103,6 +140,47 @@ def _logits(side: Observed | Reals) -> Tensor:
 
 def _fid(pair: Pair) -> Sequence[float]:
     return [frechet(pair.real.moments, pair.fake.moments, pair.real.factor)]
+
+
+def _sfid(pair: Pair) -> Sequence[float]:
+    assert pair.real.spatial is not None
+    assert pair.fake.spatial is not None
+    moments, of_real = pair.real.spatial
+    return [frechet(moments, pair.fake.spatial, of_real)]
+
+
+def _cmmd(pair: Pair) -> Sequence[float]:
+    return [scores.cmmd(*pair.features)]
+
+
+def _class_fid(pair: Pair) -> Sequence[float]:
+    real, fake = matched(pair.real.classes, pair.fake.classes)
+    features, of_fakes = pair.features
+    distances = scores.class_frechets(features, real.labels, of_fakes, fake.labels, len(real.names))
+    return [sum(distances) / len(distances), max(distances)]
+
+
+def matched(real: Classes | None, fake: Classes | None) -> tuple[Classes, Classes]:
+    """Both sides' classes, whose names have to be the same."""
+    if real is None or fake is None:
+        raise no_classes("the fakes" if real else "the reals")
+    if real.names != fake.names:
+        raise Refused(
+            f"The fakes are of the classes {_few(fake.names)} and the reals of {_few(real.names)}:\n"
+            "class_fid needs the same names on both sides."
+        )
+    return real, fake
+
+
+def no_classes(who: str) -> Refused:
+    return Refused(
+        f"The score class_fid needs the class of each sample, and {who} tell none: give pictures in\n"
+        "a folder for each class, and others so, or labelled data, as --reference of ganlab evaluate."
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(map(readable, names[:4])) + (f", … ({len(names):,})" if len(names) > 4 else "")
 
 
 def _inception_score(pair: Pair) -> Sequence[float]:
@@ -143,6 +221,13 @@ def _modes(pair: Pair) -> Sequence[float]:
 
 TABLE = {
     "fid": Score((Value("fid{n}", "min", "log"),), "moments", _fid),
+    "sfid": Score((Value("sfid{n}", "min", "log"),), "spatial", _sfid),
+    "cmmd": Score((Value("cmmd{n}", "min", "log"),), "features", _cmmd),
+    "class_fid": Score(
+        (Value("class_fid{n}", "min", "log"), Value("class_fid{n}_worst", "min", "log")),
+        "classes",
+        _class_fid,
+    ),
     "is": Score((Value("is{n}", "max"), Value("is{n}_std")), "logits", _inception_score),
     "kid": Score(
         (Value("kid{n}", "min"), Value("kid{n}_std"), Value("kid{n}_full", "min")), "features", _kid

@@ -25,6 +25,8 @@ LONG = 5000  # samples from which on a progress bar is shown
 
 # Indices and images of each batch.
 Batches = Iterable[tuple[Tensor, Tensor]]
+# Of a row of features, of logits and of spatial features.
+Widths = tuple[int, int | None, int | None]
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,20 @@ class Scorer:
         if unknown := [name for name in self.chosen if name not in TABLE]:
             raise Refused(f"There is no score {', '.join(unknown)}. Scores: {', '.join(TABLE)}.")
         bounds.between(2, MOST_SAMPLES, self, samples=self.samples)
+        if self.needs("spatial") and not self.extractor.spatial:
+            raise Refused(
+                "The score sfid needs features that keep places apart, which Inception gives, and\n"
+                f"{type(self.extractor).__name__} does not."
+            )
+
+    def needs(self, *what: str) -> bool:
+        """Whether a score needs one of these, as the table has it."""
+        return any(TABLE[name].needs in what for name in self.chosen)
 
     @property
     def keeps_features(self) -> bool:
         """Whether a score needs the features of each sample."""
-        return any(TABLE[name].needs != "moments" for name in self.chosen)
+        return self.needs("features", "logits", "classes")
 
     def names(self, score: str) -> list[str]:
         """Of the numbers that a score gives: fid10k_digits."""
@@ -64,36 +75,30 @@ class Scorer:
             total: How many samples all processes have together.
             kept: The indices of the samples whose features are kept; by default all, if a score needs any.
         """
-        sums: tuple[Moments, Features | None] | None = None
-        widths: tuple[int, int | None] | None = None
+        sums: _Sums | None = None
         positions = _positions(kept, total)
         kept_rows = total if kept is None else len(kept)
         for index, images in with_progress(batches, total):
             seen = self.extractor(images)
             if not len(index):
-                seen = Seen(seen.features[:0], None if seen.logits is None else seen.logits[:0])
+                features, *others = seen
+                seen = Seen(features[:0], *(None if part is None else part[:0] for part in others))
             if sums is None:
-                widths = seen.features.shape[1], None if seen.logits is None else seen.logits.shape[1]
-                sums = self._sums(*widths, rows=kept_rows, device=seen.features.device)
-            moments, features = sums
-            moments.update(seen.features)
-            if features is None:
-                continue
-            rows = positions[index]
-            among_kept = rows >= 0
-            logits = None if seen.logits is None else seen.logits.cpu()[among_kept]
-            features.update(rows[among_kept], seen.features.cpu()[among_kept], logits)
-        if not (known := [each for each in everyones(widths) if each]):
+                sums = self._sums(_widths(seen), kept_rows, seen.features.device)
+            sums.update(positions[index], seen)
+        if not (known := [each for each in everyones(sums and sums.widths) if each]):
             raise Refused("There is not a single image to score.")
         # A process without a share learns from the others what they add up.
-        moments, features = sums or self._sums(*known[0], rows=kept_rows)
-        return Observed(_on_cpu(moments.compute()), features.compute() if features else None)
+        return (sums or self._sums(known[0], kept_rows)).compute()
 
-    def _sums(
-        self, width: int, classes: int | None, *, rows: int, device: torch.device | None = None
-    ) -> tuple[Moments, Features | None]:
-        moments = Moments(torch.zeros(width, device=device))
-        return moments, Features(rows, width, classes) if self.keeps_features else None
+    def _sums(self, widths: Widths, rows: int, device: torch.device | None = None) -> _Sums:
+        width, classes, places = widths
+        return _Sums(
+            widths,
+            Moments(torch.zeros(width, device=device)),
+            Features(rows, width, classes) if self.keeps_features else None,
+            Moments(torch.zeros(places, device=device)) if places and self.needs("spatial") else None,
+        )
 
     def score(self, real: Reals, fake: Observed) -> tuple[dict[str, float | None], dict[str, str]]:
         """The scores' numbers by name, and by name the reason for each that is None."""
@@ -119,6 +124,38 @@ class Scorer:
                 if values[name] is None:
                     reasons[name] = flaw or "undefined for so few or so equal samples"
         return values, reasons
+
+
+@dataclass
+class _Sums:
+    """What one pass adds up."""
+
+    widths: Widths
+    moments: Moments
+    features: Features | None
+    spatial: Moments | None
+
+    def update(self, rows: Tensor, seen: Seen) -> None:
+        """With the positions of these samples among those whose features are kept, or -1."""
+        self.moments.update(seen.features)
+        if self.spatial and seen.spatial is not None:
+            self.spatial.update(seen.spatial)
+        if self.features:
+            kept = rows >= 0
+            logits = None if seen.logits is None else seen.logits.cpu()[kept]
+            self.features.update(rows[kept], seen.features.cpu()[kept], logits)
+
+    def compute(self) -> Observed:
+        return Observed(
+            _on_cpu(self.moments.compute()),
+            self.features.compute() if self.features else None,
+            _on_cpu(self.spatial.compute()) if self.spatial else None,
+        )
+
+
+def _widths(seen: Seen) -> Widths:
+    logits, spatial = (None if part is None else part.shape[1] for part in seen[1:])
+    return seen.features.shape[1], logits, spatial
 
 
 def with_progress(batches: Batches, total: int) -> Batches:

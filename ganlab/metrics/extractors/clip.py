@@ -14,7 +14,7 @@ PUBLISHED = Published(
     "GANLAB_CLIP_WEIGHTS",
     "https://huggingface.co/openai/clip-vit-large-patch14-336/resolve/main/pytorch_model.bin",
 )
-FAMILY = Family(layer_scale=False, pre_norm=True, activation=QuickGELU, epsilon=1e-5)
+FAMILY = Family(layer_scale=False, pre_norm=True, projects=True, activation=QuickGELU, epsilon=1e-5)
 OTHER_NAMES = {
     "vision_model.embeddings.class_embedding": "cls_token",
     "vision_model.embeddings.position_embedding.weight": "pos_embed",
@@ -32,14 +32,16 @@ class CLIP(TransformerExtractor):
     """Radford et al. 2021, arXiv:2103.00020, for CMMD as Jayasumana et al. 2024, arXiv:2401.09603, take it.
 
     As their code does, the middle square of a picture is resized by PIL's bicubic filter to the size that the
-    network was trained on; the features are the projected class token, 768 numbers, which `cmmd` brings to length 1.
+    network was trained on; the features are the projected class token, 768 numbers, whose direction alone
+    `cmmd` takes.
 
     Args:
-        weights: The published file of transformers' CLIP, or one of another size in the same names, of which all
-            scores say `custom`; by default $GANLAB_CLIP_WEIGHTS.
+        weights: The published file of transformers' CLIP, or one of another size in the same names, of which
+            all scores say `custom`; by default $GANLAB_CLIP_WEIGHTS.
     """
 
     name = "clip"
+    frame = "middle square"
     published = PUBLISHED
     mean = (0.48145466, 0.4578275, 0.40821073)
     std = (0.26862954, 0.26130258, 0.27577711)

@@ -16,7 +16,7 @@ PUBLISHED = Published(
     "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth",
     ("dinov2_vitl14_pretrain.pth",),
 )
-FAMILY = Family(layer_scale=True, pre_norm=False, activation=nn.GELU, epsilon=1e-6)
+FAMILY = Family(layer_scale=True, pre_norm=False, projects=False, activation=nn.GELU, epsilon=1e-6)
 SIDE = 224
 
 
@@ -28,8 +28,8 @@ class DINOv2(TransformerExtractor):
     layer: 1,024 numbers.
 
     Args:
-        weights: The published file of torch hub, or one of a smaller size or timm's in the same names, of which
-            all scores say `custom`; by default $GANLAB_DINOV2_WEIGHTS, or the file in torch hub's folder.
+        weights: The published file of torch hub, or another in the same names (a smaller size, timm's), of
+            which all scores say `custom`; by default $GANLAB_DINOV2_WEIGHTS, or that in torch hub's folder.
     """
 
     name = "dinov2"
@@ -49,7 +49,7 @@ class DINOv2(TransformerExtractor):
 
 
 def positions(embedding: Tensor, grid: int) -> Tensor:
-    """The position embeddings for grid x grid patches, resized as DINOv2's code does, its offset of 0.1 included."""
+    """Position embeddings of grid x grid patches, resized as in DINOv2's code, its offset of 0.1 included."""
     before = round((embedding.shape[1] - 1) ** 0.5)
     if before == grid:
         return embedding

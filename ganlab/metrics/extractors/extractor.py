@@ -26,7 +26,8 @@ from ganlab.errors import Refused
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL's "L" weighs red, green and blue
 FOLDER = Path(__file__).parent / "weights"
-OURS = ("inception", "custom", "clean", "bf16", "pixels", "dinov2", "clip")  # suffixes that have a meaning already
+# Suffixes that have a meaning already.
+OURS = ("inception", "custom", "clean", "bf16", "pixels", "dinov2", "clip")
 
 
 class Seen(NamedTuple):
@@ -75,8 +76,8 @@ class Extractor(nn.Module, ABC):
         if (weights := next(self.parameters(), None)) is not None:
             images = images.to(weights.device)
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False), exact_float32():
-            seen = self.see(images)
-        return Seen(*(None if part is None else part.float() for part in seen))
+            features, *others = self.see(images)
+        return Seen(features.float(), *(None if part is None else part.float() for part in others))
 
     def freeze(self) -> None:
         """Called by a subclass once its network has its weights."""
@@ -145,7 +146,7 @@ class Module(Extractor):
     def __init__(self, network: nn.Module, weights: str, name: str) -> None:
         super().__init__()
         taken = (*OURS, *sorted(file.stem for file in FOLDER.glob("*.safetensors")))
-        if not re.fullmatch("[a-z][a-z0-9_]*", name) or name.rstrip("0123456789") in taken:
+        if not re.fullmatch("[a-z][a-z0-9_]*", name) or {name, name.rstrip("0123456789")} & {*taken}:
             raise Refused(
                 f"An extractor of your own cannot be named {name!r}: take lower-case letters, digits and\n"
                 f"underscores, a letter first, and none of {', '.join(taken)}."

@@ -6,7 +6,7 @@ Its weights are not ours to ship: see `Published`.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,7 +72,7 @@ DTYPES = {"32": torch.float32, "bf16": torch.bfloat16}
 class Inception(Extractor):
     """TensorFlow's Inception v3 of 2015, in torch-fidelity's network: 2048 pooled features and 1008 logits.
 
-    And 2023 spatial features, 17 x 17 places of 7 channels, for `sfid`. Grey images become three equal channels.
+    And, for `sfid`, 2023 spatial features: 17 x 17 places of 7 channels. Grey images become three equal ones.
 
     Args:
         weights: The published file; by default $GANLAB_INCEPTION_WEIGHTS, or the file in torch hub's folder.
@@ -106,7 +106,7 @@ class Inception(Extractor):
         self.suffix = "".join(name for name, present in deviations.items() if present)
         # Without its pooling: _seen takes the mean, in float32 also if the maps are bf16.
         *layers, _, (_, self.classes) = network(path, state).named_children()
-        self.maps = folded(Maps(layers))
+        self.maps = folded(Maps(dict(layers)))
         self.maps.to(DTYPES[precision]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.freeze()
         self._run = self.maps.forward
@@ -138,10 +138,10 @@ class Inception(Extractor):
 class Maps(nn.Module):
     """The last maps before pooling, and those of the layer in the middle that sFID is taken with.
 
-    In OpenAI's evaluator of guided diffusion the latter are called mixed_6/conv, 17 x 17; it takes 7 channels.
+    OpenAI's evaluator of guided diffusion calls the latter mixed_6/conv, 17 x 17, and takes 7 channels.
     """
 
-    def __init__(self, layers: Iterable[tuple[str, nn.Module]]) -> None:
+    def __init__(self, layers: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.layers = nn.ModuleDict(layers)
 
@@ -149,7 +149,8 @@ class Maps(nn.Module):
         spatial = images[:, :0]
         for name, layer in self.layers.items():
             if name == "Mixed_6d":
-                first: Any = layer.branch1x1.conv
+                branch: Any = layer.branch1x1
+                first = branch.conv
                 spatial = relu(conv2d(images, first.weight[:SPATIAL], first.bias[:SPATIAL]))
             images = layer(images)
         return images, spatial

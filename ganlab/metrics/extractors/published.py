@@ -1,7 +1,7 @@
 """Weights that others published and that are not ours to ship: where they lie, and whether a file holds them.
 
-They are never fetched: the user names a file, or it lies in a known place. The names of all scores say so if it
-is not the published file.
+They are never fetched: the user names a file, or it lies in a known place. The names of all scores say so if
+it is not the published file.
 """
 
 from __future__ import annotations

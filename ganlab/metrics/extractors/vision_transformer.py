@@ -1,4 +1,4 @@
-"""Vision transformers (Dosovitskiy et al. 2021, arXiv:2010.11929) of the two families that scores are taken with.
+"""Vision transformers (Dosovitskiy et al. 2021, arXiv:2010.11929) of two families that scores are taken with.
 
 The names of the layers are those of DINOv2's published weights, and timm's.
 """
@@ -29,12 +29,14 @@ class Family(NamedTuple):
     Attributes:
         layer_scale: Whether what a block adds is scaled, feature by feature.
         pre_norm: Whether tokens are normalised before the first block; their patches have no bias then.
+        projects: Whether the last class token is projected.
         activation: Between the two layers of each block's perceptron.
         epsilon: Of all LayerNorms.
     """
 
     layer_scale: bool
     pre_norm: bool
+    projects: bool
     activation: Callable[[], nn.Module]
     epsilon: float
 
@@ -55,19 +57,18 @@ class Size(NamedTuple):
     projected: int | None
 
     @classmethod
-    def of(cls, state: dict[str, Tensor]) -> Size:
+    def of(cls, state: dict[str, Tensor], family: Family) -> Size:
         """Raises KeyError or ValueError for what are no weights of a vision transformer."""
         width, _, patch, _ = state["patch_embed.proj.weight"].shape
         _, tokens, _ = state["pos_embed"].shape
         depth = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
-        projection = state.get("head.weight")
         return cls(
             width,
             depth,
             patch,
             tokens,
             len(state["blocks.0.mlp.fc1.weight"]),
-            None if projection is None else len(projection),
+            len(state["head.weight"]) if family.projects else None,
         )
 
     @property
@@ -130,7 +131,7 @@ class Block(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """From images of the size that its positions are for to class tokens, projected if it has a projection."""
+    """From images of the size that its positions are for to class tokens, which some sizes project."""
 
     def __init__(self, size: Size, family: Family) -> None:
         super().__init__()
@@ -155,7 +156,7 @@ def build(
 ) -> tuple[VisionTransformer, Size]:
     """The network with the weights `state`, which were read from `path`; other weights are refused."""
     try:
-        size = Size.of(state)
+        size = Size.of(state, family)
     except (KeyError, ValueError) as error:
         missing = f"it has no {error}" if isinstance(error, KeyError) else f"unexpected shapes ({error})"
         raise published.mismatch(path, missing) from error
@@ -170,10 +171,10 @@ def build(
 
 
 def bicubic(images: Tensor, side: int) -> Tensor:
-    """PIL's bicubic resize of bytes to bytes, in numbers of [0, 1]: what torchvision's transforms do to pictures."""
+    """PIL's bicubic resize, from bytes to bytes, as torchvision resizes pictures; the result is in [0, 1]."""
     resized = np.empty((len(images), side, side, 3), np.uint8)
     for index, image in enumerate(images.movedim(1, -1).contiguous().cpu().numpy()):
-        resized[index] = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
+        resized[index] = np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC))
     return torch.from_numpy(resized).to(images.device).movedim(-1, 1).float() / 255
 
 
@@ -183,6 +184,7 @@ class TransformerExtractor(Extractor):
     published: Published
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    frame = "picture"
     network: VisionTransformer
     side: int
 
@@ -195,7 +197,7 @@ class TransformerExtractor(Extractor):
 
     def protocol(self) -> dict[str, Any]:
         return {
-            "resize": f"PIL bicubic {self.side}x{self.side} of bytes",
+            "resize": f"{self.frame}, PIL bicubic {self.side}x{self.side} of bytes",
             "network": self.size,
             "layers": "class token",
         }
@@ -203,7 +205,7 @@ class TransformerExtractor(Extractor):
     def see(self, images: Tensor) -> Seen:
         images = three_or_one(images).expand(-1, 3, -1, -1)
         size = CHUNK.get(images.device.type, 128)
-        mean, std = (images.new_tensor(each, dtype=torch.float32).view(3, 1, 1) for each in (self.mean, self.std))
+        mean, std = (torch.tensor(each, device=images.device).view(3, 1, 1) for each in (self.mean, self.std))
         chunks = (bicubic(self.framed(chunk), self.side) for chunk in images.split(size))
         return Seen(torch.cat([self.network((chunk - mean) / std) for chunk in chunks]), None)
 
