@@ -25,8 +25,8 @@ from ganlab.errors import Refused
 from ganlab.metrics.contract import Contract
 from ganlab.metrics.extractors.extractor import Extractor
 from ganlab.metrics.given_images import GivenImages
-from ganlab.metrics.reference import contract_of, kept_indices, prepare_reference, statistics
-from ganlab.metrics.registry import matched, no_classes
+from ganlab.metrics.reference import contract_of, given_reals, prepare_reference
+from ganlab.metrics.registry import Classes, matched, no_classes
 from ganlab.metrics.scorer import TABLE, Reals, Scorer
 from ganlab.runs import user_code
 from ganlab.runs.folder import run_of
@@ -93,9 +93,7 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     source = what if is_export(what) else _checkpoint(what)
     given = None if source else GivenImages(what)
     scorer = Scorer(extractor, tuple(chosen.scores.split(",")), given.total if given else chosen.samples)
-    classes = given.classes if given else None
-    if scorer.needs("classes") and classes is None:
-        raise no_classes("the fakes" if given else "a game's samples")
+    classes = _classes(scorer, given)
     if torch.cuda.is_available():
         extractor.to("cuda")
     if given:
@@ -107,7 +105,7 @@ def evaluate(chosen: Any) -> dict[str, Any]:
         game = game.to("cuda") if torch.cuda.is_available() else game
         batches = fake_batches(game, scorer.samples, chosen.seed, raw=chosen.raw)
     reals, contract, floor = _reference(chosen, settings, scorer, split, fakes)
-    if scorer.needs("classes"):
+    if classes:
         matched(reals.classes, classes)
     observed = scorer.observe(batches, scorer.samples)._replace(classes=classes)
     values, reasons = scorer.score(reals, observed)
@@ -117,6 +115,15 @@ def evaluate(chosen: Any) -> dict[str, Any]:
         if run:
             _record(run, row)
     return row | {"floor": floor, "says": str(contract)}
+
+
+def _classes(scorer: Scorer, given: GivenImages | None) -> Classes | None:
+    """The fakes' classes, if a score needs them."""
+    if not scorer.needs("classes"):
+        return None
+    if not given or not given.classes:
+        raise no_classes("the fakes" if given else "a game's samples")
+    return given.classes
 
 
 def _record(run: Path, row: dict[str, Any]) -> None:
@@ -176,10 +183,7 @@ def _reference(
         raise Refused(f"{chosen.reference} is no experiment's file: it names no data (--reference).")
     if isinstance(reference, Path):
         given = GivenImages(reference)
-        reals = statistics(scorer, given.batches, given.total, given.identity)
-        if (classes := given.classes) and (kept := kept_indices(given.total, scorer.samples)) is not None:
-            classes = classes._replace(labels=classes.labels[kept])
-        reals.classes = classes
+        reals = given_reals(scorer, given)
         contract = Contract(
             scorer.extractor.identity(), given.identity, given.total, scorer.samples, fakes=fakes, seed=seed
         )

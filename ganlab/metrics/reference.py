@@ -15,6 +15,7 @@ from ganlab.data.grid import quantise
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
 from ganlab.metrics.contract import VERSION, Contract, digest
+from ganlab.metrics.given_images import GivenImages
 from ganlab.metrics.registry import Classes
 from ganlab.metrics.scorer import Batches, Reals, Scorer
 from ganlab.metrics.statistics import FeatureRows, Gaussian
@@ -75,6 +76,15 @@ def _read(path: Path) -> Reals | None:
     return Reals(Gaussian(parts["mean"], parts["covariance"], count), rows, parts["half"], spatial)
 
 
+def given_reals(scorer: Scorer, given: GivenImages) -> Reals:
+    """The statistics of given images, and their classes if they tell any."""
+    reals = statistics(scorer, given.batches, given.total, given.identity)
+    reals.classes, kept = given.classes, kept_indices(given.total, scorer.samples)
+    if reals.classes and kept is not None:
+        reals.classes = reals.classes._replace(labels=reals.classes.labels[kept])
+    return reals
+
+
 def identity_of(data: Any, split: str) -> dict[str, Any]:
     """What tells a split of data from all others, as a contract names it."""
     return {"class": type(data).__name__, "split": split, "fingerprint": data.fingerprint_of(split)}
@@ -126,10 +136,13 @@ def _classes(scorer: Scorer, data: StreamData, items: Any, kept: Tensor | None, 
     """The classes of those of `total` items that keep their features, if a score needs them."""
     if not scorer.needs("classes"):
         return None
-    if not (names := data.class_names):
-        raise Refused(f"The score class_fid needs labelled data, and {type(data).__name__} has no classes.")
+    names = data.class_names or tuple(map(str, range(data.classes or 0)))
     indices = _spread(items, torch.arange(total) if kept is None else kept, total)
-    return Classes.of(names, torch.cat([items[part][1] for part in indices.split(BATCH)]).cpu())
+    columns = [column for part in indices.split(BATCH) for column in items[part][1:2]] if names else []
+    labels = torch.cat(columns).cpu() if columns else torch.empty(0, 1)
+    if labels.ndim > 1 or not {*labels.tolist()} <= {*range(len(names))}:
+        raise Refused(f"The score class_fid needs labelled data, and {type(data).__name__} has no classes.")
+    return Classes.of(names, labels.long())
 
 
 def _spread(items: Any, index: Tensor, total: int) -> Tensor:

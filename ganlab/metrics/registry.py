@@ -14,7 +14,8 @@ from torch import Tensor
 from ganlab.data.stream import ModeIndices
 from ganlab.errors import Refused
 from ganlab.metrics import scores
-from ganlab.metrics.statistics import FeatureRows, Gaussian, factor, frechet
+from ganlab.metrics.cmmd import cmmd
+from ganlab.metrics.statistics import FeatureRows, Gaussian, class_frechets, factor, frechet
 from ganlab.system.untrusted import readable
 
 Modes = Callable[[Tensor, Tensor | None], ModeIndices]
@@ -150,13 +151,13 @@ def _sfid(pair: Pair) -> Sequence[float]:
 
 
 def _cmmd(pair: Pair) -> Sequence[float]:
-    return [scores.cmmd(*pair.features)]
+    return [cmmd(*pair.features)]
 
 
 def _class_fid(pair: Pair) -> Sequence[float]:
     real, fake = matched(pair.real.classes, pair.fake.classes)
     features, of_fakes = pair.features
-    distances = scores.class_frechets(features, real.labels, of_fakes, fake.labels, len(real.names))
+    distances = class_frechets(features, real.labels, of_fakes, fake.labels, len(real.names))
     return [sum(distances) / len(distances), max(distances)]
 
 

@@ -6,7 +6,7 @@ Nothing here draws from, or seeds, the global generators.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import combinations_with_replacement, product
 from math import nan
 from typing import NamedTuple
@@ -14,11 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from ganlab.data.stream import ModeIndices
 from ganlab.errors import Refused
-from ganlab.metrics.statistics import BLOCK, Gaussian, frechet, frechet_of, gaussian
+from ganlab.metrics.statistics import BLOCK, Gaussian, frechet, gaussian
 from ganlab.seeds import seed_for
 
 
@@ -103,27 +102,6 @@ def kid_full(real: Tensor, fake: Tensor) -> float:
     pairs = product(blocks(len(real)), blocks(len(fake)))
     between = sum(float(kernel(real[rows], fake[columns]).sum()) for rows, columns in pairs)
     return within(real) + within(fake) - 2 * between / (len(real) * len(fake))
-
-
-def cmmd(real: Tensor, fake: Tensor, sigma: float = 10, scale: float = 1000) -> float:
-    """Jayasumana et al. 2024, arXiv:2401.09603, section 4: MMD² with a Gaussian kernel, features of length 1.
-
-    As in its code it is the estimate that counts pairs of a sample with itself and is never negative, x 1000.
-    """
-    if flaw(real) or flaw(fake):
-        return nan
-    real, fake = (normalize(side.double()) for side in (real, fake))
-
-    def mean(x: Tensor, y: Tensor, pairs: Iterable[tuple[slice, slice]]) -> float:
-        sums = (float(squared(x[i], y[j]).div_(-2 * sigma**2).exp_().sum()) for i, j in pairs)
-        return sum(sums) / (len(x) * len(y))
-
-    def within(x: Tensor) -> float:
-        pairs = list(triangle(len(x)))
-        return mean(x, x, pairs) + mean(x, x, [(i, j) for i, j in pairs if i != j])
-
-    between = mean(real, fake, product(blocks(len(real)), blocks(len(fake))))
-    return scale * (within(real) + within(fake) - 2 * between)
 
 
 def squared(x: Tensor, y: Tensor) -> Tensor:
@@ -251,21 +229,6 @@ def fid_infinity(
         chosen = torch.randperm(len(fake), generator=generator)[:size]
         fids.append(frechet(real, gaussian(fake, chosen), real_factor))
     return float(np.polyfit(1 / sizes, fids, 1)[1]) if np.isfinite(fids).all() else nan
-
-
-def class_frechets(
-    real: Tensor, real_labels: Tensor, fake: Tensor, fake_labels: Tensor, classes: int
-) -> list[float]:
-    """Miyato & Koyama 2018, arXiv:1802.05637, section 5.1: the Fréchet distance within each class.
-
-    It is nan where a side has fewer than two samples.
-    """
-    distances = []
-    for number in range(classes):
-        sides = real[real_labels == number], fake[fake_labels == number]
-        short = any(len(side) < 2 for side in sides)
-        distances.append(nan if short else frechet_of(*sides))
-    return distances
 
 
 def nearest(training: Tensor, generated: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """Statistics of the features of many samples, and the distance between two Gaussians."""
 
 from dataclasses import dataclass
+from math import nan
 from typing import NamedTuple
 
 import torch
@@ -183,3 +184,18 @@ def frechet_of(real: Tensor, fake: Tensor) -> float:
     trace = trace_of_factors(*factors)
     distance = (means[0] - means[1]).square().sum()
     return float(distance + sum(each.square().sum() for each in factors) - 2 * trace)
+
+
+def class_frechets(
+    real: Tensor, real_labels: Tensor, fake: Tensor, fake_labels: Tensor, classes: int
+) -> list[float]:
+    """Miyato & Koyama 2018, arXiv:1802.05637, section 5.1: the Fréchet distance within each class.
+
+    It is nan where a side has fewer than two samples.
+    """
+    distances = []
+    for number in range(classes):
+        sides = real[real_labels == number], fake[fake_labels == number]
+        short = any(len(side) < 2 for side in sides)
+        distances.append(nan if short else frechet_of(*sides))
+    return distances

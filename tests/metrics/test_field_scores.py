@@ -227,4 +227,3 @@ def test_a_class_with_one_sample_has_no_distance(tmp_path: Path) -> None:
 def test_a_folder_of_classes_names_them(tmp_path: Path) -> None:
     data = ImageFolder(root=str(pictures(tmp_path / "in", 0, each=4)), size=8)
     assert data.class_names == ("a", "b", "c")
-    assert Digits().class_names == tuple("0123456789")

@@ -20,7 +20,8 @@ from ganlab.data.sets.gaussians import nearest_modes
 from ganlab.data.stream import ModeIndices
 from ganlab.errors import Refused
 from ganlab.metrics import scores
-from ganlab.metrics.statistics import Gaussian, factor, frechet, gaussian
+from ganlab.metrics.cmmd import cmmd
+from ganlab.metrics.statistics import Gaussian, class_frechets, factor, frechet, gaussian
 
 
 def normal(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -137,10 +138,10 @@ class TestPlainFormulas:
 
     def test_cmmd(self) -> None:
         real, fake = normal(0, 70, 8).double() + 0.5, 3 * normal(1, 66, 8).double()
-        assert scores.cmmd(real, fake) == pytest.approx(plain_cmmd(real, fake), rel=1e-9)
-        assert scores.cmmd(real.float(), fake.float()) == pytest.approx(plain_cmmd(real, fake), rel=1e-5)
-        assert scores.cmmd(7 * real, fake) == pytest.approx(scores.cmmd(real, fake), rel=1e-9)
-        assert scores.cmmd(real, real) == pytest.approx(0, abs=1e-9)
+        assert cmmd(real, fake) == pytest.approx(plain_cmmd(real, fake), rel=1e-9)
+        assert cmmd(real.float(), fake.float()) == pytest.approx(plain_cmmd(real, fake), rel=1e-5)
+        assert cmmd(7 * real, fake) == pytest.approx(cmmd(real, fake), rel=1e-9)
+        assert cmmd(real, real) == pytest.approx(0, abs=1e-9)
 
     @pytest.mark.parametrize("k", [5, 2])
     @pytest.mark.parametrize("lattice", [True, False])
@@ -260,13 +261,13 @@ class TestClasses:
         for number in range(3):
             sides = (fid_features_to_statistics(x) for x in (fake[others == number], real[labels == number]))
             expected.append(fid_statistics_to_metric(*sides, verbose=False)["frechet_inception_distance"])
-        result = scores.class_frechets(real, labels, fake, others, 3)
+        result = class_frechets(real, labels, fake, others, 3)
         assert result == pytest.approx(expected, rel=1e-4)
-        assert scores.class_frechets(real, labels, fake, (others + 1) % 3, 3) > [2 * x for x in expected]
+        assert class_frechets(real, labels, fake, (others + 1) % 3, 3) > [2 * x for x in expected]
 
     def test_too_few_of_a_class(self) -> None:
         labels = torch.tensor([0, 0, 0, 1])
-        assert [math.isnan(x) for x in scores.class_frechets(*2 * (normal(0, 4, 3), labels), 3)] == [
+        assert [math.isnan(x) for x in class_frechets(*2 * (normal(0, 4, 3), labels), 3)] == [
             False,
             True,
             True,
@@ -315,7 +316,7 @@ class TestLabels:
 EVERY: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "inception_score": lambda real, fake: scores.inception_score(fake),
     "kid_subsets": lambda real, fake: scores.kid_subsets(real, fake, 2, 50),
-    "cmmd": lambda real, fake: [scores.cmmd(real, fake)],
+    "cmmd": lambda real, fake: [cmmd(real, fake)],
     "kid_full": lambda real, fake: [scores.kid_full(real, fake)],
     "precision_recall": scores.precision_recall,
     "density_coverage": scores.density_coverage,

@@ -1,5 +1,6 @@
 """DINOv2 and CLIP against torch's own layers and torch-fidelity, on random weights: no number is a score."""
 
+import random
 import re
 import zipfile
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import here
+from fuzzing import SIXTHS, result_or_refusal, sixth
 from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms import Compose, InterpolationMode, Normalize, Resize, ToTensor
@@ -228,6 +230,56 @@ def test_foreign_weights_are_refused_and_the_right_file_is_named(
         OURS[name][0](path)  # type: ignore[call-arg]
     assert OURS[name][2].PUBLISHED.url in str(refused.value)
     assert len(str(refused.value).splitlines()) <= 3
+
+
+CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
+    "flat": torch.flatten,
+    "shorter": lambda tensor: tensor[..., :-1] if tensor.ndim else tensor,
+    "twice": lambda tensor: torch.stack([tensor, tensor]).flatten(0, 1) if tensor.ndim else tensor,
+    "turned": lambda tensor: tensor.transpose(0, -1) if tensor.ndim else tensor,
+    "of a few rows": lambda tensor: tensor[:2],
+    "a row more": lambda tensor: tensor[None],
+    "a number": lambda tensor: torch.tensor(1.0),
+    "empty": lambda tensor: torch.empty(0),
+    "whole numbers": Tensor.long,
+    "half precision": Tensor.half,
+    "complex": lambda tensor: tensor.to(torch.complex64),
+    "truths": lambda tensor: tensor > 0,
+    "sparse": Tensor.to_sparse,
+}
+
+
+def garbled(state: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
+    source = random.Random(seed)
+    for _ in range(source.choice([1, 1, 2])):
+        name = source.choice([name for name, tensor in state.items() if tensor.layout == torch.strided])
+        kind = source.choice(["dropped", "renamed", *CHANGES])
+        tensor = state[name]
+        if kind in CHANGES and (tensor.ndim or "row" not in kind):
+            state[name] = CHANGES[kind](tensor)
+        else:
+            del state[name]
+        if kind == "renamed":
+            state |= {f"blocks.{name}": tensor}
+    return state
+
+
+@pytest.mark.parametrize("part", SIXTHS)
+def test_garbled_weights_are_refused_or_give_features(part: int, tmp_path: Path) -> None:
+    images = noise(2, 3, 20, 20)
+
+    def features(name: str, seed: int) -> Tensor:
+        kind, state, _ = OURS[name]
+        extractor = kind(write(tmp_path / "garbled.pth", garbled(state(), seed)))  # type: ignore[call-arg]
+        seen = extractor(images).features
+        assert seen.shape == (2, extractor.dim)
+        return seen
+
+    results = [
+        result_or_refusal(lambda name=name, seed=seed: features(name, seed))
+        for name, seed in sixth([(name, seed) for seed in range(300) for name in OURS], part)
+    ]
+    assert 0 < sum(isinstance(result, str) for result in results) < len(results)
 
 
 @each

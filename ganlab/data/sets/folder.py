@@ -23,7 +23,7 @@ class ImageFolder(PictureFiles):
         return None if None in labels else len(set(labels))
 
     @property
-    def class_names(self) -> tuple[str, ...] | None:
+    def class_names(self) -> tuple[str, ...] | None:  # type: ignore[override]
         """Their folders."""
         return tuple(self._class_names) if self.classes else None
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ganlab.metrics.extractors.published import Published
-from ganlab.metrics.extractors.vision_transformer import Family, QuickGELU, TransformerExtractor, build
+from ganlab.metrics.extractors.vision_transformer import Family, QuickGELU, TransformerExtractor
 
 PUBLISHED = Published(
     "CLIP (ViT-L/14 at 336 pixels)",
@@ -43,15 +43,16 @@ class CLIP(TransformerExtractor):
     name = "clip"
     frame = "middle square"
     published = PUBLISHED
+    family = FAMILY
     mean = (0.48145466, 0.4578275, 0.40821073)
     std = (0.26862954, 0.26130258, 0.27577711)
 
     def __init__(self, weights: str | None = None) -> None:
-        super().__init__()
-        path = self.published.find(weights)
-        network, size = build(of_pictures(self.published.read(path)), FAMILY, path, self.published)
-        self.side = size.side
-        self.take(network, size, path)
+        super().__init__(weights)
+        self.side = self.size.side
+
+    def renamed(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        return of_pictures(state)
 
     def framed(self, images: Tensor) -> Tensor:
         side = min(images.shape[2:])
@@ -63,7 +64,7 @@ def of_pictures(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """From transformers' names of CLIP to those of a VisionTransformer; what reads texts is left out."""
     renamed: dict[str, Tensor] = {}
     for name, tensor in state.items():
-        if not name.startswith(("text_", "logit_scale")) and not name.endswith("position_ids"):
+        if not name.startswith(("text_", "logit_scale")):
             for theirs, ours in OTHER_NAMES.items():
                 name = name.replace(theirs, ours)
             renamed[name] = tensor

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from ganlab.metrics.extractors.published import Published
-from ganlab.metrics.extractors.vision_transformer import Family, TransformerExtractor, build
+from ganlab.metrics.extractors.vision_transformer import Family, TransformerExtractor
 
 PUBLISHED = Published(
     "DINOv2 (ViT-L/14 without registers)",
@@ -35,17 +35,17 @@ class DINOv2(TransformerExtractor):
     name = "dinov2"
     side = SIDE
     published = PUBLISHED
+    family = FAMILY
     mean = (0.485, 0.456, 0.406)
     std = (0.229, 0.224, 0.225)
 
     def __init__(self, weights: str | None = None) -> None:
-        super().__init__()
-        path = self.published.find(weights)
-        state = self.published.read(path)
-        state.pop("mask_token", None)  # for training only; timm leaves it out
-        network, size = build(state, FAMILY, path, self.published)
-        network.pos_embed.data = positions(network.pos_embed.data, SIDE // size.patch)
-        self.take(network, size, path)
+        super().__init__(weights)
+        self.network.pos_embed.data = positions(self.network.pos_embed.data, SIDE // self.size.patch)
+
+    def renamed(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        # It is for training only; timm leaves it out.
+        return {name: tensor for name, tensor in state.items() if name != "mask_token"}
 
 
 def positions(embedding: Tensor, grid: int) -> Tensor:

@@ -5,9 +5,9 @@ The names of the layers are those of DINOv2's published weights, and timm's.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from math import isqrt
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from ganlab.metrics.extractors.extractor import Extractor, Seen, file_digest, th
 from ganlab.metrics.extractors.published import Published
 
 HEAD = 64  # width of an attention head in all published sizes of both families
+LARGEST = 32  # patch of all published sizes
 CHUNK = {"cpu": 16}  # images at a time
 
 
@@ -58,18 +59,15 @@ class Size(NamedTuple):
 
     @classmethod
     def of(cls, state: dict[str, Tensor], family: Family) -> Size:
-        """Raises KeyError or ValueError for what are no weights of a vision transformer."""
+        """Raises KeyError or ValueError for what are no weights of the family."""
         width, _, patch, _ = state["patch_embed.proj.weight"].shape
         _, tokens, _ = state["pos_embed"].shape
+        if width % HEAD or tokens < 2 or isqrt(tokens - 1) ** 2 != tokens - 1 or not 0 < patch <= LARGEST:
+            raise ValueError(f"width {width}, {tokens} tokens and patches of {patch} fit no published size")
         depth = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
-        return cls(
-            width,
-            depth,
-            patch,
-            tokens,
-            len(state["blocks.0.mlp.fc1.weight"]),
-            len(state["head.weight"]) if family.projects else None,
-        )
+        hidden, _ = state["blocks.0.mlp.fc1.weight"].shape
+        projected = state["head.weight"].shape[0] if family.projects else None
+        return cls(width, depth, patch, tokens, hidden, projected)
 
     @property
     def side(self) -> int:
@@ -151,25 +149,6 @@ class VisionTransformer(nn.Module):
         return self.head(self.norm(self.blocks(self.norm_pre(tokens))[:, 0]))
 
 
-def build(
-    state: dict[str, Tensor], family: Family, path: Path, published: Published
-) -> tuple[VisionTransformer, Size]:
-    """The network with the weights `state`, which were read from `path`; other weights are refused."""
-    try:
-        size = Size.of(state, family)
-    except (KeyError, ValueError) as error:
-        missing = f"it has no {error}" if isinstance(error, KeyError) else f"unexpected shapes ({error})"
-        raise published.mismatch(path, missing) from error
-    # On no device, because its layers would draw weights from the generator that training draws from.
-    with torch.device("meta"):
-        network = VisionTransformer(size, family)
-    try:
-        network.load_state_dict(state, assign=True)
-    except RuntimeError as error:
-        raise published.mismatch(path, str(error).split(":", 1)[-1]) from error
-    return network.float(), size
-
-
 def bicubic(images: Tensor, side: int) -> Tensor:
     """PIL's bicubic resize, from bytes to bytes, as torchvision resizes pictures; the result is in [0, 1]."""
     resized = np.empty((len(images), side, side, 3), np.uint8)
@@ -182,23 +161,44 @@ class TransformerExtractor(Extractor):
     """Features of a published vision transformer; grey images become three equal channels."""
 
     published: Published
+    family: Family
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     frame = "picture"
-    network: VisionTransformer
     side: int
 
-    def take(self, network: VisionTransformer, size: Size, path: Path) -> None:
-        """Called by a subclass once it has read its network from `path`."""
-        self.network, self.size, self.sha256 = network, str(size), file_digest(path)
+    def __init__(self, weights: str | None) -> None:
+        super().__init__()
+        path = self.published.find(weights)
+        state = {
+            name: tensor.float()
+            for name, tensor in self.published.read(path).items()
+            if tensor.is_floating_point() and tensor.layout == torch.strided
+        }
+        try:
+            state = self.renamed(state)
+            self.size = Size.of(state, self.family)
+            # On no device: its layers would draw weights from the generator that training draws from.
+            with torch.device("meta"):
+                self.network = VisionTransformer(self.size, self.family)
+            self.network.load_state_dict(state, assign=True)
+        except KeyError as error:
+            raise self.published.mismatch(path, f"it has no {error}") from error
+        except (RuntimeError, ValueError) as error:
+            raise self.published.mismatch(path, str(error).split(":", 1)[-1]) from error
+        self.sha256 = file_digest(path)
         self.suffix = f"_{self.name}" + ("" if self.sha256 == self.published.sha256 else "_custom")
-        self.dim = size.projected or size.width
+        self.dim = self.size.projected or self.size.width
         self.freeze()
+
+    @abstractmethod
+    def renamed(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weights that the network has, by its own names."""
 
     def protocol(self) -> dict[str, Any]:
         return {
             "resize": f"{self.frame}, PIL bicubic {self.side}x{self.side} of bytes",
-            "network": self.size,
+            "network": str(self.size),
             "layers": "class token",
         }
 
