@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 import ganlab
 from ganlab.data import Digits
 from ganlab.data.stream import StreamData
+from ganlab.metrics import Pixels
+from ganlab.metrics.extractors.extractor import Seen
 from ganlab.metrics.reference import prepare_reference
 from ganlab.metrics.registry import TABLE
 from ganlab.metrics.scorer import Scorer
@@ -14,8 +17,21 @@ from ganlab.networks import DCGANDiscriminator, DCGANGenerator
 from ganlab.sampling.plan import fake_batches
 from ganlab.variants import NonSaturatingGAN
 
-# All that two hundred pictures can be scored by.
-ALL = tuple(name for name, row in TABLE.items() if name != "modes" and row.least < 200)
+# All that two hundred pictures can be scored by, and that a classifier and samples without classes have.
+ALL = tuple(
+    name
+    for name, row in TABLE.items()
+    if row.needs not in ("spatial", "classes") and name != "modes" and row.least < 200
+)
+
+
+class Places(Pixels):
+    """Pixels that also keep two of the image's places apart, as Inception keeps its maps'."""
+
+    spatial = 2
+
+    def see(self, images: Tensor) -> Seen:
+        return Seen(super().see(images).features, None, images[:, 0, 2:4, 5].float() / 255)
 
 
 def game(seed: int = 0, variant: type = NonSaturatingGAN) -> ganlab.GAN:

@@ -29,7 +29,7 @@ from ganlab.metrics.reference import (
     part_of,
     prepare_reference,
 )
-from ganlab.metrics.registry import Observed
+from ganlab.metrics.registry import Observed, no_classes
 from ganlab.metrics.scorer import Batches, Reals, Scorer, described
 from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import BLOCK, fake_batches
@@ -46,9 +46,9 @@ class Evaluation(Callback):
     Of pictures, the training images nearest to some samples are drawn, which takes up to two seconds.
 
     Args:
-        extractor: Turns images into features: Inception, Classifier, Pixels, Module, Points; none: no
-            evaluation.
-        scores: fid, is, kid, precision_recall, density_coverage, fid_infinity, classes, modes.
+        extractor: Turns images into features: Inception, DINOv2, CLIP, Classifier, Pixels, Module, Points;
+            none: no evaluation.
+        scores: fid, sfid, cmmd, is, kid, precision_recall, density_coverage, fid_infinity, classes, modes.
         samples: How many samples are scored; where there are fewer held-out images, as many as these also.
         every_n_steps: Generator steps between two evaluations; none: at the end only.
         split: The real images that samples are compared with.
@@ -82,6 +82,9 @@ class Evaluation(Callback):
             raise Refused(
                 "An evaluation needs data of ganlab (StreamData), whose fingerprint its scores carry."
             )
+
+        if self.scorer and self.scorer.needs("classes"):
+            raise no_classes("a game's samples")
 
     def _find_scored(self, trainer: Trainer) -> None:
         """Find the last step that a resumed run scored, even after its checkpoint, to skip it."""

@@ -30,12 +30,12 @@ from ganlab.metrics.given_images import GivenImages
 from ganlab.metrics.reference import (
     beside_floor,
     contract_of,
+    given_reals,
     numbers_of,
     part_of,
     prepare_reference,
-    statistics,
 )
-from ganlab.metrics.registry import TABLE, Reals
+from ganlab.metrics.registry import TABLE, Classes, Reals, matched, no_classes
 from ganlab.metrics.scorer import Batches, Scorer
 from ganlab.runs import user_code
 from ganlab.runs.folder import run_of
@@ -130,6 +130,7 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     source = what if is_export(what) else _checkpoint(what, chosen.checkpoint)
     given = None if source else GivenImages(what, chosen.transparency)
     scorer = Scorer(extractor, tuple(chosen.scores.split(",")), given.total if given else chosen.samples)
+    classes = _classes(scorer, given)
     if torch.cuda.is_available():
         extractor.to("cuda")
     if given:
@@ -141,7 +142,9 @@ def evaluate(chosen: Any) -> dict[str, Any]:
         game = game.to("cuda") if torch.cuda.is_available() else game
         batches = fake_batches(game, scorer.samples, chosen.seed, raw=chosen.raw)
     reference = _reference(chosen, settings, scorer, split, fakes)
-    row, says = _scored(scorer, batches, given, reference)
+    if classes:
+        matched(reference.reals.classes, classes)
+    row, says = _scored(scorer, batches, given, reference, classes)
     if source and (selected := selected_among(source)) is not None:
         row["selected_among"] = selected
     if source and not source.is_dir():
@@ -152,19 +155,32 @@ def evaluate(chosen: Any) -> dict[str, Any]:
 
 
 def _scored(
-    scorer: Scorer, batches: Batches, given: GivenImages | None, reference: Reference
+    scorer: Scorer,
+    batches: Batches,
+    given: GivenImages | None,
+    reference: Reference,
+    classes: Classes | None,
 ) -> tuple[dict[str, Any], str]:
     """A row of scores, and its contract in one line."""
     reals, contract, floor, transparency = reference
     scorer = replace(scorer, reals=reals.moments.count)
     part = part_of(floor, scorer.samples, in_order=given is not None)
-    seen = scorer.observe(batches, scorer.samples, part=part)
+    seen = scorer.observe(batches, scorer.samples, part=part).of_classes(classes, part)
     transparency = (given.told_transparency() if given else None) or transparency
     contract = replace(contract, transparency=transparency)
     values, reasons = scorer.score(reals, seen)
     row = {"scores": values, "reasons": reasons, "floor": floor}
     row["beside_floor"] = beside_floor(scorer, reals, seen, floor)
     return row | {"contract": contract.plain()}, str(contract)
+
+
+def _classes(scorer: Scorer, given: GivenImages | None) -> Classes | None:
+    """The fakes' classes, if a score needs them."""
+    if not scorer.needs("classes"):
+        return None
+    if not given or not given.classes:
+        raise no_classes("the fakes" if given else "a game's samples")
+    return given.classes
 
 
 def _record(run: Path, row: dict[str, Any]) -> None:
@@ -215,7 +231,7 @@ def _reference(chosen: Any, settings: dict[str, Any], scorer: Scorer, split: Spl
         raise Refused(f"{chosen.reference} is no experiment's file: it names no data (--reference).")
     if isinstance(reference, Path):
         given = GivenImages(reference, chosen.transparency)
-        reals = statistics(scorer, given.sorted_batches, given.total, given.identity)
+        reals = given_reals(scorer, given)
         contract = Contract(
             scorer.extractor.identity(), given.identity, given.total, scorer.samples, fakes=fakes, seed=seed
         )

@@ -169,6 +169,7 @@ class StreamData(LightningDataModule, ABC):
 
     image_shape: tuple[int, ...]
     classes: int | None = None
+    class_names: tuple[str, ...] | None = None  # in the order of their numbers, if they have any
 
     def __init__(self, *, batch_size: int = 64, seed: int = 0, workers: int = 0) -> None:
         super().__init__()
@@ -292,8 +293,7 @@ class StreamData(LightningDataModule, ABC):
 def _ignore_signals(worker: int) -> None:
     """Ignore the signals of a cluster or a terminal, and end some time after SIGTERM.
 
-    They are meant for the process that trains: it needs its workers' batch to finish the step, and ends them
-    itself.
+    They are meant for the process that trains: it needs its workers' last batch, and ends them itself.
     """
     for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)

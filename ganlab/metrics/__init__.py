@@ -1,7 +1,9 @@
 """How good generated samples are: features, their statistics, scores."""
 
 from ganlab.metrics.extractors import (
+    CLIP,
     Classifier,
+    DINOv2,
     Extractor,
     Inception,
     Module,
@@ -10,4 +12,14 @@ from ganlab.metrics.extractors import (
     StackedClassifier,
 )
 
-__all__ = ["Classifier", "Extractor", "Inception", "Module", "Pixels", "Points", "StackedClassifier"]
+__all__ = [
+    "CLIP",
+    "Classifier",
+    "DINOv2",
+    "Extractor",
+    "Inception",
+    "Module",
+    "Pixels",
+    "Points",
+    "StackedClassifier",
+]

@@ -18,7 +18,9 @@ from torch import Tensor
 from ganlab.data.pictures.archive import is_picture, open_archive, reading
 from ganlab.data.pictures.cache import Pictures
 from ganlab.data.pictures.decode import VERSION, Broken, Transparency, convert, is_transparent, opened
+from ganlab.data.pictures.picture_files import common_folder
 from ganlab.errors import Refused
+from ganlab.metrics.registry import Classes
 from ganlab.metrics.scorer import Batches
 from ganlab.system.cache_folder import cache_home, read_cached, write_cached
 from ganlab.system.hardware import free_memory
@@ -105,6 +107,18 @@ class GivenImages:
         self.transparent = set(np.frombuffer(content[middle:], "<u8").tolist())
         return [content[start : start + DIGEST_SIZE] for start in range(0, middle, DIGEST_SIZE)]
 
+    @property
+    def classes(self) -> Classes | None:
+        """The folders of pictures that lie in a folder for each class; None of others and of arrays."""
+        if self.array is not None:
+            return None
+        start = len(common_folder(self.names))
+        folders = [name[start:].split("/")[:-1] for name in self.names]
+        if not all(folders):
+            return None
+        names = sorted({folder[0] for folder in folders})
+        return Classes(tuple(names), torch.tensor([names.index(folder[0]) for folder in folders]))
+
     def batches(self) -> Batches:
         """This process's share, as pairs of indices and images; images of one batch have one size."""
         return self._batches(torch.arange(self.total))
@@ -115,9 +129,20 @@ class GivenImages:
         Subsets that a score draws by index are then the same for all that has one identity.
         """
         ranks = torch.arange(self.total)
-        if self._digests is not None:
-            ranks[sorted(range(self.total), key=self._digests.__getitem__)] = torch.arange(self.total)
+        ranks[self._order] = torch.arange(self.total)
         return self._batches(ranks)
+
+    @property
+    def sorted_classes(self) -> Classes | None:
+        """The classes in the order of `sorted_batches`."""
+        return self.classes and self.classes.some(self._order)
+
+    @cached_property
+    def _order(self) -> Tensor:
+        """The images' numbers by their pixels, where `identity` knows these."""
+        if self._digests is None:
+            return torch.arange(self.total)
+        return torch.tensor(sorted(range(self.total), key=self._digests.__getitem__))
 
     def _batches(self, indices: Tensor) -> Batches:
         for numbers in shares(self.total, BATCH):

@@ -16,7 +16,8 @@ from ganlab.data.grid import quantise
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
 from ganlab.metrics.contract import VERSION, Contract, digest
-from ganlab.metrics.registry import Observed
+from ganlab.metrics.given_images import GivenImages
+from ganlab.metrics.registry import Classes, Observed
 from ganlab.metrics.scorer import Batches, Reals, Scorer, described, some_rows
 from ganlab.metrics.statistics import FeatureRows, Gaussian
 from ganlab.system.cache_folder import cache_home, read_cached, write_cached
@@ -38,7 +39,8 @@ def statistics(scorer: Scorer, batches: Callable[[], Batches], total: int, ident
         identity: What tells these reals from all others.
     """
     kept = kept_indices(total, scorer.samples) if scorer.keeps_features else None
-    key = digest([scorer.extractor.identity(), identity, scorer.keeps_features and scorer.samples, VERSION])
+    parts = [scorer.extractor.identity(), identity, scorer.keeps_features and scorer.samples, VERSION]
+    key = digest([*parts, "spatial"] if scorer.needs("spatial") else parts)
     path = cache_home() / "statistics" / key
     cached = broadcast(_read(path) if rank_and_world()[0] == 0 else None)
     if cached:
@@ -53,6 +55,9 @@ def _bytes(reals: Reals) -> bytes:
     moments = reals.moments
     parts = {"mean": moments.mean, "covariance": moments.covariance, "half": reals.factor}
     parts["count"] = torch.tensor(moments.count)
+    if reals.spatial:
+        spatial, parts["spatial_half"] = reals.spatial
+        parts |= {"spatial_mean": spatial.mean, "spatial_covariance": spatial.covariance}
     if reals.rows:
         parts["features"] = reals.rows.features
         if reals.rows.logits is not None:
@@ -66,7 +71,20 @@ def _read(path: Path) -> Reals | None:
         return None
     parts = load(content)
     rows = FeatureRows(parts["features"], parts.get("logits")) if "features" in parts else None
-    return Reals(Gaussian(parts["mean"], parts["covariance"], int(parts["count"])), rows, parts["half"])
+    count, spatial = int(parts["count"]), None
+    if "spatial_half" in parts:
+        moments = Gaussian(parts["spatial_mean"], parts["spatial_covariance"], count)
+        spatial = moments, parts["spatial_half"]
+    return Reals(Gaussian(parts["mean"], parts["covariance"], count), rows, parts["half"], spatial)
+
+
+def given_reals(scorer: Scorer, given: GivenImages) -> Reals:
+    """The statistics of given images, and their classes if they tell any."""
+    reals = statistics(scorer, given.sorted_batches, given.total, given.identity)
+    reals.classes, kept = given.sorted_classes, kept_indices(given.total, scorer.samples)
+    if reals.classes and kept is not None:
+        reals.classes = reals.classes.some(kept)
+    return reals
 
 
 def identity_of(data: Any, split: str) -> dict[str, Any]:
@@ -84,8 +102,9 @@ def prepare_reference(scorer: Scorer, data: StreamData, split: Split) -> tuple[R
     if items is None:
         raise Refused(f"{type(data).__name__} holds out no images; compare with split train.")
     total = _count(items, scorer.samples)
+    classes = _classes(scorer, data, items, kept_indices(total, scorer.samples), total)
     reals = statistics(scorer, lambda: _batches(items, total), total, identity_of(data, split))
-    reals.modes = data.modes
+    reals.modes, reals.classes = data.modes, classes
     other: Any = data.splits.held_out if split == "train" else data.splits.train
     count = 0 if other is None else min(_count(other, scorer.samples), scorer.samples)
     of_count = replace(scorer, reals=total).of(max(count, 2))
@@ -98,6 +117,7 @@ def prepare_reference(scorer: Scorer, data: StreamData, split: Split) -> tuple[R
     if floor := broadcast(_read_floor(path) if rank_and_world()[0] == 0 else None):
         return reals, floor
     others = of_count.observe(_batches(other, count), count)
+    others = others._replace(classes=_classes(scorer, data, other, None, count))
     values, _ = on_rank_zero(lambda: of_count.score(limited(reals, count), others))
     floor = {"samples": count, **values}
     if rank_and_world()[0] == 0:
@@ -108,7 +128,10 @@ def prepare_reference(scorer: Scorer, data: StreamData, split: Split) -> tuple[R
 def limited(reals: Reals, samples: int) -> Reals:
     """The reals as they are for fewer samples: with the features of as many."""
     kept = None if reals.rows is None else kept_indices(len(reals.rows.features), samples)
-    return reals if kept is None else replace(reals, rows=some_rows(reals.rows, kept))
+    if kept is None:
+        return reals
+    classes = reals.classes and reals.classes.some(kept)
+    return replace(reals, rows=some_rows(reals.rows, kept), classes=classes)
 
 
 def part_of(floor: dict[str, Any], total: int, *, in_order: bool = False) -> Tensor | None:
@@ -162,11 +185,28 @@ def _count(items: Any, samples: int) -> int:
     return len(items) if isinstance(items, Sized) else samples
 
 
+def _classes(scorer: Scorer, data: StreamData, items: Any, kept: Tensor | None, total: int) -> Classes | None:
+    """The classes of those of `total` items that keep their features, if a score needs them."""
+    if not scorer.needs("classes"):
+        return None
+    names = data.class_names or tuple(map(str, range(data.classes or 0)))
+    indices = _spread(items, torch.arange(total) if kept is None else kept, total)
+    columns = [column for part in indices.split(BATCH) for column in items[part][1:2]] if names else []
+    labels = torch.cat(columns).cpu() if columns else torch.empty(0, 1)
+    if labels.ndim > 1 or not {*labels.tolist()} <= {*range(len(names))}:
+        raise Refused(f"The score class_fid needs labelled data, and {type(data).__name__} has no classes.")
+    return Classes.of(names, labels.long())
+
+
+def _spread(items: Any, index: Tensor, total: int) -> Tensor:
+    """Which items are taken for these of `total`: evenly spaced, because sets are often sorted by class."""
+    return index * _count(items, total) // total
+
+
 def _batches(items: Any, total: int) -> Batches:
-    """This process's share of `total` items, evenly spaced, because sets are often sorted by class."""
-    length = _count(items, total)
+    """This process's share of `total` items."""
     for index in shares(total, BATCH):
-        images = items[index * length // total][0]
+        images = items[_spread(items, index, total)][0]
         yield index, images if images.dtype == torch.uint8 or images.ndim != 4 else quantise(images)
 
 

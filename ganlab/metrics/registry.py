@@ -9,16 +9,41 @@ from functools import cached_property
 from itertools import chain
 from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 from ganlab.data.stream import ModeIndices
 from ganlab.errors import Refused
 from ganlab.metrics import kid, scores
-from ganlab.metrics.statistics import FeatureRows, Gaussian, factor, frechet
+from ganlab.metrics.cmmd import cmmd
+from ganlab.metrics.statistics import FeatureRows, Gaussian, class_frechets, factor, frechet
+from ganlab.system.untrusted import readable
 
 Modes = Callable[[Tensor, Tensor | None], ModeIndices]
 Better = Literal["min", "max"]
 Scale = Literal["log", "raw"]
+
+
+class Classes(NamedTuple):
+    """To which class each sample belongs that keeps its features.
+
+    Attributes:
+        names: Of all classes, sorted.
+        labels: Of each sample the position of its class in the names.
+    """
+
+    names: tuple[str, ...]
+    labels: Tensor
+
+    @classmethod
+    def of(cls, names: Sequence[str], labels: Tensor) -> Classes:
+        """With names in any order."""
+        order = sorted(range(len(names)), key=names.__getitem__)
+        return cls(tuple(names[number] for number in order), torch.tensor(order).argsort()[labels])
+
+    def some(self, chosen: Tensor) -> Classes:
+        """Those of some of the samples."""
+        return self._replace(labels=self.labels[chosen])
 
 
 class Observed(NamedTuple):
@@ -26,11 +51,24 @@ class Observed(NamedTuple):
 
     Attributes:
         part: The same of some of the samples, as many as the real floor was taken of.
+        spatial: The moments of features that keep places apart.
+        classes: Set by who knows them.
     """
 
     moments: Gaussian
     rows: FeatureRows | None
     part: Observed | None = None
+    spatial: Gaussian | None = None
+    classes: Classes | None = None
+
+    def of_classes(self, classes: Classes | None, part: Tensor | None) -> Observed:
+        """The same with the classes of all samples, and of those in the part."""
+        if not classes:
+            return self
+        of_part = (
+            None if self.part is None or part is None else self.part.of_classes(classes.some(part), None)
+        )
+        return self._replace(classes=classes, part=of_part)
 
 
 @dataclass
@@ -39,18 +77,27 @@ class Reals:
 
     Attributes:
         factor: F with F Fᵀ = the covariance, by which each Fréchet distance takes half its time.
+        spatial: The moments of features that keep places apart, and their factor.
         modes: Of data that have modes, which of them each sample belongs to.
+        classes: Of labelled data.
     """
 
     moments: Gaussian
     rows: FeatureRows | None
     factor: Tensor
+    spatial: tuple[Gaussian, Tensor] | None = None
     modes: Modes | None = None
+    classes: Classes | None = None
 
     @classmethod
     def of(cls, observed: Observed) -> Reals:
-        # In the memory layout that the cache returns, or scores from the cache would differ in the last bits.
-        return cls(observed.moments, observed.rows, factor(observed.moments.covariance).contiguous())
+        spatial = (observed.spatial, _factor(observed.spatial)) if observed.spatial else None
+        return cls(observed.moments, observed.rows, _factor(observed.moments), spatial)
+
+
+def _factor(moments: Gaussian) -> Tensor:
+    # In the memory layout that the cache returns, or scores from the cache would differ in the last bits.
+    return factor(moments.covariance).contiguous()
 
 
 @dataclass(frozen=True)
@@ -90,13 +137,14 @@ class Score(NamedTuple):
 
     Attributes:
         values: The numbers that it gives.
-        needs: The moments alone, or the features of each sample, or their logits as well.
+        needs: The moments alone, or also those of spatial features; or the features of each sample, and with
+            them its logits or its class.
         judged: Which of the numbers runs and checkpoints are judged by.
         least: How many samples it needs.
     """
 
     values: tuple[Value, ...]
-    needs: Literal["moments", "features", "logits"]
+    needs: Literal["moments", "spatial", "features", "logits", "classes"]
     compute: Callable[[Pair], Sequence[float]]
     judged: int = 0
     least: int = 2
@@ -115,6 +163,47 @@ def _logits(side: Observed | Reals) -> Tensor:
 
 def _fid(pair: Pair) -> Sequence[float]:
     return [frechet(pair.real.moments, pair.fake.moments, pair.real.factor)]
+
+
+def _sfid(pair: Pair) -> Sequence[float]:
+    assert pair.real.spatial is not None
+    assert pair.fake.spatial is not None
+    moments, of_real = pair.real.spatial
+    return [frechet(moments, pair.fake.spatial, of_real)]
+
+
+def _cmmd(pair: Pair) -> Sequence[float]:
+    return [cmmd(*pair.features)]
+
+
+def _class_fid(pair: Pair) -> Sequence[float]:
+    real, fake = matched(pair.real.classes, pair.fake.classes)
+    features, of_fakes = pair.features
+    distances = class_frechets(features, real.labels, of_fakes, fake.labels, len(real.names))
+    return [sum(distances) / len(distances), max(distances)]
+
+
+def matched(real: Classes | None, fake: Classes | None) -> tuple[Classes, Classes]:
+    """Both sides' classes, whose names have to be the same."""
+    if real is None or fake is None:
+        raise no_classes("the fakes" if real else "the reals")
+    if real.names != fake.names:
+        raise Refused(
+            f"The fakes are of the classes {_few(fake.names)} and the reals of {_few(real.names)}:\n"
+            "class_fid needs the same names on both sides."
+        )
+    return real, fake
+
+
+def no_classes(who: str) -> Refused:
+    return Refused(
+        f"The score class_fid needs the class of each sample, and {who} tell none: give pictures in\n"
+        "a folder for each class, and others so, or labelled data, as --reference of ganlab evaluate."
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(map(readable, names[:4])) + (f", … ({len(names):,})" if len(names) > 4 else "")
 
 
 def _inception_score(pair: Pair) -> Sequence[float]:
@@ -156,6 +245,13 @@ def _modes(pair: Pair) -> Sequence[float]:
 
 TABLE = {
     "fid": Score((Value("fid{n}", "min", "log", of_all_reals=True),), "moments", _fid),
+    "sfid": Score((Value("sfid{n}", "min", "log"),), "spatial", _sfid),
+    "cmmd": Score((Value("cmmd{n}", "min", "log"),), "features", _cmmd),
+    "class_fid": Score(
+        (Value("class_fid{n}", "min", "log"), Value("class_fid{n}_worst", "min", "log")),
+        "classes",
+        _class_fid,
+    ),
     "is": Score((Value("is{n}", "max"), Value("is{n}_std")), "logits", _inception_score),
     "kid": Score(
         (Value("kid{n}", "min"), Value("kid{n}_error"), Value("kid{n}_all", "min")), "features", _kid

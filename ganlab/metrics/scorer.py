@@ -25,6 +25,8 @@ LONG = 5000  # samples from which on a progress bar is shown
 
 # Indices and images of each batch.
 Batches = Iterable[tuple[Tensor, Tensor]]
+# Of a row of features, of logits and of spatial features.
+Widths = tuple[int, int | None, int | None]
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,15 @@ class Scorer:
                 f"{type(self.extractor).__name__} has no suffix: names without one are for the published"
                 " Inception's scores."
             )
+        if self.needs("spatial") and not self.extractor.spatial:
+            raise Refused(
+                "The score sfid needs features that keep places apart, which Inception gives, and\n"
+                f"{type(self.extractor).__name__} does not."
+            )
+
+    def needs(self, *what: str) -> bool:
+        """Whether a score needs one of these, as the table has it."""
+        return any(TABLE[name].needs in what for name in self.chosen)
 
     def of(self, count: int) -> Scorer:
         """The same with another number of samples, without scores that need more."""
@@ -63,7 +74,7 @@ class Scorer:
     @property
     def keeps_features(self) -> bool:
         """Whether a score needs the features of each sample."""
-        return any(TABLE[name].needs != "moments" for name in self.chosen)
+        return self.needs("features", "logits", "classes")
 
     def names(self, score: str) -> list[str]:
         """Of the numbers that a score gives: fid10k_digits; of the published network also fid50k_full."""
@@ -94,7 +105,6 @@ class Scorer:
             part: The indices of samples that are looked at by themselves as well, if all are kept.
         """
         sums: Sums | None = None
-        widths: tuple[int, int | None] | None = None
         positions = _positions(kept, total)
         in_part = torch.zeros(total, dtype=torch.bool)
         if part is not None:
@@ -103,22 +113,20 @@ class Scorer:
         for index, images in with_progress(batches, total):
             seen = self.extractor(images)
             if not len(index):
-                seen = Seen(seen.features[:0], None if seen.logits is None else seen.logits[:0])
+                seen = seen.some(slice(0))
             if sums is None:
-                widths = seen.features.shape[1], None if seen.logits is None else seen.logits.shape[1]
-                sums = self._sums(*widths, rows=rows, device=seen.features.device)
+                sums = self._sums(_widths(seen), rows, seen.features.device)
             sums.update(seen, positions[index], in_part[index])
-        if not (known := [each for each in everyones(widths) if each]):
+        if not (known := [each for each in everyones(sums and sums.widths) if each]):
             raise Refused("There is not a single image to score.")
         # A process without a share learns from the others what they add up.
-        return (sums or self._sums(*known[0], rows=rows)).compute(part)
+        return (sums or self._sums(known[0], rows)).compute(part)
 
-    def _sums(
-        self, width: int, classes: int | None, *, rows: int, device: torch.device | None = None
-    ) -> Sums:
-        zeros = torch.zeros(width, device=device)
-        features = Features(rows, width, classes) if self.keeps_features else None
-        return Sums(Moments(zeros), Moments(zeros), features)
+    def _sums(self, widths: Widths, rows: int, device: torch.device | None = None) -> Sums:
+        width, classes, places = widths
+        places = places if self.needs("spatial") else None
+        of_all, of_part = (Summed.begin(width, places, device) for _ in range(2))
+        return Sums(widths, of_all, of_part, Features(rows, width, classes) if self.keeps_features else None)
 
     def score(self, real: Reals, fake: Observed) -> tuple[dict[str, float | None], dict[str, str]]:
         """The scores' numbers by name, and by name the reason for each that is None."""
@@ -146,17 +154,39 @@ class Scorer:
         return values, reasons
 
 
+class Summed(NamedTuple):
+    """The moments that are added up of some samples; of spatial features if a score needs them."""
+
+    moments: Moments
+    spatial: Moments | None
+
+    @classmethod
+    def begin(cls, width: int, places: int | None, device: torch.device | None) -> Summed:
+        of_places = Moments(torch.zeros(places, device=device)) if places else None
+        return cls(Moments(torch.zeros(width, device=device)), of_places)
+
+    def update(self, seen: Seen) -> None:
+        self.moments.update(seen.features)
+        if self.spatial and seen.spatial is not None:
+            self.spatial.update(seen.spatial)
+
+    def compute(self, rows: FeatureRows | None, part: Observed | None) -> Observed:
+        spatial = _on_cpu(self.spatial.compute()) if self.spatial else None
+        return Observed(_on_cpu(self.moments.compute()), rows, part, spatial)
+
+
 class Sums(NamedTuple):
     """What is added up in a pass: moments of all samples and of some of them, and rows of features."""
 
-    moments: Moments
-    of_part: Moments
+    widths: Widths
+    of_all: Summed
+    of_part: Summed
     rows: Features | None
 
     def update(self, seen: Seen, positions: Tensor, in_part: Tensor) -> None:
-        self.moments.update(seen.features)
+        self.of_all.update(seen)
         if in_part.any():
-            self.of_part.update(seen.features[in_part.to(seen.features.device)])
+            self.of_part.update(seen.some(in_part.to(seen.features.device)))
         if self.rows is None:
             return
         kept = positions >= 0
@@ -166,14 +196,19 @@ class Sums(NamedTuple):
     def compute(self, part: Tensor | None) -> Observed:
         """Of all processes, which all have to call this."""
         rows = self.rows.compute() if self.rows else None
-        of_part = None if part is None else Observed(_on_cpu(self.of_part.compute()), some_rows(rows, part))
-        return Observed(_on_cpu(self.moments.compute()), rows, of_part)
+        of_part = None if part is None else self.of_part.compute(some_rows(rows, part), None)
+        return self.of_all.compute(rows, of_part)
 
 
 def some_rows(rows: FeatureRows | None, chosen: Tensor) -> FeatureRows | None:
     if rows is None:
         return None
     return FeatureRows(rows.features[chosen], None if rows.logits is None else rows.logits[chosen])
+
+
+def _widths(seen: Seen) -> Widths:
+    logits, spatial = (None if part is None else part.shape[1] for part in seen[1:])
+    return seen.features.shape[1], logits, spatial
 
 
 def with_progress(batches: Batches, total: int) -> Batches:

@@ -1,6 +1,7 @@
 """Statistics of the features of many samples, and the distance between two Gaussians."""
 
 from dataclasses import dataclass
+from math import nan
 from typing import NamedTuple
 
 import torch
@@ -145,6 +146,12 @@ def trace_of_root(square: Tensor) -> Tensor:
     return torch.linalg.eigvalsh(square).clamp_min(0).sqrt().sum()
 
 
+def trace_of_factors(first: Tensor, second: Tensor) -> Tensor:
+    """The trace of the square root of S1 S2, with the factors F Fᵀ of both."""
+    cross = first.T @ second
+    return trace_of_root(cross @ cross.T if len(cross) <= cross.shape[1] else cross.T @ cross)
+
+
 def frechet(real: Gaussian, fake: Gaussian, real_factor: Tensor | None = None) -> float:
     """Heusel et al. 2017, arXiv:1706.08500, eq. 6; nan if a statistic is not finite.
 
@@ -157,7 +164,38 @@ def frechet(real: Gaussian, fake: Gaussian, real_factor: Tensor | None = None) -
         trace = trace_of_root(of_real.T @ fake.covariance @ of_real)
     else:
         # Slower, but the rounding of each missing rank would show in the eighth digit.
-        cross = of_real.T @ factor(fake.covariance)
-        trace = trace_of_root(cross @ cross.T if len(cross) <= cross.shape[1] else cross.T @ cross)
+        trace = trace_of_factors(of_real, factor(fake.covariance))
     distance = (real.mean - fake.mean).square().sum()
     return float(distance + real.covariance.trace() + fake.covariance.trace() - 2 * trace)
+
+
+def frechet_of(real: Tensor, fake: Tensor) -> float:
+    """`frechet` of features that this process holds; fast where both sides have fewer rows than features.
+
+    Of n rows X, less their mean, Xᵀ / √(n - 1) is a factor of their covariance, of n columns.
+    """
+    if max(len(real), len(fake)) > real.shape[1]:
+        return frechet(gaussian(real), gaussian(fake))
+    means = [side.double().mean(0) for side in (real, fake)]
+    factors = [
+        (side.double() - mean).T / (len(side) - 1) ** 0.5
+        for side, mean in zip((real, fake), means, strict=True)
+    ]
+    trace = trace_of_factors(*factors)
+    distance = (means[0] - means[1]).square().sum()
+    return float(distance + sum(each.square().sum() for each in factors) - 2 * trace)
+
+
+def class_frechets(
+    real: Tensor, real_labels: Tensor, fake: Tensor, fake_labels: Tensor, classes: int
+) -> list[float]:
+    """Miyato & Koyama 2018, arXiv:1802.05637, section 5.1: the Fréchet distance within each class.
+
+    It is nan where a side has fewer than two samples.
+    """
+    distances = []
+    for number in range(classes):
+        sides = real[real_labels == number], fake[fake_labels == number]
+        short = any(len(side) < 2 for side in sides)
+        distances.append(nan if short else frechet_of(*sides))
+    return distances

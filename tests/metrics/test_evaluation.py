@@ -16,7 +16,7 @@ from commands import Command, end_all
 from fuzzing import within
 from lightning.pytorch.callbacks import ModelCheckpoint
 from PIL import Image
-from scored_games import ALL, digits, game, scored
+from scored_games import ALL, Places, digits, game, scored
 from sets import encoded, folder
 from several_processes import together
 
@@ -90,10 +90,11 @@ def seen_of_two_given_images() -> list:
     """What is added up, by more processes than there are images, with features that are kept and without."""
     pictures = np.arange(2 * 16 * 16 * 3, dtype=np.uint8).reshape(2, 16, 16, 3)
     np.savez(path := Path(f"{os.environ['GANLAB_CACHE']}-{os.getpid()}.npz"), pictures)
-    observed = [Scorer(Pixels(), (s,), 2).observe(GivenImages(path).batches(), 2) for s in ("fid", "kid")]
-    return [
-        value for each in observed for value in (each.moments.mean, each.moments.covariance, each.rows or ())
-    ]
+    chosen = (Pixels(), "fid"), (Pixels(), "kid"), (Places(), "sfid")
+    observed = [Scorer(extractor, (s,), 2).observe(GivenImages(path).batches(), 2) for extractor, s in chosen]
+    sums = [moments for each in observed for moments in (each.moments, each.spatial) if moments]
+    assert len(sums) == 4
+    return [*((each.mean, each.covariance) for each in sums), *(each.rows or () for each in observed)]
 
 
 def test_a_process_without_an_image_waits_for_the_others(tmp_path):

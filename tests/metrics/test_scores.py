@@ -20,8 +20,9 @@ from ganlab.data.sets.gaussians import nearest_modes
 from ganlab.data.stream import ModeIndices
 from ganlab.errors import Refused
 from ganlab.metrics import kid, scores
+from ganlab.metrics.cmmd import cmmd
 from ganlab.metrics.registry import TABLE, Observed, Pair, Reals, measured
-from ganlab.metrics.statistics import FeatureRows, Gaussian, factor, frechet, gaussian
+from ganlab.metrics.statistics import FeatureRows, Gaussian, class_frechets, factor, frechet, gaussian
 
 
 def normal(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -104,6 +105,16 @@ def plain_density_coverage(real: Tensor, fake: Tensor, k: int) -> tuple[float, f
     return int(inside.sum()) / (k * len(fake)), float(inside.any(1).double().mean())
 
 
+def plain_cmmd(real: Tensor, fake: Tensor) -> float:
+    """Pair by pair."""
+
+    def mean(x: Tensor, y: Tensor) -> float:
+        pairs = [float((a / a.norm() - b / b.norm()).square().sum()) for a in x for b in y]
+        return sum(math.exp(-distance / (2 * 10**2)) for distance in pairs) / len(pairs)
+
+    return 1000 * (mean(real, real) + mean(fake, fake) - 2 * mean(real, fake))
+
+
 def plain_kid(real: Tensor, fake: Tensor) -> float:
     def kernel(x: Tensor, y: Tensor) -> Tensor:
         return ((x[:, None] * y).sum(2) / x.shape[1] + 1) ** 3
@@ -137,6 +148,13 @@ class TestPlainFormulas:
             values = np.array([without(i) for i in range(size)])
             variance += (size - 1) / size * ((values - values.mean()) ** 2).sum()
         assert kid.kid_all(real, fake).error == pytest.approx(variance**0.5, rel=1e-9)
+
+    def test_cmmd(self) -> None:
+        real, fake = normal(0, 70, 8).double() + 0.5, 3 * normal(1, 66, 8).double()
+        assert cmmd(real, fake) == pytest.approx(plain_cmmd(real, fake), rel=1e-9)
+        assert cmmd(real.float(), fake.float()) == pytest.approx(plain_cmmd(real, fake), rel=1e-5)
+        assert cmmd(7 * real, fake) == pytest.approx(cmmd(real, fake), rel=1e-9)
+        assert cmmd(real, real) == pytest.approx(0, abs=1e-9)
 
     @pytest.mark.parametrize("k", [5, 2])
     @pytest.mark.parametrize("lattice", [True, False])
@@ -287,6 +305,29 @@ class TestModes:
         assert math.isnan(result.kl)
 
 
+class TestClasses:
+    @pytest.mark.parametrize(("width", "rows"), [(12, 40), (60, 25)], ids=["many rows", "few rows"])
+    def test_within_each_class(self, width: int, rows: int) -> None:
+        real, fake = normal(0, 3 * rows, width), 1.5 * normal(1, 3 * rows - 5, width) + 1
+        labels, others = torch.arange(len(real)) % 3, torch.arange(len(fake)) % 3
+        real, fake = real + 4 * labels[:, None], fake + 4 * others[:, None]
+        expected = []
+        for number in range(3):
+            sides = (fid_features_to_statistics(x) for x in (fake[others == number], real[labels == number]))
+            expected.append(fid_statistics_to_metric(*sides, verbose=False)["frechet_inception_distance"])
+        result = class_frechets(real, labels, fake, others, 3)
+        assert result == pytest.approx(expected, rel=1e-4)
+        assert class_frechets(real, labels, fake, (others + 1) % 3, 3) > [2 * x for x in expected]
+
+    def test_too_few_of_a_class(self) -> None:
+        labels = torch.tensor([0, 0, 0, 1])
+        assert [math.isnan(x) for x in class_frechets(*2 * (normal(0, 4, 3), labels), 3)] == [
+            False,
+            True,
+            True,
+        ]
+
+
 class TestLabels:
     def test_stacked_digits(self) -> None:
         """At 26,000 samples the KL of uniform labels is about (1000 - 1) / (2 * 26,000)."""
@@ -330,6 +371,7 @@ EVERY: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "inception_score": lambda real, fake: scores.inception_score(fake),
     "kid_subsets": lambda real, fake: kid.kid_subsets(real, fake, 2, 50),
     "kid_all": kid.kid_all,
+    "cmmd": lambda real, fake: [cmmd(real, fake)],
     "precision_recall": scores.precision_recall,
     "density_coverage": scores.density_coverage,
     "overlap": scores.overlap,

@@ -22,6 +22,11 @@ class ImageFolder(PictureFiles):
         labels = [picture.label for picture in self.source[1]]
         return None if None in labels else len(set(labels))
 
+    @property
+    def class_names(self) -> tuple[str, ...] | None:  # type: ignore[override]
+        """Their folders."""
+        return tuple(self._class_names) if self.classes else None
+
     def find_pictures(self, archive: Archive) -> list[PictureFile]:
         names = [name for name in archive.names if is_picture(name)]
         folders = [name.removeprefix(common_folder(names)).split("/")[:-1] for name in names]
@@ -33,7 +38,7 @@ class ImageFolder(PictureFiles):
                 f"{readable(archive.path)}: {flat:,} of {len(names):,} pictures lie beside folders of\n"
                 "others. Give each class a folder, or put all pictures into one."
             )
-        classes = sorted({path[0] for path in folders if path})
+        self._class_names = classes = sorted({path[0] for path in folders if path})
         labels = [classes.index(path[0]) if path else None for path in folders]
         return [
             PictureFile(name, label, is_held_out(name)) for name, label in zip(names, labels, strict=True)

@@ -1,7 +1,19 @@
 """Networks and averages that turn samples into the features that scores are computed from."""
 
 from ganlab.metrics.extractors.classifiers import Classifier, StackedClassifier
+from ganlab.metrics.extractors.clip import CLIP
+from ganlab.metrics.extractors.dinov2 import DINOv2
 from ganlab.metrics.extractors.extractor import Extractor, Module, Pixels, Points
 from ganlab.metrics.extractors.inception import Inception
 
-__all__ = ["Classifier", "Extractor", "Inception", "Module", "Pixels", "Points", "StackedClassifier"]
+__all__ = [
+    "CLIP",
+    "Classifier",
+    "DINOv2",
+    "Extractor",
+    "Inception",
+    "Module",
+    "Pixels",
+    "Points",
+    "StackedClassifier",
+]

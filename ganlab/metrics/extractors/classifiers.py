@@ -83,7 +83,7 @@ class StackedClassifier(Classifier):
         self.name, self.suffix, self.dim = f"stacked {dataset}", f"_stacked_{dataset}", None
 
     def see(self, images: Tensor) -> Seen:
-        features, logits = super().see(images.flatten(0, 1)[:, None])
+        features, logits, _ = super().see(images.flatten(0, 1)[:, None])
         assert logits is not None
         channels = images.shape[1]
         return Seen(

@@ -29,14 +29,20 @@ from ganlab.metrics.registry import words_after_number
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL's "L" weighs red, green and blue
 FOLDER = Path(__file__).parent / "weights"
 # Words with which what follows the number of samples begins in our own names: nobody else's suffix does.
-OURS = ("inception", "custom", "clean", "bf", "pixels", "points", "stacked")
+OURS = ("inception", "custom", "clean", "bf", "pixels", "points", "stacked", "dinov2", "clip")
 
 
 class Seen(NamedTuple):
-    """A row of features, and of logits if the extractor gives any, for each sample."""
+    """A row of features, and of logits and spatial features if the extractor gives any, for each sample."""
 
     features: Tensor
     logits: Tensor | None
+    spatial: Tensor | None = None
+
+    def some(self, chosen: Tensor | slice) -> Seen:
+        """Of some of the samples."""
+        logits, spatial = (None if part is None else part[chosen] for part in self[1:])
+        return Seen(self.features[chosen], logits, spatial)
 
 
 class Extractor(nn.Module, ABC):
@@ -48,6 +54,7 @@ class Extractor(nn.Module, ABC):
         published: Whether this is that protocol, or all but what its suffix says.
         sha256: Of the file of weights; none without weights.
         dim: The number of features; none where it depends on the images or on a user's network.
+        spatial: The number of features that keep places apart; none for extractors that give none.
     """
 
     name: str
@@ -55,6 +62,7 @@ class Extractor(nn.Module, ABC):
     published: bool = False
     sha256: str | None = None
     dim: int | None = None
+    spatial: int | None = None
 
     @abstractmethod
     def see(self, images: Tensor) -> Seen:
@@ -77,8 +85,8 @@ class Extractor(nn.Module, ABC):
         if (weights := next(self.parameters(), None)) is not None:
             images = images.to(weights.device)
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False), exact_float32():
-            features, logits = self.see(images)
-        return Seen(features.float(), None if logits is None else logits.float())
+            features, *others = self.see(images)
+        return Seen(features.float(), *(None if part is None else part.float() for part in others))
 
     def freeze(self) -> None:
         """Called by a subclass once its network has its weights."""

@@ -1,13 +1,12 @@
 """The network of the published FID, Inception Score and KID.
 
-Its weights are not ours to ship. They are never fetched either: the user names a file, or it lies in a known
-place, and the names of all scores say so if it is not the published file.
+Its weights are not ours to ship: see `Published`.
 """
 
 from __future__ import annotations
 
 import io
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn.functional import conv2d, relu
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch_fidelity.feature_extractor_inceptionv3 import (  # type: ignore[import-untyped]
     URL_INCEPTION_V3,
@@ -22,21 +22,16 @@ from torch_fidelity.feature_extractor_inceptionv3 import (  # type: ignore[impor
     FeatureExtractorInceptionV3,
 )
 
-from ganlab.errors import Refused
-from ganlab.metrics.extractors.extractor import (
-    Extractor,
-    Seen,
-    file_digest,
-    mismatch,
-    read_weights,
-    three_or_one,
-)
+from ganlab.metrics.extractors.extractor import Extractor, Seen, file_digest, three_or_one
+from ganlab.metrics.extractors.published import Published
 
 PUBLISHED = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 VARIABLE = "GANLAB_INCEPTION_WEIGHTS"
 # As torch-fidelity and torchmetrics save the file, and as pytorch-fid and clean-fid do.
 CACHED = ("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth")
+FILE = Published("Inception", PUBLISHED, VARIABLE, URL_INCEPTION_V3, CACHED)
 SIDE = 299
+SPATIAL = 7  # channels whose places sFID keeps apart
 CHUNK = {"cpu": 16}  # images at a time; more are no faster on a CPU, and take a hundred MB for each ten
 
 
@@ -77,7 +72,7 @@ DTYPES = {"32": torch.float32, "bf16": torch.bfloat16}
 class Inception(Extractor):
     """TensorFlow's Inception v3 of 2015, in torch-fidelity's network: 2048 pooled features and 1008 logits.
 
-    Grey images become three equal channels.
+    And, for `sfid`, 2023 spatial features: 17 x 17 places of 7 channels. Grey images become three equal ones.
 
     Args:
         weights: The published file; by default $GANLAB_INCEPTION_WEIGHTS, or the file in torch hub's folder.
@@ -88,6 +83,7 @@ class Inception(Extractor):
     """
 
     name, dim, published = "inception", 2048, True
+    spatial = SPATIAL * 17 * 17
 
     def __init__(
         self,
@@ -98,7 +94,7 @@ class Inception(Extractor):
     ) -> None:
         super().__init__()
         path = find_weights(weights)
-        state = read_weights(path)
+        state = FILE.read(path)
         self.sha256 = file_digest(path)
         self.resize, self.precision, self.compile_first = resize, precision, compile
         deviations = {
@@ -107,9 +103,9 @@ class Inception(Extractor):
             "_bf16": precision == "bf16",
         }
         self.suffix = "".join(name for name, present in deviations.items() if present)
-        # Without its pooling: _features takes the mean, in float32 also if the maps are bf16.
-        *layers, _, self.classes = network(path, state).children()
-        self.maps = folded(nn.Sequential(*layers))
+        # Without its pooling: _seen takes the mean, in float32 also if the maps are bf16.
+        *layers, _, (_, self.classes) = network(path, state).named_children()
+        self.maps = folded(Maps(dict(layers)))
         self.maps.to(DTYPES[precision]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.freeze()
         self._run = self.maps.forward
@@ -123,32 +119,45 @@ class Inception(Extractor):
     def see(self, images: Tensor) -> Seen:
         images = three_or_one(images).expand(-1, 3, -1, -1)
         size = CHUNK.get(images.device.type, 128)
-        features = torch.cat([self._features(chunk, size) for chunk in images.split(size)])
-        return Seen(features, features @ self.classes.weight.T)
+        chunks = [self._seen(chunk, size) for chunk in images.split(size)]
+        features, spatial = (torch.cat(parts) for parts in zip(*chunks, strict=True))
+        return Seen(features, features @ self.classes.weight.T, spatial)
 
-    def _features(self, images: Tensor, size: int) -> Tensor:
+    def _seen(self, images: Tensor, size: int) -> tuple[Tensor, Tensor]:
         count = len(images)
         if self.compile_first:
             # Filled up to the chunk's size, because each new size would be compiled anew.
             images = torch.cat([images, images.new_zeros(size - count, *images.shape[1:])])
         images = RESIZES[self.resize](images).sub_(128).div_(128)
         images = images.to(DTYPES[self.precision], memory_format=torch.channels_last)
-        return self._run(images)[:count].float().mean((2, 3))
+        maps, spatial = self._run(images)
+        return maps[:count].float().mean((2, 3)), spatial[:count].float().flatten(1)
+
+
+class Maps(nn.Module):
+    """The last maps before pooling, and those of the layer in the middle that sFID is taken with.
+
+    OpenAI's evaluator of guided diffusion calls the latter mixed_6/conv, 17 x 17, and takes 7 channels.
+    """
+
+    def __init__(self, layers: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleDict(layers)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        spatial = images[:, :0]
+        for name, layer in self.layers.items():
+            if name == "Mixed_6d":
+                branch: Any = layer.branch1x1
+                first = branch.conv
+                spatial = relu(conv2d(images, first.weight[:SPATIAL], first.bias[:SPATIAL]))
+            images = layer(images)
+        return images, spatial
 
 
 def find_weights(given: str | None) -> Path:
     """The file of weights: the one given, else the environment variable's, else one in torch hub's folder."""
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    variable = os.environ.get(VARIABLE)
-    named = given or variable
-    candidates = [Path(named).expanduser()] if named else [folder / name for name in CACHED]
-    if weights := next((path for path in candidates if path.is_file()), None):
-        return weights
-    raise Refused(
-        f"No Inception weights: looked at weights ({given or 'not given'}), else ${VARIABLE} "
-        f"({variable or 'not set'}), else\n{folder}/{{weights-,pt_}}inception-2015-12-05-6726825d.pth. "
-        f"Put there or name:\n{URL_INCEPTION_V3}"
-    )
+    return FILE.find(given)
 
 
 def network(path: Path, state: dict[str, Tensor]) -> FeatureExtractorInceptionV3:
@@ -164,7 +173,7 @@ def network(path: Path, state: dict[str, Tensor]) -> FeatureExtractorInceptionV3
                 "inception-v3-compat", ["2048"], feature_extractor_weights_path=file
             )
         except RuntimeError as error:
-            raise mismatch(path, "Inception", error) from error
+            raise FILE.mismatch(path, str(error).split(":", 1)[-1]) from error
 
 
 def folded(layers: nn.Module) -> nn.Module:
