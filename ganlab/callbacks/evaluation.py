@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from math import nan
 from pathlib import Path
@@ -18,8 +19,9 @@ from ganlab.callbacks.preemption import Preemption
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.metrics.copied import refuse_unfit
 from ganlab.metrics.extractors.extractor import Extractor
-from ganlab.metrics.reference import contract_of, prepare_reference
+from ganlab.metrics.reference import contract_of, default_scores, prepare_reference
 from ganlab.metrics.scorer import Batches, Reals, Scorer, described
 from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import BLOCK, fake_batches
@@ -38,7 +40,8 @@ class Evaluation(Callback):
     Args:
         extractor: Turns images into features: Inception, Classifier, Pixels, Module, Points; none: no
             evaluation.
-        scores: fid, is, kid, precision_recall, density_coverage, fid_infinity, classes, modes.
+        scores: fid, is, kid, precision_recall, density_coverage, fid_infinity, classes, copied, modes; none:
+            fid, and of data that hold out 100 images or more copied.
         samples: How many samples are scored.
         every_n_steps: Generator steps between two evaluations; none: at the end only.
         split: The real images that samples are compared with.
@@ -49,7 +52,7 @@ class Evaluation(Callback):
     def __init__(
         self,
         extractor: Extractor | None = None,
-        scores: Sequence[str] = ("fid",),
+        scores: Sequence[str] | None = None,
         samples: int = 10_000,
         every_n_steps: int | None = None,
         split: Split = "train",
@@ -58,7 +61,8 @@ class Evaluation(Callback):
     ) -> None:
         bounds.at_least(1, self, every_n_steps=every_n_steps)
         bounds.seed(self, seed=seed)
-        self.scorer = Scorer(extractor, tuple(scores), samples) if extractor else None
+        self.by_default = scores is None
+        self.scorer = Scorer(extractor, tuple(scores or ("fid",)), samples) if extractor else None
         self.every_n_steps, self.split, self.seed, self.raw = every_n_steps, split, seed, raw
         self.best: float | None = None
         self._reals: Reals | None = None
@@ -68,10 +72,22 @@ class Evaluation(Callback):
         self._finished, self._since = 0.0, None  # type: float, float | None
 
     def setup(self, trainer: Trainer, model: LightningModule, stage: str) -> None:
-        if self.scorer and not isinstance(_data(trainer), StreamData):
+        if not self.scorer:
+            return
+        if not isinstance(data := _data(trainer), StreamData):
             raise Refused(
                 "An evaluation needs data of ganlab (StreamData), whose fingerprint its scores carry."
             )
+        if self.by_default:
+            self.scorer = replace(self.scorer, chosen=default_scores(data))
+        elif self.scorer.needs_training:
+            refuse_unfit(data)
+
+    def on_fit_start(self, trainer: Trainer, model: LightningModule) -> None:
+        """Show the extractor two samples now, so that what it refuses is refused before step 0."""
+        if self.scorer and isinstance(model, GAN):
+            for _, images in fake_batches(model, 2, self.seed, raw=self.raw):
+                self.scorer.extractor.to(model.device)(images)
 
     def _find_scored(self, trainer: Trainer) -> None:
         """Find the last step that a resumed run scored, even after its checkpoint, to skip it."""

@@ -25,7 +25,7 @@ from ganlab.errors import Refused
 from ganlab.metrics.contract import Contract
 from ganlab.metrics.extractors.extractor import Extractor
 from ganlab.metrics.given_images import GivenImages
-from ganlab.metrics.reference import contract_of, prepare_reference, statistics
+from ganlab.metrics.reference import contract_of, default_scores, prepare_reference, statistics
 from ganlab.metrics.scorer import TABLE, Reals, Scorer
 from ganlab.runs import user_code
 from ganlab.runs.folder import run_of
@@ -58,7 +58,11 @@ def _parse(arguments: list[str]) -> Any:
         "--reference", type=str, help="a data class, an experiment file, or images; else the run's own data"
     )
     parser.add_argument("--samples", type=int, default=50_000, help="how many fakes; of given images: all")
-    parser.add_argument("--scores", type=str, default="fid", help=f"some of {','.join(TABLE)}")
+    parser.add_argument(
+        "--scores",
+        type=str,
+        help=f"some of {','.join(TABLE)}; else fid, and copied where images are held out",
+    )
     parser.add_argument(
         "--extractor", type=Extractor, help="turns images into features; else the run's own, or Inception"
     )
@@ -91,7 +95,9 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     extractor = _extractor(chosen, settings)
     source = what if is_export(what) else _checkpoint(what)
     given = None if source else GivenImages(what)
-    scorer = Scorer(extractor, tuple(chosen.scores.split(",")), given.total if given else chosen.samples)
+    reference = _compared_with(chosen, settings)
+    scores = chosen.scores.split(",") if chosen.scores else default_scores(reference)
+    scorer = Scorer(extractor, tuple(scores), given.total if given else chosen.samples)
     if torch.cuda.is_available():
         extractor.to("cuda")
     if given:
@@ -102,7 +108,7 @@ def evaluate(chosen: Any) -> dict[str, Any]:
         game = load(source, trust_code=chosen.trust_code)
         game = game.to("cuda") if torch.cuda.is_available() else game
         batches = fake_batches(game, scorer.samples, chosen.seed, raw=chosen.raw)
-    reals, contract, floor = _reference(chosen, settings, scorer, split, fakes)
+    reals, contract, floor = _reference(reference, chosen, scorer, split, fakes)
     values, reasons = scorer.score(reals, scorer.observe(batches, scorer.samples))
     row = {"scores": values, "reasons": reasons, "contract": contract.plain()}
     if source and not source.is_dir():
@@ -150,11 +156,8 @@ def _instantiate(name: str, kind: type, config: Any) -> Any:
     return parser.instantiate_classes(parser.parse_object({name: config}))[name]
 
 
-def _reference(
-    chosen: Any, settings: dict[str, Any], scorer: Scorer, split: Split, fakes: str
-) -> tuple[Reals, Contract, dict[str, Any]]:
-    """The reals' statistics, the contract of scores against them, and the real floor (empty for images)."""
-    seed = None if fakes == "given" else chosen.seed
+def _compared_with(chosen: Any, settings: dict[str, Any]) -> StreamData | GivenImages:
+    """The data, or the images from elsewhere, that scores compare with."""
     reference = chosen.reference or settings.get("data")
     if not reference:
         raise Refused(
@@ -168,16 +171,28 @@ def _reference(
     if not reference:
         raise Refused(f"{chosen.reference} is no experiment's file: it names no data (--reference).")
     if isinstance(reference, Path):
-        given = GivenImages(reference)
-        reals = statistics(scorer, given.batches, given.total, given.identity)
-        contract = Contract(
-            scorer.extractor.identity(), given.identity, given.total, scorer.samples, fakes=fakes, seed=seed
-        )
-        return reals, contract, {}
+        return GivenImages(reference)
     stream: StreamData = _instantiate("data", LightningDataModule, reference)
     stream.prepare_data()
-    reals, floor = prepare_reference(scorer, stream, split)
-    return reals, contract_of(scorer, stream, split, fakes=fakes, seed=seed), floor
+    return stream
+
+
+def _reference(
+    reference: StreamData | GivenImages, chosen: Any, scorer: Scorer, split: Split, fakes: str
+) -> tuple[Reals, Contract, dict[str, Any]]:
+    """The reals' statistics, the contract of scores against them, and the real floor (empty for images)."""
+    seed = None if fakes == "given" else chosen.seed
+    if isinstance(reference, StreamData):
+        reals, floor = prepare_reference(scorer, reference, split)
+        return reals, contract_of(scorer, reference, split, fakes=fakes, seed=seed), floor
+    if scorer.needs_training:
+        raise Refused(
+            "The score copied compares with training images, by others that were held out: name a data\n"
+            "class or an experiment file by --reference, or leave copied out of --scores."
+        )
+    reals = statistics(scorer, reference.batches, reference.total, reference.identity)
+    identity = scorer.extractor.identity(), reference.identity
+    return reals, Contract(*identity, reference.total, scorer.samples, fakes=fakes, seed=seed), {}
 
 
 def _path_to(reference: str) -> Path:

@@ -13,11 +13,11 @@ from ganlab.comparison.read import UNKNOWN, Group, Run
 from ganlab.comparison.result import Comparison, Row, Table
 from ganlab.comparison.settings import short_names
 from ganlab.errors import Refused
-from ganlab.metrics.registry import Better, Scale, measured
+from ganlab.metrics.registry import Better, Scale, hash_of, measured
 from ganlab.runs.records import Scored
 from ganlab.system.untrusted import number
 
-Key = tuple[str, str]  # a contract's hash, and a score's name
+Key = tuple[str, str]  # a score's hash (`hash_of`) and name
 
 
 class Subject(NamedTuple):
@@ -30,7 +30,8 @@ class Subject(NamedTuple):
     target: float | None
 
     def evaluations(self, run: Run) -> list[Scored]:
-        return [e for e in run.evaluations if e.contract["hash"] == self.contract and self.score in e.scores]
+        known = [evaluation for evaluation in run.evaluations if self.score in evaluation.scores]
+        return [e for e in known if hash_of(e.contract, self.score) == self.contract]
 
 
 class Outcome(NamedTuple):
@@ -87,7 +88,8 @@ def _contracts(runs: Iterable[Run]) -> tuple[dict[Key, dict[str, Any]], list[str
                 if not (known := measured(name)):
                     unknown[name] = None
                 elif known.value.better:
-                    contracts.setdefault((evaluation.contract["hash"], name), evaluation.contract)
+                    key = hash_of(evaluation.contract, name), name
+                    contracts.setdefault(key, evaluation.contract)
     return contracts, list(unknown)
 
 

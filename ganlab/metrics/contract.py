@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 VERSION = 1  # counts changes of what a score computes from features
@@ -23,6 +23,7 @@ class Contract:
         seed: The seed of the fakes; none for images from elsewhere.
         quantiser: How numbers in [-1, 1] become bytes.
         version: Of the code that computes scores from features.
+        parameters: By score, what it alone depends on; in that score's hash, never in the others'.
     """
 
     extractor: dict[str, Any]
@@ -33,14 +34,16 @@ class Contract:
     seed: int | None
     quantiser: str = "round((x + 1) * 127.5), 8 bits"
     version: int = VERSION
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def hash(self) -> str:
-        return digest(asdict(self))
+        return digest({name: value for name, value in asdict(self).items() if name != "parameters"})
 
     def plain(self) -> dict[str, Any]:
         """The hash and the fields, as they are written to JSON."""
-        return {"hash": self.hash, **asdict(self)}
+        plain = {"hash": self.hash, **asdict(self)}
+        return plain if self.parameters else {name: plain[name] for name in plain if name != "parameters"}
 
     def __str__(self) -> str:
         name, resize = self.extractor["name"], self.extractor.get("resize", "")

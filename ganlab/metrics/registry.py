@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
 from ganlab.data.stream import ModeIndices
 from ganlab.errors import Refused
 from ganlab.metrics import scores
+from ganlab.metrics.contract import digest
+from ganlab.metrics.copied import TrainingImages
 from ganlab.metrics.statistics import FeatureRows, Gaussian, factor, frechet
 
 Modes = Callable[[Tensor, Tensor | None], ModeIndices]
@@ -34,12 +36,14 @@ class Reals:
     Attributes:
         factor: F with F Fᵀ = the covariance, by which each Fréchet distance takes half its time.
         modes: Of data that have modes, which of them each sample belongs to.
+        training: What copies are found by, on the first process, where a score asks for it.
     """
 
     moments: Gaussian
     rows: FeatureRows | None
     factor: Tensor
     modes: Modes | None = None
+    training: TrainingImages | None = None
 
     @classmethod
     def of(cls, observed: Observed) -> Reals:
@@ -82,12 +86,15 @@ class Score(NamedTuple):
 
     Attributes:
         values: The numbers that it gives; the first is what runs and checkpoints are judged by.
-        needs: The moments alone, or the features of each sample, or their logits as well.
+        needs: The moments alone, or the features of each sample, or their logits as well, or the features of
+            samples and of the training images.
+        floor: What reals have, if it is not what the other split has.
     """
 
     values: tuple[Value, ...]
-    needs: Literal["moments", "features", "logits"]
+    needs: Literal["moments", "features", "logits", "training"]
     compute: Callable[[Pair], Sequence[float]]
+    floor: Callable[[Pair], Sequence[float]] | None = None
 
 
 def _rows(side: Observed | Reals) -> FeatureRows:
@@ -141,6 +148,12 @@ def _modes(pair: Pair) -> Sequence[float]:
     return scores.count_modes(pair.real.modes(fakes.features, fakes.logits))
 
 
+def _training(pair: Pair) -> TrainingImages:
+    if pair.real.training is None:
+        raise Refused("The score copied needs a data class, whose training images samples are compared with.")
+    return pair.real.training
+
+
 TABLE = {
     "fid": Score((Value("fid{n}", "min", "log"),), "moments", _fid),
     "is": Score((Value("is{n}", "max"), Value("is{n}_std")), "logits", _inception_score),
@@ -155,6 +168,12 @@ TABLE = {
     ),
     "fid_infinity": Score((Value("fid_infinity{n}", "min", "log"),), "features", _fid_infinity),
     "classes": Score((Value("class_distance{n}", "min"),), "logits", _classes),
+    "copied": Score(
+        (Value("copied{n}", "min"),),
+        "training",
+        lambda pair: [_training(pair).copied(_rows(pair.fake).features)],
+        lambda pair: [_training(pair).floor()],
+    ),
     "modes": Score(
         (
             Value("modes{n}", "max"),
@@ -191,3 +210,10 @@ def measured(name: str) -> Measured | None:
                 matches.append(Measured(score, value, parsed[1] or ""))
     # kid10k_full_digits is no kid10k of an extractor _full_digits.
     return max(matches, key=lambda match: len(match.value.name), default=None)
+
+
+def hash_of(contract: Mapping[str, Any], name: str) -> Any:
+    """The hash of one score under a contract as it was written, with the parameters of that score alone."""
+    parameters, known = contract.get("parameters"), measured(name)
+    own = parameters.get(known.score) if isinstance(parameters, dict) and known else None
+    return digest([contract.get("hash"), own]) if own else contract.get("hash")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, nan
 from typing import Any
 
@@ -44,6 +44,15 @@ class Scorer:
     def keeps_features(self) -> bool:
         """Whether a score needs the features of each sample."""
         return any(TABLE[name].needs != "moments" for name in self.chosen)
+
+    @property
+    def needs_training(self) -> bool:
+        """Whether a score compares samples with each training image."""
+        return any(TABLE[name].needs == "training" for name in self.chosen)
+
+    def without_training(self) -> Scorer:
+        """For the statistics of reals, which hold no more than the other scores need."""
+        return replace(self, chosen=tuple(name for name in self.chosen if TABLE[name].needs != "training"))
 
     def names(self, score: str) -> list[str]:
         """Of the numbers that a score gives: fid10k_digits."""
@@ -95,8 +104,14 @@ class Scorer:
         moments = Moments(torch.zeros(width, device=device))
         return moments, Features(rows, width, classes) if self.keeps_features else None
 
-    def score(self, real: Reals, fake: Observed) -> tuple[dict[str, float | None], dict[str, str]]:
-        """The scores' numbers by name, and by name the reason for each that is None."""
+    def score(
+        self, real: Reals, fake: Observed, *, floor: bool = False
+    ) -> tuple[dict[str, float | None], dict[str, str]]:
+        """The scores' numbers by name, and by name the reason for each that is None.
+
+        Args:
+            floor: The fakes are reals of the other split.
+        """
         values: dict[str, float | None] = {}
         reasons: dict[str, str] = {}
         widths = len(real.moments.mean), len(fake.moments.mean)
@@ -113,7 +128,8 @@ class Scorer:
                 raise Refused(
                     f"The score {score} needs logits, which {type(self.extractor).__name__} does not give."
                 )
-            numbers = [nan] * len(row.values) if flaw else row.compute(pair)
+            compute = (floor and row.floor) or row.compute
+            numbers = [nan] * len(row.values) if flaw else compute(pair)
             for name, value in zip(self.names(score), numbers, strict=True):
                 values[name] = float(value) if isfinite(value) else None
                 if values[name] is None:

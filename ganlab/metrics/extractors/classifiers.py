@@ -46,7 +46,8 @@ class LeNet(nn.Module):
 class Classifier(Extractor):
     """Features and logits of a classifier that was trained on one data set by scripts/train_extractors.py.
 
-    Each feature has mean 0 and standard deviation 1 over the training set. Colour is reduced to luminance.
+    Each feature has mean 0 and standard deviation 1 over the training set. It sees no colour, and refuses
+    images that have any: a red digit would score as a grey one.
 
     Args:
         dataset: Which one: digits, mnist or fashion_mnist.
@@ -72,6 +73,11 @@ class Classifier(Extractor):
         return {"resize": f"{self.native} padded, else bilinear, to {SIDE}", "layers": "last hidden, logits"}
 
     def see(self, images: Tensor) -> Seen:
+        if images.shape[1] == 3 and not (images == images[:, :1]).all():
+            raise Refused(
+                f"These images have colours, which the classifier of {self.name} does not see: take Inception,\n"
+                "Pixels, a network of your own (Module), or StackedClassifier, which sees each channel."
+            )
         return Seen(*self.network(framed(images, self.native)))
 
 
