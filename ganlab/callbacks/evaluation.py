@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -179,6 +180,8 @@ class Evaluation(Callback):
         if trainer.is_global_zero:
             scores = "" if validating else f"step {trainer.global_step:,}  {described(values)}  "
             print(f"{scores}({contract})")
+            if warning := self.scorer.warning(reals, values):
+                print(f"step {trainer.global_step:,}  {warning}", file=sys.stderr)
         if not validating:
             row = {"scores": values, "reasons": reasons, "floor": self._floor, "contract": contract.plain()}
             self._record(trainer, model, row)

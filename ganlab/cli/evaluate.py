@@ -115,7 +115,7 @@ def evaluate(chosen: Any) -> dict[str, Any]:
         row = {"step": read_checkpoint(source)["global_step"], "checkpoint": source.name, **row}
         if run:
             _record(run, row)
-    return row | {"floor": floor, "says": str(contract)}
+    return row | {"floor": floor, "says": str(contract), "warning": scorer.warning(reals, values)}
 
 
 def _record(run: Path, row: dict[str, Any]) -> None:
@@ -218,6 +218,8 @@ def _print_scores(row: dict[str, Any], *, as_json: bool) -> None:
         table.add_row(Text(name), Text(text), "" if low is None else f"{low:.5g}")
     console = Console()
     console.print(table)
+    if row["warning"]:
+        print(row["warning"])
     if "checkpoint" in row:
         print(f"step {row['step']:,} ({row['checkpoint']})")
     print(f"{row['says']}  (contract {row['contract']['hash'][:12]})")

@@ -23,7 +23,7 @@ from ganlab.metrics.scores import blocks, squared, triangle
 MOST = 50_000  # training images that samples are compared with, and held-out images at most
 LEAST = 100  # held-out images: the nearest hundredth of fewer is none
 QUANTILE = 0.01
-ALARM = 0.02  # copies from which on they are no chance, if the floor's interval lies below the score's
+ALARM = 0.02  # the share of copies from which on they are told
 DEVIATIONS = 1.96  # of a 95 % interval
 # The square of a distance, as a share of the features' variance, below which two images are the same one:
 # features of one image in two batches differ by rounding.
@@ -75,6 +75,11 @@ class TrainingImages:
         """Of every other held-out image, as if it were a sample, by those between them."""
         return share(self.unseen[::2], self.unseen[1::2])
 
+    def alarms(self, copied: float, samples: int) -> bool:
+        """Whether so many copies are no chance: `ALARM` or more, and its interval and the floor's part."""
+        floor = _interval(self.floor(), len(self.unseen[::2]))
+        return copied >= ALARM and _interval(copied, samples)[0] > floor[1]
+
 
 def share(ratios: Tensor, unseen: Tensor) -> float:
     """max(0, (p - q) / (1 - q)), p being the share of the ratios that lie below the q-quantile of the unseen.
@@ -83,15 +88,6 @@ def share(ratios: Tensor, unseen: Tensor) -> float:
     """
     p = float((ratios < unseen.quantile(QUANTILE)).double().mean())
     return max(0.0, (p - QUANTILE) / (1 - QUANTILE))
-
-
-def alarms(copied: float, samples: int, floor: float, others: int) -> bool:
-    """Whether so many copies are no chance: at least `ALARM`, and the binomial intervals do not meet.
-
-    Args:
-        others: Of how many images the floor is.
-    """
-    return copied >= ALARM and _interval(copied, samples)[0] > _interval(floor, others)[1]
 
 
 def _interval(copied: float, count: int) -> tuple[float, float]:

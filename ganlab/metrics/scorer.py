@@ -136,6 +136,14 @@ class Scorer:
                     reasons[name] = flaw or "undefined for so few or so equal samples"
         return values, reasons
 
+    def warning(self, real: Reals, values: Mapping[str, float | None]) -> str | None:
+        """A sentence where more samples are copies of training images than chance makes."""
+        copied = values.get(self.names("copied")[0])
+        if not copied or not real.training or not real.training.alarms(copied, self.samples):
+            return None
+        eyes = self.extractor.name
+        return f"about {copied:.0%} of the samples are copies of training images, as {eyes} sees them"
+
 
 def with_progress(batches: Batches, total: int) -> Batches:
     """The same batches; the first process shows a progress bar, if it has a terminal and they are many."""

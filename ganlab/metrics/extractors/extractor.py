@@ -24,7 +24,6 @@ from ganlab import bounds
 from ganlab.class_paths import public_path
 from ganlab.errors import Refused
 
-LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL's "L" weighs red, green and blue
 FOLDER = Path(__file__).parent / "weights"
 OURS = ("inception", "custom", "clean", "bf16", "pixels")  # suffixes that have a meaning already
 
@@ -165,14 +164,6 @@ class Module(Extractor):
         output = self.network(images.float() / 127.5 - 1)
         features, logits = output if isinstance(output, tuple) else (output, None)
         return Seen(features.flatten(1), logits)
-
-
-def grey(images: Tensor) -> Tensor:
-    """From bytes with one or three channels to one channel of numbers in [0, 255]."""
-    images = three_or_one(images).float()
-    if images.shape[1] == 1:
-        return images
-    return (images * images.new_tensor(LUMINANCE).view(3, 1, 1)).sum(1, keepdim=True)
 
 
 def three_or_one(images: Tensor) -> Tensor:
