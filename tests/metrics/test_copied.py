@@ -1,4 +1,4 @@
-"""Copies of training images among samples: against plain sums, with copies put there, and as users meet it."""
+"""Copies of training images among samples: by plain sums, with copies put there, and as users meet it."""
 
 import json
 
