@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,11 +21,13 @@ from ganlab.callbacks.preemption import Preemption
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.metrics.copied import refuse_unfit
 from ganlab.metrics.extractors.extractor import Extractor
 from ganlab.metrics.reference import (
     against,
     beside_floor,
     contract_of,
+    default_scores,
     numbers_of,
     part_of,
     prepare_reference,
@@ -48,7 +51,8 @@ class Evaluation(Callback):
     Args:
         extractor: Turns images into features: Inception, DINOv2, CLIP, Classifier, Pixels, Module, Points;
             none: no evaluation.
-        scores: fid, sfid, cmmd, is, kid, precision_recall, density_coverage, fid_infinity, classes, modes.
+        scores: fid, sfid, cmmd, is, kid, precision_recall, density_coverage, fid_infinity, classes, copied,
+            modes; none: fid, and of data that hold out 100 images or more copied.
         samples: How many samples are scored; where there are fewer held-out images, as many as these also.
         every_n_steps: Generator steps between two evaluations; none: at the end only.
         split: The real images that samples are compared with.
@@ -59,7 +63,7 @@ class Evaluation(Callback):
     def __init__(
         self,
         extractor: Extractor | None = None,
-        scores: Sequence[str] = ("fid",),
+        scores: Sequence[str] | None = None,
         samples: int = 10_000,
         every_n_steps: int | None = None,
         split: Split = "train",
@@ -68,7 +72,8 @@ class Evaluation(Callback):
     ) -> None:
         bounds.at_least(1, self, every_n_steps=every_n_steps)
         bounds.seed(self, seed=seed)
-        self.scorer = Scorer(extractor, tuple(scores), samples) if extractor else None
+        self.by_default = scores is None
+        self.scorer = Scorer(extractor, tuple(scores or ("fid",)), samples) if extractor else None
         self.every_n_steps, self.split, self.seed, self.raw = every_n_steps, split, seed, raw
         self.best: float | None = None
         self._reals: Reals | None = None
@@ -78,13 +83,24 @@ class Evaluation(Callback):
         self._finished, self._since = 0.0, None  # type: float, float | None
 
     def setup(self, trainer: Trainer, model: LightningModule, stage: str) -> None:
-        if self.scorer and not isinstance(_data(trainer), StreamData):
+        if not self.scorer:
+            return
+        if not isinstance(data := _data(trainer), StreamData):
             raise Refused(
                 "An evaluation needs data of ganlab (StreamData), whose fingerprint its scores carry."
             )
-
-        if self.scorer and self.scorer.needs("classes"):
+        if self.by_default:
+            self.scorer = replace(self.scorer, chosen=default_scores(data))
+        elif self.scorer.needs("training"):
+            refuse_unfit(data)
+        if self.scorer.needs("classes"):
             raise no_classes("a game's samples")
+
+    def on_fit_start(self, trainer: Trainer, model: LightningModule) -> None:
+        """Show the extractor two samples now, so that what it refuses is refused before step 0."""
+        if self.scorer and isinstance(model, GAN):
+            for _, images in fake_batches(model, 2, self.seed, raw=self.raw):
+                self.scorer.extractor.to(model.device)(images)
 
     def _find_scored(self, trainer: Trainer) -> None:
         """Find the last step that a resumed run scored, even after its checkpoint, to skip it."""
@@ -174,6 +190,8 @@ class Evaluation(Callback):
             print(f"{scores}({contract})")
             if beside:
                 print(f"  of {beside['samples']:,} samples, as the real floor:  {against(beside, floor)}")
+            if warning := self.scorer.warning(reals, values):
+                print(f"step {trainer.global_step:,}  {warning}", file=sys.stderr)
         if not validating:
             row = {"scores": values, "reasons": reasons, "floor": floor, "beside_floor": beside}
             self._record(trainer, model, row | {"contract": contract.plain()})

@@ -30,6 +30,7 @@ from ganlab.metrics.given_images import GivenImages
 from ganlab.metrics.reference import (
     beside_floor,
     contract_of,
+    default_scores,
     given_reals,
     numbers_of,
     part_of,
@@ -89,7 +90,11 @@ def _parse(arguments: list[str]) -> Any:
         "--reference", type=str, help="a data class, an experiment file, or images; else the run's own data"
     )
     parser.add_argument("--samples", type=int, default=50_000, help="how many fakes; of given images: all")
-    parser.add_argument("--scores", type=str, default="fid", help=f"some of {','.join(TABLE)}")
+    parser.add_argument(
+        "--scores",
+        type=str,
+        help=f"some of {','.join(TABLE)}; else fid, and copied where images are held out",
+    )
     parser.add_argument(
         "--extractor", type=Extractor, help="turns images into features; else the run's own, or Inception"
     )
@@ -129,7 +134,9 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     extractor = _extractor(chosen, settings)
     source = what if is_export(what) else _checkpoint(what, chosen.checkpoint)
     given = None if source else GivenImages(what, chosen.transparency)
-    scorer = Scorer(extractor, tuple(chosen.scores.split(",")), given.total if given else chosen.samples)
+    compared = _compared_with(chosen, settings)
+    scores = chosen.scores.split(",") if chosen.scores else default_scores(compared)
+    scorer = Scorer(extractor, tuple(scores), given.total if given else chosen.samples)
     classes = _classes(scorer, given)
     if torch.cuda.is_available():
         extractor.to("cuda")
@@ -141,7 +148,7 @@ def evaluate(chosen: Any) -> dict[str, Any]:
         game = load(source, trust_code=chosen.trust_code)
         game = game.to("cuda") if torch.cuda.is_available() else game
         batches = fake_batches(game, scorer.samples, chosen.seed, raw=chosen.raw)
-    reference = _reference(chosen, settings, scorer, split, fakes)
+    reference = _reference(compared, chosen, scorer, split, fakes)
     if classes:
         matched(reference.reals.classes, classes)
     row, says = _scored(scorer, batches, given, reference, classes)
@@ -151,7 +158,9 @@ def evaluate(chosen: Any) -> dict[str, Any]:
         row = {"step": read_checkpoint(source)["global_step"], "checkpoint": source.name, **row}
         if run:
             _record(run, row)
-    return row | {"says": says, "note": selection_note(source) if source else ""}
+    warning = scorer.warning(reference.reals, row["scores"])
+    note = selection_note(source) if source else ""
+    return row | {"says": says, "note": note, "warning": warning}
 
 
 def _scored(
@@ -215,8 +224,8 @@ def _instantiate(name: str, kind: type, config: Any) -> Any:
     return parser.instantiate_classes(parser.parse_object({name: config}))[name]
 
 
-def _reference(chosen: Any, settings: dict[str, Any], scorer: Scorer, split: Split, fakes: str) -> Reference:
-    seed = None if fakes == "given" else chosen.seed
+def _compared_with(chosen: Any, settings: dict[str, Any]) -> StreamData | GivenImages:
+    """The data, or the images from elsewhere, that scores compare with."""
     reference = chosen.reference or settings.get("data")
     if not reference:
         raise Refused(
@@ -230,16 +239,28 @@ def _reference(chosen: Any, settings: dict[str, Any], scorer: Scorer, split: Spl
     if not reference:
         raise Refused(f"{chosen.reference} is no experiment's file: it names no data (--reference).")
     if isinstance(reference, Path):
-        given = GivenImages(reference, chosen.transparency)
-        reals = given_reals(scorer, given)
-        contract = Contract(
-            scorer.extractor.identity(), given.identity, given.total, scorer.samples, fakes=fakes, seed=seed
-        )
-        return Reference(reals, contract, {}, given.told_transparency())
+        return GivenImages(reference, chosen.transparency)
     stream: StreamData = _instantiate("data", LightningDataModule, reference)
     stream.prepare_data()
-    reals, floor = prepare_reference(scorer, stream, split)
-    return Reference(reals, contract_of(scorer, stream, split, fakes=fakes, seed=seed), floor)
+    return stream
+
+
+def _reference(
+    compared: StreamData | GivenImages, chosen: Any, scorer: Scorer, split: Split, fakes: str
+) -> Reference:
+    seed = None if fakes == "given" else chosen.seed
+    if isinstance(compared, StreamData):
+        reals, floor = prepare_reference(scorer, compared, split)
+        return Reference(reals, contract_of(scorer, compared, split, fakes=fakes, seed=seed), floor)
+    if scorer.needs("training"):
+        raise Refused(
+            "The score copied compares with training images, by others that were held out: name a data\n"
+            "class or an experiment file by --reference, or leave copied out of --scores."
+        )
+    reals = given_reals(scorer, compared)
+    identity = scorer.extractor.identity(), compared.identity
+    contract = Contract(*identity, compared.total, scorer.samples, fakes=fakes, seed=seed)
+    return Reference(reals, contract, {}, compared.told_transparency())
 
 
 def _path_to(reference: str) -> Path:
@@ -266,6 +287,8 @@ def _print_scores(row: dict[str, Any], *, as_json: bool) -> None:
         table.add_row(Text(name), Text(text), "" if low is None else f"{low:.5g}")
     console = Console()
     console.print(table)
+    if row["warning"]:
+        print(row["warning"])
     if "checkpoint" in row:
         print(f"step {row['step']:,} ({row['checkpoint']})")
     if row["note"]:

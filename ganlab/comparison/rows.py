@@ -11,7 +11,7 @@ from ganlab.comparison.groups import one_run_a_seed
 from ganlab.comparison.read import UNKNOWN, Group, Run
 from ganlab.comparison.result import Row
 from ganlab.comparison.significance import share_interval
-from ganlab.metrics.registry import Better, Scale
+from ganlab.metrics.registry import Better, Scale, hash_of
 from ganlab.runs.records import Scored
 
 
@@ -25,7 +25,8 @@ class Subject(NamedTuple):
     target: float | None
 
     def evaluations(self, run: Run) -> list[Scored]:
-        return [e for e in run.evaluations if e.contract["hash"] == self.contract and self.score in e.scores]
+        known = [evaluation for evaluation in run.evaluations if self.score in evaluation.scores]
+        return [e for e in known if hash_of(e.contract, self.score) == self.contract]
 
     def runs(self, group: Group) -> list[Run]:
         """One run a seed: where a seed was run again, the newest with this score under this contract."""

@@ -14,10 +14,10 @@ from ganlab.comparison.result import Comparison, Table
 from ganlab.comparison.rows import Subject, outcome, row, why_left_out
 from ganlab.comparison.settings import short_names
 from ganlab.errors import Refused
-from ganlab.metrics.registry import measured
+from ganlab.metrics.registry import hash_of, measured
 from ganlab.system.untrusted import number
 
-Key = tuple[str, str]  # a contract's hash, and a score's name
+Key = tuple[str, str]  # a score's hash (`hash_of`) and name
 SAME = 1e-6  # relative: floors of one contract that differ by more are not one
 
 
@@ -61,7 +61,8 @@ def _contracts(runs: Iterable[Run]) -> tuple[dict[Key, dict[str, Any]], list[str
                 if not (known := measured(name)):
                     unknown[name] = None
                 elif known.value.better:
-                    contracts.setdefault((evaluation.contract["hash"], name), evaluation.contract)
+                    key = hash_of(evaluation.contract, name), name
+                    contracts.setdefault(key, evaluation.contract)
     return contracts, list(unknown)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 VERSION = 1  # counts changes of what a score computes from features
@@ -24,6 +24,7 @@ class Contract:
         quantiser: How numbers in [-1, 1] become bytes.
         version: Of the code that computes scores from features.
         transparency: What became of transparent pictures among images from elsewhere; left out without any.
+        parameters: By score, what it alone depends on; in that score's hash, never in the others'.
     """
 
     extractor: dict[str, Any]
@@ -35,14 +36,15 @@ class Contract:
     quantiser: str = "round((x + 1) * 127.5), 8 bits"
     version: int = VERSION
     transparency: str | None = None
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def hash(self) -> str:
-        return digest(self._fields())
+        return digest({name: value for name, value in self._fields().items() if name != "parameters"})
 
     def _fields(self) -> dict[str, Any]:
         # So that the hash of a contract to which a new field says nothing stays what it was.
-        absent = {"transparency"} if self.transparency is None else set()
+        absent = {name for name in ("transparency", "parameters") if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in absent}
 
     def plain(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ganlab.data.grid import quantise
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
 from ganlab.metrics.contract import VERSION, Contract, digest
+from ganlab.metrics.copied import MOST, TrainingImages, fits, numbers, refuse_unfit
 from ganlab.metrics.given_images import GivenImages
 from ganlab.metrics.registry import Classes, Observed
 from ganlab.metrics.scorer import Batches, Reals, Scorer, described, some_rows
@@ -25,6 +26,11 @@ from ganlab.system.processes import broadcast, on_rank_zero, rank_and_world, sha
 
 BATCH = 250
 FLOOR_VERSION = 2  # counts changes of how a floor is taken
+
+
+def default_scores(reference: Any) -> tuple[str, ...]:
+    """The FID, and beside it what it does not see: copies, of data that hold out enough to tell them."""
+    return ("fid", "copied") if isinstance(reference, StreamData) and fits(reference) else ("fid",)
 
 
 def kept_indices(total: int, samples: int) -> Tensor | None:
@@ -49,6 +55,28 @@ def statistics(scorer: Scorer, batches: Callable[[], Batches], total: int, ident
     if rank_and_world()[0] == 0:
         write_cached(path, _bytes(reals))
     return reals
+
+
+def training_images(scorer: Scorer, data: StreamData) -> TrainingImages | None:
+    """What copies are found by, cached; on the first process alone, and if a score needs it."""
+    if not scorer.needs("training"):
+        return None
+    extractor, first = scorer.extractor, rank_and_world()[0] == 0
+    path = cache_home() / "training" / digest([extractor.identity(), numbers(data), VERSION])
+    content = read_cached(path) if first else None
+    if broadcast(content is not None):
+        return TrainingImages(**load(content)) if content else None
+    features: list[Tensor] = []
+    for items in data.splits:
+        count = min(_count(items, 0), MOST)
+        rows = scorer.observe(_batches(items, count), count).rows
+        assert rows is not None
+        features.append(rows.features)
+    found: list[TrainingImages] = []
+    on_rank_zero(lambda: found.append(TrainingImages.of(*features)))
+    if first:
+        write_cached(path, save(vars(found[0])))
+    return found[0] if found else None
 
 
 def _bytes(reals: Reals) -> bytes:
@@ -102,9 +130,14 @@ def prepare_reference(scorer: Scorer, data: StreamData, split: Split) -> tuple[R
     if items is None:
         raise Refused(f"{type(data).__name__} holds out no images; compare with split train.")
     total = _count(items, scorer.samples)
+    if scorer.needs("training"):
+        refuse_unfit(data)
     classes = _classes(scorer, data, items, kept_indices(total, scorer.samples), total)
-    reals = statistics(scorer, lambda: _batches(items, total), total, identity_of(data, split))
+    reals = statistics(
+        scorer.without_training(), lambda: _batches(items, total), total, identity_of(data, split)
+    )
     reals.modes, reals.classes = data.modes, classes
+    reals.training = training_images(scorer, data)
     other: Any = data.splits.held_out if split == "train" else data.splits.train
     count = 0 if other is None else min(_count(other, scorer.samples), scorer.samples)
     of_count = replace(scorer, reals=total).of(max(count, 2))
@@ -118,7 +151,7 @@ def prepare_reference(scorer: Scorer, data: StreamData, split: Split) -> tuple[R
         return reals, floor
     others = of_count.observe(_batches(other, count), count)
     others = others._replace(classes=_classes(scorer, data, other, None, count))
-    values, _ = on_rank_zero(lambda: of_count.score(limited(reals, count), others))
+    values, _ = on_rank_zero(lambda: of_count.score(limited(reals, count), others, floor=True))
     floor = {"samples": count, **values}
     if rank_and_world()[0] == 0:
         write_cached(path, json.dumps(floor).encode())
@@ -220,4 +253,5 @@ def contract_of(scorer: Scorer, data: StreamData, split: Split, *, fakes: str, s
         samples=scorer.samples,
         fakes=fakes,
         seed=seed,
+        parameters={"copied": numbers(data)} if scorer.needs("training") else {},
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,8 @@ from ganlab.data.stream import ModeIndices
 from ganlab.errors import Refused
 from ganlab.metrics import kid, scores
 from ganlab.metrics.cmmd import cmmd
+from ganlab.metrics.contract import digest
+from ganlab.metrics.copied import TrainingImages
 from ganlab.metrics.statistics import FeatureRows, Gaussian, class_frechets, factor, frechet
 from ganlab.system.untrusted import readable
 
@@ -80,6 +82,7 @@ class Reals:
         spatial: The moments of features that keep places apart, and their factor.
         modes: Of data that have modes, which of them each sample belongs to.
         classes: Of labelled data.
+        training: What copies are found by, on the first process, where a score asks for it.
     """
 
     moments: Gaussian
@@ -88,6 +91,7 @@ class Reals:
     spatial: tuple[Gaussian, Tensor] | None = None
     modes: Modes | None = None
     classes: Classes | None = None
+    training: TrainingImages | None = None
 
     @classmethod
     def of(cls, observed: Observed) -> Reals:
@@ -138,14 +142,16 @@ class Score(NamedTuple):
     Attributes:
         values: The numbers that it gives.
         needs: The moments alone, or also those of spatial features; or the features of each sample, and with
-            them its logits or its class.
+            them its logits, its class, or the features of the training images.
+        floor: What reals have, if it is not what the other split has.
         judged: Which of the numbers runs and checkpoints are judged by.
         least: How many samples it needs.
     """
 
     values: tuple[Value, ...]
-    needs: Literal["moments", "spatial", "features", "logits", "classes"]
+    needs: Literal["moments", "spatial", "features", "logits", "classes", "training"]
     compute: Callable[[Pair], Sequence[float]]
+    floor: Callable[[Pair], Sequence[float]] | None = None
     judged: int = 0
     least: int = 2
 
@@ -243,6 +249,12 @@ def _modes(pair: Pair) -> Sequence[float]:
     return scores.count_modes(pair.real.modes(fakes.features, fakes.logits))
 
 
+def _training(pair: Pair) -> TrainingImages:
+    if pair.real.training is None:
+        raise Refused("The score copied needs a data class, whose training images samples are compared with.")
+    return pair.real.training
+
+
 TABLE = {
     "fid": Score((Value("fid{n}", "min", "log", of_all_reals=True),), "moments", _fid),
     "sfid": Score((Value("sfid{n}", "min", "log"),), "spatial", _sfid),
@@ -276,6 +288,12 @@ TABLE = {
         least=2 * scores.FID_INFINITY_LEAST,
     ),
     "classes": Score((Value("class_distance{n}", "min"),), "logits", _classes),
+    "copied": Score(
+        (Value("copied{n}", "min"),),
+        "training",
+        lambda pair: [_training(pair).copied(_rows(pair.fake).features)],
+        lambda pair: [_training(pair).floor()],
+    ),
     "modes": Score(
         (
             Value("modes{n}", "max"),
@@ -322,3 +340,10 @@ def measured(name: str) -> Measured | None:
                 matches.append(Measured(score, value, parsed[1] or ""))
     # kid10k_full_digits is no kid10k of an extractor _full_digits.
     return max(matches, key=lambda match: len(match.value.name), default=None)
+
+
+def hash_of(contract: Mapping[str, Any], name: str) -> Any:
+    """The hash of one score under a contract as it was written, with the parameters of that score alone."""
+    parameters, known = contract.get("parameters"), measured(name)
+    own = parameters.get(known.score) if isinstance(parameters, dict) and known else None
+    return digest([contract.get("hash"), own]) if own else contract.get("hash")

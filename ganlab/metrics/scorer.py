@@ -74,7 +74,11 @@ class Scorer:
     @property
     def keeps_features(self) -> bool:
         """Whether a score needs the features of each sample."""
-        return self.needs("features", "logits", "classes")
+        return self.needs("features", "logits", "classes", "training")
+
+    def without_training(self) -> Scorer:
+        """For the statistics of reals, which hold no more than the other scores need."""
+        return replace(self, chosen=tuple(name for name in self.chosen if TABLE[name].needs != "training"))
 
     def names(self, score: str) -> list[str]:
         """Of the numbers that a score gives: fid10k_digits; of the published network also fid50k_full."""
@@ -128,8 +132,14 @@ class Scorer:
         of_all, of_part = (Summed.begin(width, places, device) for _ in range(2))
         return Sums(widths, of_all, of_part, Features(rows, width, classes) if self.keeps_features else None)
 
-    def score(self, real: Reals, fake: Observed) -> tuple[dict[str, float | None], dict[str, str]]:
-        """The scores' numbers by name, and by name the reason for each that is None."""
+    def score(
+        self, real: Reals, fake: Observed, *, floor: bool = False
+    ) -> tuple[dict[str, float | None], dict[str, str]]:
+        """The scores' numbers by name, and by name the reason for each that is None.
+
+        Args:
+            floor: The fakes are reals of the other split.
+        """
         values: dict[str, float | None] = {}
         reasons: dict[str, str] = {}
         widths = len(real.moments.mean), len(fake.moments.mean)
@@ -146,12 +156,21 @@ class Scorer:
                 raise Refused(
                     f"The score {score} needs logits, which {type(self.extractor).__name__} does not give."
                 )
-            numbers = [nan] * len(row.values) if flaw else row.compute(pair)
+            compute = (floor and row.floor) or row.compute
+            numbers = [nan] * len(row.values) if flaw else compute(pair)
             for name, value in zip(self.names(score), numbers, strict=True):
                 values[name] = float(value) if isfinite(value) else None
                 if values[name] is None:
                     reasons[name] = flaw or "undefined for so few or so equal samples"
         return values, reasons
+
+    def warning(self, real: Reals, values: Mapping[str, float | None]) -> str | None:
+        """A sentence where more samples are copies of training images than chance makes."""
+        copied = values.get(self.names("copied")[0])
+        if not copied or not real.training or not real.training.alarms(copied, self.samples):
+            return None
+        eyes = self.extractor.name
+        return f"about {copied:.0%} of the samples are copies of training images, as {eyes} sees them"
 
 
 class Summed(NamedTuple):

@@ -650,7 +650,8 @@ def test_validate_gives_the_same_numbers(run, capsys, tmp_path, monkeypatch):
 
 def pictures(count: int = 40) -> dict[str, bytes]:
     source = np.random.default_rng(0)
-    images = [Image.fromarray(source.integers(0, 256, (16, 16, 3), dtype=np.uint8)) for _ in range(count)]
+    grey = [np.repeat(source.integers(0, 256, (16, 16, 1), dtype=np.uint8), 3, 2) for _ in range(count)]
+    images = [Image.fromarray(image) for image in grey]
     return {f"{number:03}.png": encoded(image, "PNG") for number, image in enumerate(images)}
 
 

@@ -308,7 +308,7 @@ def extractors(ours, tmp_path):
 
 
 def test_no_owner_changes_precision_mode_or_gradients(extractors):
-    images = noise(1, 3, 32, 32)
+    images = noise(1, 1, 32, 32).repeat(1, 3, 1, 1)
     for extractor in extractors:
         before = extractor(images)
         owner = nn.ModuleList([extractor]).to(torch.bfloat16).half().train()
@@ -581,13 +581,17 @@ def test_images_of_28_pixels_and_their_padded_copies_look_the_same(name):
         assert torch.equal(mine, other)
 
 
-def test_colour_is_seen_as_luminance_and_sizes_as_resized():
+def test_no_colour_is_scored_as_grey_and_sizes_are_resized():
     extractor, grey = Classifier("digits"), noise(2, 1, 32, 32)
-    assert torch.allclose(extractor(grey).features, extractor(grey.repeat(1, 3, 1, 1)).features, atol=1e-4)
-    red, green = (torch.zeros(1, 3, 4, 4, dtype=torch.uint8) for _ in range(2))
-    red[:, 0], green[:, 1] = 100, 100
-    assert framed(red, 32).mean() * 255 == pytest.approx(29.9, abs=1e-3)
-    assert framed(green, 32).mean() * 255 == pytest.approx(58.7, abs=1e-3)
+    tinted = grey.repeat(1, 3, 1, 1)
+    tinted[1, 2, 5, 5] ^= 128
+    with pytest.raises(Refused, match=r"classifier of digits sees no colours[\s\S]*StackedClassifier"):
+        extractor(tinted)
+    assert torch.equal(extractor(grey).features, extractor(grey.repeat(1, 3, 1, 1)).features)
+    with pytest.raises(Refused, match="1 or 3 channels, not 4"):
+        extractor(noise(1, 4, 32, 32))
+    stacked = StackedClassifier()
+    assert not torch.equal(stacked(tinted).features, stacked(grey.repeat(1, 3, 1, 1)).features)
     assert framed(noise(2, 1, 64, 48), 28).shape == (2, 1, 32, 32)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ganlab.comparison.read import Group, Run
 from ganlab.comparison.result import Table
+from ganlab.metrics.registry import hash_of
 
 Point = tuple[float, float]
 Axis = Literal["images", "seconds"]
@@ -61,7 +62,7 @@ def score_points(run: Run, table: Table, axis: Axis) -> list[Point]:
     points: dict[float, float] = {}
     for evaluation in run.evaluations:
         value, x = evaluation.scores.get(table.score), getattr(evaluation, axis)
-        same = evaluation.contract.get("hash") == table.contract.get("hash")
+        same = hash_of(evaluation.contract, table.score) == hash_of(table.contract, table.score)
         if not same or x is None or value is None or not isfinite(value):
             continue
         if value > 0 or table.scale != "log":

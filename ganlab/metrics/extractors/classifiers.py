@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
 from ganlab.errors import Refused
-from ganlab.metrics.extractors.extractor import FOLDER, Extractor, Seen, file_digest, grey, read_weights
+from ganlab.metrics.extractors.extractor import (
+    FOLDER,
+    Extractor,
+    Seen,
+    file_digest,
+    read_weights,
+    three_or_one,
+)
 
 SIDE = 32
 
@@ -46,7 +53,8 @@ class LeNet(nn.Module):
 class Classifier(Extractor):
     """Features and logits of a classifier that was trained on one data set by scripts/train_extractors.py.
 
-    Each feature has mean 0 and standard deviation 1 over the training set. Colour is reduced to luminance.
+    Each feature has mean 0 and standard deviation 1 over the training set. It sees no colour, and refuses
+    images that have any: a red digit would score as a grey one.
 
     Args:
         dataset: Which one: digits, mnist or fashion_mnist.
@@ -72,7 +80,17 @@ class Classifier(Extractor):
         return {"resize": f"{self.native} padded, else bilinear, to {SIDE}", "layers": "last hidden, logits"}
 
     def see(self, images: Tensor) -> Seen:
-        return Seen(*self.network(framed(images, self.native)))
+        return Seen(*self.network(framed(self._grey(images), self.native)))
+
+    def _grey(self, images: Tensor) -> Tensor:
+        """The one channel of images, or the first of three equal ones; colours are refused."""
+        images = three_or_one(images)
+        if (images != images[:, :1]).any():
+            raise Refused(
+                f"The classifier of {self.name} sees no colours, which these images have: take Inception,\n"
+                "Pixels, a network of your own (Module), or StackedClassifier, which sees each channel."
+            )
+        return images[:, :1]
 
 
 class StackedClassifier(Classifier):
@@ -92,11 +110,11 @@ class StackedClassifier(Classifier):
 
 
 def framed(images: Tensor, native: int) -> Tensor:
-    """Grey numbers in [0, 1] of SIDE x SIDE pixels, as the classifiers take them.
+    """Numbers in [0, 1] of SIDE x SIDE pixels, as the classifiers take them.
 
     Images of the data's own size are padded and not resized, so that those padded before give the same.
     """
-    images = grey(images) / 255
+    images = images.float() / 255
     if images.shape[2:] == (native, native):
         return pad(images, [(SIDE - native) // 2] * 4)
     if images.shape[2:] == (SIDE, SIDE):

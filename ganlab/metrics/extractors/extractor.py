@@ -26,7 +26,6 @@ from ganlab.errors import Refused
 from ganlab.metrics.extractors.code_identity import code_identity
 from ganlab.metrics.registry import words_after_number
 
-LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL's "L" weighs red, green and blue
 FOLDER = Path(__file__).parent / "weights"
 # Words with which what follows the number of samples begins in our own names: nobody else's suffix does.
 OURS = ("inception", "custom", "clean", "bf", "pixels", "points", "stacked", "dinov2", "clip")
@@ -191,14 +190,6 @@ def refuse_taken(name: str) -> None:
             f"An extractor of your own cannot be named {name!r}: take lower-case letters, digits and\n"
             f"underscores, a letter first, and another first word than {', '.join(sorted(taken))}."
         )
-
-
-def grey(images: Tensor) -> Tensor:
-    """From bytes with one or three channels to one channel of numbers in [0, 255]."""
-    images = three_or_one(images).float()
-    if images.shape[1] == 1:
-        return images
-    return (images * images.new_tensor(LUMINANCE).view(3, 1, 1)).sum(1, keepdim=True)
 
 
 def three_or_one(images: Tensor) -> Tensor:
