@@ -493,7 +493,7 @@ def test_a_declared_comparison_has_a_smaller_family(tmp_path: Path) -> None:
     assert [rows[name].standing for name in "abc"] == ["better", "reference", "open"]
     for output in outputs(tmp_path, "--against", "b"):
         assert "against b" in output
-        assert "held against b, a is better by at least" in output
+        assert "; against b: a is better by at least" in output
 
 
 def test_a_declared_group_that_is_not_there_is_refused(home: Path) -> None:
@@ -667,7 +667,6 @@ def test_a_floor_of_another_number_of_samples_stands_beside_no_score(tmp_path: P
     big, small = compared(tmp_path).tables
     assert (big.score, big.floor, small.score, small.floor) == ("fid10k_digits", None, "fid300_digits", 0.5)
     assert "No floor of as many samples was recorded, but fid300_digits 0.5." in big.notes
-    (tmp_path / "report").mkdir()
     for output in outputs(tmp_path):
         assert "real floor, n = 300" in output
 
@@ -913,7 +912,7 @@ def test_the_command_prints_and_writes(home: Path) -> None:
     (first,) = (line for line in lines if re.match(r"hinge gamma=2\s+3 ", line))
     interval = r"\s3\s+11\.0 \[7\.9, 15\.2\]\s+best\s+1 of 4 \[1–81 %\]\s+11\.0 of 2"
     assert re.search(rf"{interval}\s.*\s3 of 4\s+1$", first.rstrip()), first
-    assert any(re.match(r"hinge\s+3 .*worse: by\s+1\.91× \[1\.58, 2\.31\]\s", line) for line in lines)
+    assert any(re.match(r"hinge\s+3 .*worse: by at\s+1\.91× ", line) for line in lines)
     assert "hinge gamma=2: seed 3 failed at step 400 of 1,000: no" in lines
     assert any("One seed: single" in line for line in lines)
     assert any("real floor, n\u00a0=\u00a010k 0.5" in line for line in lines)

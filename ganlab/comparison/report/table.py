@@ -22,7 +22,7 @@ from ganlab.comparison.report.words import (
 )
 from ganlab.comparison.result import Row, Table
 
-ORDER = {"better": 0, "best": 1, "open": 2, "worse": 3, "unknown": 4}
+ORDER = {"better": 0, "best": 1, "reference": 1, "open": 2, "worse": 3, "unknown": 4}
 
 
 @dataclass

@@ -107,7 +107,7 @@ def standing(row: Row, table: Table) -> tuple[str, str, str]:
     if row.standing == "untested":
         return "unknown", "first, not tested" if is_reference else row.missing.get("p", "not tested"), ""
     if is_reference:
-        return "best", "best" if row.standing == "best" else "held against", ""
+        return row.standing, "best" if row.standing == "best" else "the reference", ""
     if row.standing == "open":
         return "open", "not told apart", _could_be([row], table)
     return row.standing, row.standing, _by_at_least([row], table) or "by how much is open"
@@ -192,7 +192,7 @@ def summarise(table: Table) -> str:
     first = f"{name} has the {extreme} {table.score}, {value}"
     if best.seeds == 1 and not any(row.p for row in rows):
         return f"{first}; one seed has no interval, and nobody can say whether it would stay ahead.{lost}"
-    held = "" if table.reference == name else f"held against {table.reference}, "
+    held = "" if table.reference == name else f"against {table.reference}: "
     return f"{first}; {held}{'; '.join(_verdicts(others, table))}.{lost}"
 
 
