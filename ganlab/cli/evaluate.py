@@ -132,7 +132,7 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     if trusted and run:
         user_code.add_copy(run)
     extractor = _extractor(chosen, settings)
-    source = what if is_export(what) else _checkpoint(what, chosen.checkpoint)
+    source = _source(what, chosen.checkpoint)
     given = None if source else GivenImages(what, chosen.transparency)
     compared = _compared_with(chosen, settings)
     scores = chosen.scores.split(",") if chosen.scores else default_scores(compared)
@@ -199,9 +199,10 @@ def _record(run: Path, row: dict[str, Any]) -> None:
         print(f"ganlab: The scores were not added to those of {run}: {error.strerror}.", file=sys.stderr)
 
 
-def _checkpoint(what: Path, which: Which) -> Path | None:
-    """The checkpoint itself, or one of a run's; None if there are only images."""
-    return checkpoint_or_export(what, which) if is_run(what) or what.suffix == ".ckpt" else None
+def _source(what: Path, which: Which) -> Path | None:
+    """The export or checkpoint itself, or a checkpoint of a run; None if there are only images."""
+    has_weights = is_export(what) or is_run(what) or what.suffix == ".ckpt"
+    return checkpoint_or_export(what, which) if has_weights or which != "newest" else None
 
 
 def _extractor(chosen: Any, settings: dict[str, Any]) -> Extractor:

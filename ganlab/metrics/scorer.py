@@ -49,7 +49,8 @@ class Scorer:
         for score in self.chosen:
             if self.samples < (least := TABLE[score].least):
                 raise Refused(
-                    f"The score {score} needs {least:,} samples, not {self.samples:,}: fewer do not tell it."
+                    f"The score {score} needs {least:,} samples, not {self.samples:,}: fewer are a guess."
+                    "\nTake more (samples), or leave it out (scores)."
                 )
         if not (self.extractor.suffix or self.extractor.published):
             raise Refused(

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -96,6 +96,8 @@ def _without_counters(weights: dict[str, Any]) -> dict[str, Any]:
 def checkpoint_or_export(path: Path, which: Which = "newest") -> Path:
     """A run's newest whole checkpoint, or its best by score; a checkpoint or an exported folder itself."""
     path = path.expanduser()
+    if which not in get_args(Which):
+        raise Refused(f"A run has no {which!r} checkpoint: take newest or best (checkpoint).")
     if path.is_file() or is_export(path):
         if which != "newest":
             raise Refused(

@@ -158,6 +158,8 @@ def test_a_best_that_is_not_there_or_damaged_is_refused(command: str, run: Path,
     assert "no best checkpoint" in refused(here(*asked, folder=tmp_path), tmp_path)
     asked = f"{command} --checkpoint best".replace("RUN", "run/checkpoints/step-000000007.ckpt").split()
     assert "is no run's folder" in refused(here(*asked, folder=tmp_path), tmp_path)
+    with pytest.raises(Refused, match="'last'"):
+        ganlab.load(run, checkpoint="last")
 
 
 def test_in_place_of_a_damaged_checkpoint_the_next_is_loaded(
