@@ -66,7 +66,7 @@ class Size(NamedTuple):
             raise ValueError(f"width {width}, {tokens} tokens and patches of {patch} fit no published size")
         depth = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
         hidden, _ = state["blocks.0.mlp.fc1.weight"].shape
-        projected = state["head.weight"].shape[0] if family.projects else None
+        projected, _ = state["head.weight"].shape if family.projects else (None, None)
         return cls(width, depth, patch, tokens, hidden, projected)
 
     @property
