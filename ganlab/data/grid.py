@@ -11,12 +11,22 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from ganlab.errors import Refused
+
 GAP = 2
 MIN_SIDE = 64  # pixels; smaller images are enlarged up to this
 
 
 def quantise(images: Tensor) -> Tensor:
-    """From numbers in [-1, 1] to bytes; the inverse of normalising bytes, to the last bit."""
+    """From numbers in [-1, 1] to bytes; the inverse of normalising bytes, to the last bit.
+
+    What is no number has no shade, and is refused.
+    """
+    if not images.isfinite().all():
+        raise Refused(
+            "These pictures hold values that are no numbers, as of weights that are none.\n"
+            "They cannot be shown or scored: take an earlier checkpoint."
+        )
     return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 

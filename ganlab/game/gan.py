@@ -25,8 +25,8 @@ from ganlab.game import checks
 from ganlab.game.chunks import in_chunks
 from ganlab.game.draws import Draws, drawn_in_blocks
 from ganlab.game.ema import Average, share_kept
-from ganlab.game.players import Side, evaluating, frozen, fused, keep_channels_last
-from ganlab.game.terms import TermRecord, Terms, explained, refuse_non_finite, scaled
+from ganlab.game.players import Side, evaluating, frozen, fused, keep_channels_last, sides
+from ganlab.game.terms import TermRecord, Terms, explained, refuse_non_finite, with_penalties
 from ganlab.game.turn import Turn, at_least_float32, split
 from ganlab.seeds import reseed, seed_for
 from ganlab.version import VERSION
@@ -132,7 +132,7 @@ class GAN(LightningModule):
     def discriminator_terms(self, turn: Turn) -> Terms:
         terms = {"discriminator": self.loss.discriminator(turn.real_logits, turn.fake_logits)}
         if turn.penalised:
-            terms |= scaled(self.penalties(turn), self.penalty_every, f"{type(self).__name__}.penalties")
+            terms = with_penalties(terms, self.penalties(turn), self.penalty_every, type(self).__name__)
         return terms
 
     def generator_terms(self, turn: Turn) -> Terms:
@@ -179,8 +179,9 @@ class GAN(LightningModule):
         self.ema.update(self.generator, keep)
         for scheduler in self._schedulers:
             scheduler.step()
+        self.record.keep(self.global_step, logged)
         if self.logs_at(self.global_step):
-            self._log_terms(logged)
+            self._log_terms()
         elif self.record.is_long:
             self._check_terms()
 
@@ -199,7 +200,7 @@ class GAN(LightningModule):
                 reseed(seed_for(self.seed, step, index, self.global_rank, micro), self.device)
                 turn = Turn(self, samples, draws, generating=side.generating, penalised=penalised)
                 terms = self._backward(side, turn, last=micro == self.accumulation - 1)
-                self.record.add(step, terms, turn.notes)
+                self.record.add(step, terms, turn.notes, side.source)
                 for name, value in (terms | turn.notes).items():
                     logged[name] = logged.get(name, 0) + value.detach() / self.accumulation
         self._optimise(side, logged)
@@ -272,19 +273,25 @@ class GAN(LightningModule):
         """Whether terms are logged after this generator step."""
         return bool(every := cast(Any, self.trainer).log_every_n_steps) and step % every == 0
 
-    def _log_terms(self, logged: Terms) -> None:
+    def _log_terms(self) -> None:
         self._check_terms()
+        every = max(cast(Any, self.trainer).log_every_n_steps, self.penalty_every)
+        logged = self.record.latest(after=self.global_step - every)
         if self._has_scaler:
             skipped = (f"{side.name}_skipped" for side in self._sides)
             logged |= dict(zip(skipped, self.skipped_steps, strict=True))
-        # One message between processes for all values, instead of one each.
-        stacked = torch.stack([value.to(self.dtype) for value in logged.values()])
-        mean = self.trainer.strategy.reduce(stacked, reduce_op="mean")
-        values = dict(zip(logged, mean.tolist(), strict=True)) | {"images": float(self.images_seen)}
+        values = self._means(logged) | {"images": float(self.images_seen)}
         self.log_dict(values, logger=False)
         # Lightning would hand them to loggers only after the callbacks that save or end the run at this step.
         for logger in self.loggers:
             logger.log_metrics(values, step=self.global_step)
+
+    def _means(self, values: Terms) -> dict[str, float]:
+        """Over processes, in one message for all values."""
+        stacked = torch.stack([value.to(self.device) for value in values.values()]).to(self.dtype)
+        return dict(
+            zip(values, self.trainer.strategy.reduce(stacked, reduce_op="mean").tolist(), strict=True)
+        )
 
     def _check_terms(self) -> None:
         self.record.check(
@@ -337,10 +344,12 @@ class GAN(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._check_terms()
         refuse_non_finite(checkpoint["state_dict"])
+        checkpoint["terms"] = self.record.state(self._means)
         checkpoint["played"] = checks.step_layout(self)
         checkpoint["ganlab"] = VERSION
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.record.restore(checkpoint.get("terms", {}))
         self._saved_layout = checkpoint.get("played", {})
         self.images_per_step = self._saved_layout.get("images_per_step", 0)
         # Lightning makes the weights float64 only after it has loaded them, rounded to float32.
@@ -359,13 +368,3 @@ class GAN(LightningModule):
             self.generator,
             self.discriminator,
         )
-
-
-def sides(game: GAN, discriminator: Optimizer, generator: Optimizer, *, penalised: bool) -> tuple[Side, Side]:
-    """A game's two sides, in the order of their turns."""
-    players = game.discriminator, game.generator
-    first = Side("discriminator", *players, game.discriminator_terms, discriminator, game.discriminator_clip)
-    second = Side("generator", *players[::-1], game.generator_terms, generator, game.generator_clip)
-    first.penalised, second.generating = penalised, True
-    first.variant = second.variant = type(game).__name__
-    return first, second

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -14,6 +15,19 @@ from ganlab.game.terms import Terms, checked
 from ganlab.game.turn import Turn
 
 LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}  # by a tensor's number of axes
+
+
+class Game(Protocol):
+    """The part of a GAN of which its sides are made."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    generator_clip: float | None
+    discriminator_clip: float | None
+
+    def generator_terms(self, turn: Turn) -> Terms: ...
+
+    def discriminator_terms(self, turn: Turn) -> Terms: ...
 
 
 def keep_channels_last(*players: nn.Module) -> None:
@@ -88,3 +102,15 @@ class Side:
 
     def checked_terms(self, turn: Turn) -> Terms:
         return checked(self.terms(turn), self.source, self.name)
+
+
+def sides(
+    game: Game, discriminator: Optimizer, generator: Optimizer, *, penalised: bool
+) -> tuple[Side, Side]:
+    """A game's two sides, in the order of their turns."""
+    players = game.discriminator, game.generator
+    first = Side("discriminator", *players, game.discriminator_terms, discriminator, game.discriminator_clip)
+    second = Side("generator", *players[::-1], game.generator_terms, generator, game.generator_clip)
+    first.penalised, second.generating = penalised, True
+    first.variant = second.variant = type(game).__name__
+    return first, second

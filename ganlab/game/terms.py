@@ -12,6 +12,12 @@ from ganlab.errors import Failed, Refused
 from ganlab.system.processes import everyones
 
 Terms = dict[str, Tensor]
+LOGGED_BESIDE = {
+    "images": "the number of images seen",
+    "held_out_logit": "the mean logit of held-out reals",
+    **{f"{side}_gradient_norm": "a gradient's norm" for side in ("discriminator", "generator")},
+    **{f"{side}_skipped": "the number of skipped steps" for side in ("discriminator", "generator")},
+}
 MOST_UNCHECKED = 10_000  # terms; each takes some hundred bytes until it is checked
 # What torch says where a term is differentiated with respect to images, but not as a penalty.
 NO_PENALTY = (
@@ -45,8 +51,21 @@ def checked(terms: Any, source: str, player: str) -> Terms:
     return terms
 
 
-def scaled(terms: Any, factor: int, source: str) -> Terms:
-    return {name: factor * term for name, term in named(terms, source).items()}
+def with_penalties(terms: Terms, penalties: Any, factor: int, variant: str) -> Terms:
+    """The discriminator's terms, and so many times each of a variant's penalties."""
+    for name in named(penalties, f"{variant}.penalties"):
+        if name in terms:
+            raise _of_one_name(
+                name, f"a term of {variant}.discriminator_terms", f"one of {variant}.penalties"
+            )
+    return terms | {name: factor * penalty for name, penalty in penalties.items()}
+
+
+def _of_one_name(name: str, one: str, other: str) -> Refused:
+    return Refused(
+        f"Two values of a step are called '{name}': {one}, {other}.\n"
+        "One would hide the other in the log and in every table: rename one of them."
+    )
 
 
 def named(terms: Any, source: str) -> Terms:
@@ -80,18 +99,46 @@ def explained(source: str) -> Iterator[None]:
 
 
 class TermRecord:
-    """The terms of every turn since the last check, on the device that computed them."""
+    """The terms of every turn since the last check, and the latest value of each that is logged.
+
+    They stay on the device that computed them.
+    """
 
     def __init__(self) -> None:
         self._terms: list[tuple[str, int, Tensor]] = []
         self._names: set[str] = set()
         self._digest = 0  # of all names in their order
+        self._origins = dict(LOGGED_BESIDE)
+        self._latest: dict[str, tuple[int, Tensor]] = {}
 
-    def add(self, step: int, terms: Terms, notes: Iterable[str] = ()) -> None:
+    def add(self, step: int, terms: Terms, notes: Iterable[str] = (), source: str = "") -> None:
+        """Add what a variant's method `source` returned in a turn; a name that is taken is refused."""
+        self._claim(terms, f"a term of {source}")
+        self._claim(notes, "a note (turn.note)")
         self._terms.extend((name, step, value.detach()) for name, value in terms.items())
         names = (*terms, *notes)
         self._names.update(names)
         self._digest = zlib.crc32(repr((step, names)).encode(), self._digest)
+
+    def _claim(self, names: Iterable[str], origin: str) -> None:
+        for name in names:
+            if self._origins.setdefault(name, origin) != origin:
+                raise _of_one_name(name, self._origins[name], origin)
+
+    def keep(self, step: int, logged: Terms) -> None:
+        self._latest.update((name, (step, value)) for name, value in logged.items())
+
+    def latest(self, *, after: int) -> Terms:
+        """The last value of each term and note that was played after a step."""
+        return {name: value for name, (step, value) in self._latest.items() if step > after}
+
+    def state(self, means: Callable[[Terms], dict[str, float]]) -> dict[str, tuple[int, float]]:
+        """The latest values for a checkpoint; `means` are those over processes."""
+        values = means(self.latest(after=-1)) if self._latest else {}
+        return {name: (self._latest[name][0], value) for name, value in values.items()}
+
+    def restore(self, state: dict[str, tuple[int, float]]) -> None:
+        self._latest = {name: (step, torch.tensor(value)) for name, (step, value) in state.items()}
 
     @property
     def is_long(self) -> bool:

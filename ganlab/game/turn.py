@@ -10,6 +10,7 @@ import torch
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
+from ganlab.errors import Refused
 from ganlab.game.draws import Draws
 
 HALF = (torch.float16, torch.bfloat16)
@@ -102,7 +103,11 @@ class Turn:
             return at_least_float32(self._game.judge(self._game.augmented(images), self.condition))
 
     def note(self, name: str, value: Tensor) -> None:
-        """Log the mean of a quantity that is no loss."""
+        """Log the mean of a quantity that is no loss; once a turn for each name."""
+        if name in self.notes:
+            raise Refused(
+                f"turn.note('{name}') was called twice in one turn; the first would be lost. Rename one."
+            )
         self.notes[name] = value.detach().mean()
 
     def _with_input_gradients(self, images: Any) -> Any:

@@ -79,6 +79,107 @@ def test_a_penalty_among_the_terms_works_until_the_players_are_compiled() -> Non
         raise error
 
 
+@pytest.mark.parametrize(
+    ("every", "penalty_every", "steps"), [(50, 16, 100), (5, 16, 40), (7, 3, 30), (1, 4, 9)]
+)
+def test_penalties_that_are_seldom_played_are_logged_with_their_last_value(
+    every: int, penalty_every: int, steps: int
+) -> None:
+    played: list[float] = []
+    logged: list[float] = []
+
+    class Seldom(R1GAN):
+        def penalties(self, turn: Turn) -> dict[str, Tensor]:
+            terms = super().penalties(turn)
+            played.append(penalty_every * float(terms["r1"]))
+            return terms
+
+        def log_dict(self, values: Any, **arguments: Any) -> None:
+            logged.append(values["r1"])
+
+    play(new(Seldom, penalty_every=penalty_every), steps=steps, log_every_n_steps=every)
+    at = range(every, steps + 1, every)
+    assert logged == pytest.approx([played[(step - 1) // penalty_every] for step in at])
+
+
+def test_a_term_that_is_played_no_more_is_logged_no_more() -> None:
+    rows: list[dict[str, float]] = []
+
+    class Warming(HingeGAN):
+        def generator_terms(self, turn: Turn) -> dict[str, Tensor]:
+            warming = {"warm": turn.fake.mean()} if self.global_step in (1, 2, 7) else {}
+            return super().generator_terms(turn) | warming
+
+        def log_dict(self, values: Any, **arguments: Any) -> None:
+            rows.append(values)
+
+    play(new(Warming), steps=20, log_every_n_steps=5)
+    assert ["warm" in row for row in rows] == [True, True, False, False]
+
+
+def test_a_resumed_run_logs_the_penalty_of_before(tmp_path: Path) -> None:
+    whole = play(new(R1GAN, penalty_every=16), steps=20, log_every_n_steps=20)
+    first = play(new(R1GAN, penalty_every=16), steps=18, log_every_n_steps=20)
+    first.save_checkpoint(tmp_path / "at.ckpt")
+    rest = play(
+        new(R1GAN, penalty_every=16), steps=20, log_every_n_steps=20, resume=str(tmp_path / "at.ckpt")
+    )
+    assert rest.callback_metrics["r1"] == whole.callback_metrics["r1"]
+
+
+NAMES: dict[str, tuple[dict[str, Callable[[Any, Turn], Any]], str]] = {
+    "both sides": (
+        {
+            "discriminator_terms": lambda game, turn: {"loss": turn.real_logits.mean()},
+            "generator_terms": lambda game, turn: {"loss": turn.fake_logits.mean()},
+        },
+        r"'loss': a term of Mine\.discriminator_terms, a term of Mine\.generator_terms",
+    ),
+    "a note over a term": (
+        {
+            "generator_terms": lambda game, turn: (
+                turn.note("g", turn.fake) or {"g": turn.fake_logits.mean()}
+            )
+        },
+        r"'g': a term of Mine\.generator_terms, a note",
+    ),
+    "a note over the other side's": (
+        {"generator_terms": lambda game, turn: turn.note("discriminator", turn.fake) or game.rest(turn)},
+        r"'discriminator': a term of Mine\.discriminator_terms, a note",
+    ),
+    "a penalty over the loss": (
+        {"penalties": lambda game, turn: {"discriminator": turn.real_logits.mean()}},
+        r"'discriminator': a term of Mine\.discriminator_terms, one of Mine\.penalties",
+    ),
+    "two notes": (
+        {
+            "generator_terms": lambda game, turn: (
+                [turn.note("n", turn.fake) for _ in "ab"] and game.rest(turn)
+            )
+        },
+        r"note\('n'\) was called twice",
+    ),
+    "what is logged beside": (
+        {"generator_terms": lambda game, turn: {"images": turn.fake_logits.mean()}},
+        r"'images': the number of images seen, a term of Mine\.generator_terms",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_two_values_of_one_name_are_refused_at_the_first_step(case: str) -> None:
+    methods, words = NAMES[case]
+    game = new(type("Mine", (HingeGAN,), {"rest": lambda game, turn: rest(turn), **methods}))
+    with pytest.raises(Refused, match=words) as refusal:
+        play(game, steps=3)
+    assert game.global_step == 0
+    assert len(str(refusal.value).splitlines()) <= 3
+
+
+def rest(turn: Turn) -> dict[str, Tensor]:
+    return {"generator": turn.fake_logits.mean()}
+
+
 def test_a_term_that_is_no_number_at_once_does_not_blame_the_learning_rate() -> None:
     mine = type("Mine", (HingeGAN,), {})
     mine.discriminator_terms = lambda game, turn: {"a": turn.real_logits.mean() * torch.nan}

@@ -529,13 +529,19 @@ class Broken(torch.nn.Module):
         return self.value.expand(len(latent), 1, 16, 16)
 
 
-@pytest.mark.parametrize("value", [0.3, float("nan"), float("inf")])
-def test_a_collapsed_or_broken_generator_is_scored_or_given_a_reason(value):
-    bad = NonSaturatingGAN(
-        generator=Broken(value),
-        discriminator=DCGANDiscriminator(image_shape=(1, 16, 16), width=4),
-        latent_size=8,
-    )
+def broken(value):
+    discriminator = DCGANDiscriminator(image_shape=(1, 16, 16), width=4)
+    return NonSaturatingGAN(generator=Broken(value), discriminator=discriminator, latent_size=8)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_no_numbers_get_no_score(value):
+    with pytest.raises(Refused, match="no numbers"):
+        scored(broken(value), Scorer(Classifier("digits"), ("fid",), 200), digits())
+
+
+def test_a_collapsed_generator_is_scored_or_given_a_reason():
+    bad = broken(0.3)
     scorer = Scorer(Classifier("digits"), ALL, 200)
     reals, floor = prepare_reference(scorer, digits(), "train")
     seen = scorer.observe(fake_batches(bad, 200, 0), 200)
