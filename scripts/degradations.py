@@ -21,8 +21,9 @@ from torch.nn.functional import avg_pool2d
 from ganlab.data import MNIST, Digits, FashionMNIST, StackedMNIST, StreamData
 from ganlab.errors import Refused
 from ganlab.metrics import Classifier, Extractor, Pixels, StackedClassifier
+from ganlab.metrics.observed import Reals
 from ganlab.metrics.reference import prepare_reference
-from ganlab.metrics.registry import TABLE, Reals
+from ganlab.metrics.registry import TABLE
 from ganlab.metrics.scorer import Scorer
 from ganlab.system.processes import shares
 

@@ -27,6 +27,7 @@ from ganlab.errors import Refused
 from ganlab.metrics.contract import Contract
 from ganlab.metrics.extractors.extractor import Extractor
 from ganlab.metrics.given_images import GivenImages
+from ganlab.metrics.observed import Classes, Reals
 from ganlab.metrics.reference import (
     beside_floor,
     contract_of,
@@ -36,7 +37,7 @@ from ganlab.metrics.reference import (
     part_of,
     prepare_reference,
 )
-from ganlab.metrics.registry import TABLE, Classes, Reals, matched, no_classes
+from ganlab.metrics.registry import TABLE, matched, no_classes
 from ganlab.metrics.scorer import Batches, Scorer
 from ganlab.runs import user_code
 from ganlab.runs.folder import run_of
@@ -122,15 +123,7 @@ def evaluate(chosen: Any) -> dict[str, Any]:
         if not what.exists():
             raise Refused(f"There is no {what} to evaluate.")
     run = what if is_run(what) else run_of(what)
-    trusted = run is not None and (chosen.trust_code or is_own(run))
-    if run and not trusted and not chosen.reference:
-        raise Refused(
-            f"{run} is not as your ganlab wrote it, and its {CONFIG} is a program: it was not read.\n"
-            "Name data and features by --reference and --extractor; or if you trust the run: --trust_code."
-        )
-    settings = yaml_config(run / CONFIG, []) if run and trusted else {}
-    if trusted and run:
-        user_code.add_copy(run)
+    settings = _trusted_settings(run, chosen) if run else {}
     extractor = _extractor(chosen, settings)
     source = _source(what, chosen.checkpoint)
     given = None if source else GivenImages(what, chosen.transparency)
@@ -190,6 +183,19 @@ def _classes(scorer: Scorer, given: GivenImages | None) -> Classes | None:
     if not given or not given.classes:
         raise no_classes("the fakes" if given else "a game's samples")
     return given.classes
+
+
+def _trusted_settings(run: Path, chosen: Any) -> dict[str, Any]:
+    """The settings of a run, whose code is then found; none of another's run, unless it is trusted."""
+    if chosen.trust_code or is_own(run):
+        user_code.add_copy(run)
+        return yaml_config(run / CONFIG, [])
+    if not chosen.reference:
+        raise Refused(
+            f"{run} is not as your ganlab wrote it, and its {CONFIG} is a program: it was not read.\n"
+            "Name data and features by --reference and --extractor; or if you trust the run: --trust_code."
+        )
+    return {}
 
 
 def _record(run: Path, row: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from ganlab.data.pictures.cache import Pictures
 from ganlab.data.pictures.decode import VERSION, Broken, Transparency, convert, is_transparent, opened
 from ganlab.data.pictures.picture_files import common_folder
 from ganlab.errors import Refused
-from ganlab.metrics.registry import Classes
+from ganlab.metrics.observed import Classes
 from ganlab.metrics.scorer import Batches
 from ganlab.system.cache_folder import cache_home, read_cached, write_cached
 from ganlab.system.hardware import free_memory

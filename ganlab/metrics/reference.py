@@ -18,7 +18,7 @@ from ganlab.errors import Refused
 from ganlab.metrics.contract import VERSION, Contract, digest
 from ganlab.metrics.copied import MOST, TrainingImages, fits, numbers, refuse_unfit
 from ganlab.metrics.given_images import GivenImages
-from ganlab.metrics.registry import Classes, Observed
+from ganlab.metrics.observed import Classes, Observed
 from ganlab.metrics.scorer import Batches, Reals, Scorer, described, some_rows
 from ganlab.metrics.statistics import FeatureRows, Gaussian
 from ganlab.system.cache_folder import cache_home, read_cached, write_cached

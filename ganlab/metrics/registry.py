@@ -4,120 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
 from typing import Any, Literal, NamedTuple
 
-import torch
 from torch import Tensor
 
-from ganlab.data.stream import ModeIndices
 from ganlab.errors import Refused
 from ganlab.metrics import kid, scores
 from ganlab.metrics.cmmd import cmmd
 from ganlab.metrics.contract import digest
 from ganlab.metrics.copied import TrainingImages
-from ganlab.metrics.statistics import FeatureRows, Gaussian, class_frechets, factor, frechet
+from ganlab.metrics.observed import Classes, Observed, Pair, Reals, rows_of
+from ganlab.metrics.statistics import class_frechets, frechet
 from ganlab.system.untrusted import readable
 
-Modes = Callable[[Tensor, Tensor | None], ModeIndices]
 Better = Literal["min", "max"]
 Scale = Literal["log", "raw"]
-
-
-class Classes(NamedTuple):
-    """To which class each sample belongs that keeps its features.
-
-    Attributes:
-        names: Of all classes, sorted.
-        labels: Of each sample the position of its class in the names.
-    """
-
-    names: tuple[str, ...]
-    labels: Tensor
-
-    @classmethod
-    def of(cls, names: Sequence[str], labels: Tensor) -> Classes:
-        """With names in any order."""
-        order = sorted(range(len(names)), key=names.__getitem__)
-        return cls(tuple(names[number] for number in order), torch.tensor(order).argsort()[labels])
-
-    def some(self, chosen: Tensor) -> Classes:
-        """Those of some of the samples."""
-        return self._replace(labels=self.labels[chosen])
-
-
-class Observed(NamedTuple):
-    """What one pass computes: the moments of all samples, and the rows of those whose features are kept.
-
-    Attributes:
-        part: The same of some of the samples, as many as the real floor was taken of.
-        spatial: The moments of features that keep places apart.
-        classes: Set by who knows them.
-    """
-
-    moments: Gaussian
-    rows: FeatureRows | None
-    part: Observed | None = None
-    spatial: Gaussian | None = None
-    classes: Classes | None = None
-
-    def of_classes(self, classes: Classes | None, part: Tensor | None) -> Observed:
-        """The same with the classes of all samples, and of those in the part."""
-        if not classes:
-            return self
-        of_part = (
-            None if self.part is None or part is None else self.part.of_classes(classes.some(part), None)
-        )
-        return self._replace(classes=classes, part=of_part)
-
-
-@dataclass
-class Reals:
-    """What fakes are measured against.
-
-    Attributes:
-        factor: F with F Fᵀ = the covariance, by which each Fréchet distance takes half its time.
-        spatial: The moments of features that keep places apart, and their factor.
-        modes: Of data that have modes, which of them each sample belongs to.
-        classes: Of labelled data.
-        training: What copies are found by, on the first process, where a score asks for it.
-    """
-
-    moments: Gaussian
-    rows: FeatureRows | None
-    factor: Tensor
-    spatial: tuple[Gaussian, Tensor] | None = None
-    modes: Modes | None = None
-    classes: Classes | None = None
-    training: TrainingImages | None = None
-
-    @classmethod
-    def of(cls, observed: Observed) -> Reals:
-        spatial = (observed.spatial, _factor(observed.spatial)) if observed.spatial else None
-        return cls(observed.moments, observed.rows, _factor(observed.moments), spatial)
-
-
-def _factor(moments: Gaussian) -> Tensor:
-    # In the memory layout that the cache returns, or scores from the cache would differ in the last bits.
-    return factor(moments.covariance).contiguous()
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Reals and fakes, and what several scores need of both, computed once."""
-
-    real: Reals
-    fake: Observed
-
-    @cached_property
-    def features(self) -> tuple[Tensor, Tensor]:
-        return _rows(self.real).features, _rows(self.fake).features
-
-    @cached_property
-    def overlap(self) -> scores.Overlap:
-        return scores.overlap(*self.features)
 
 
 class Value(NamedTuple):
@@ -156,13 +58,8 @@ class Score(NamedTuple):
     least: int = 2
 
 
-def _rows(side: Observed | Reals) -> FeatureRows:
-    assert side.rows is not None
-    return side.rows
-
-
 def _logits(side: Observed | Reals) -> Tensor:
-    logits = _rows(side).logits
+    logits = rows_of(side).logits
     assert logits is not None
     return logits
 
@@ -245,7 +142,7 @@ def _classes(pair: Pair) -> Sequence[float]:
 def _modes(pair: Pair) -> Sequence[float]:
     if pair.real.modes is None:
         raise Refused("The score modes needs data whose modes are known: Gaussians or StackedMNIST.")
-    fakes = _rows(pair.fake)
+    fakes = rows_of(pair.fake)
     return scores.count_modes(pair.real.modes(fakes.features, fakes.logits))
 
 
@@ -291,7 +188,7 @@ TABLE = {
     "copied": Score(
         (Value("copied{n}", "min"),),
         "training",
-        lambda pair: [_training(pair).copied(_rows(pair.fake).features)],
+        lambda pair: [_training(pair).copied(rows_of(pair.fake).features)],
         lambda pair: [_training(pair).floor()],
     ),
     "modes": Score(

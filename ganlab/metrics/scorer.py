@@ -16,7 +16,8 @@ from ganlab import bounds
 from ganlab.errors import Refused
 from ganlab.metrics.contract import short
 from ganlab.metrics.extractors.extractor import Extractor, Seen
-from ganlab.metrics.registry import FULL, TABLE, Better, Observed, Pair, Reals
+from ganlab.metrics.observed import Observed, Pair, Reals
+from ganlab.metrics.registry import FULL, TABLE, Better
 from ganlab.metrics.statistics import FeatureRows, Features, Gaussian, Moments
 from ganlab.system.processes import everyones, rank_and_world
 

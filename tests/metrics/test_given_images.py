@@ -22,8 +22,8 @@ from ganlab.metrics import Pixels, given_images
 from ganlab.metrics.contract import digest
 from ganlab.metrics.extractors.extractor import read_weights
 from ganlab.metrics.given_images import GivenImages
+from ganlab.metrics.observed import Reals
 from ganlab.metrics.reference import kept_indices
-from ganlab.metrics.registry import Reals
 from ganlab.metrics.scorer import Scorer
 
 IMAGES = np.arange(4 * 6 * 6 * 3, dtype=np.uint8).reshape(4, 6, 6, 3)

@@ -1,0 +1,117 @@
+"""What is known of the two sides of a comparison: reals, and the fakes that are scored against them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ganlab.data.stream import ModeIndices
+from ganlab.metrics import scores
+from ganlab.metrics.copied import TrainingImages
+from ganlab.metrics.statistics import FeatureRows, Gaussian, factor
+
+Modes = Callable[[Tensor, Tensor | None], ModeIndices]
+
+
+class Classes(NamedTuple):
+    """To which class each sample belongs that keeps its features.
+
+    Attributes:
+        names: Of all classes, sorted.
+        labels: Of each sample the position of its class in the names.
+    """
+
+    names: tuple[str, ...]
+    labels: Tensor
+
+    @classmethod
+    def of(cls, names: Sequence[str], labels: Tensor) -> Classes:
+        """With names in any order."""
+        order = sorted(range(len(names)), key=names.__getitem__)
+        return cls(tuple(names[number] for number in order), torch.tensor(order).argsort()[labels])
+
+    def some(self, chosen: Tensor) -> Classes:
+        """Those of some of the samples."""
+        return self._replace(labels=self.labels[chosen])
+
+
+class Observed(NamedTuple):
+    """What one pass computes: the moments of all samples, and the rows of those whose features are kept.
+
+    Attributes:
+        part: The same of some of the samples, as many as the real floor was taken of.
+        spatial: The moments of features that keep places apart.
+        classes: Set by who knows them.
+    """
+
+    moments: Gaussian
+    rows: FeatureRows | None
+    part: Observed | None = None
+    spatial: Gaussian | None = None
+    classes: Classes | None = None
+
+    def of_classes(self, classes: Classes | None, part: Tensor | None) -> Observed:
+        """The same with the classes of all samples, and of those in the part."""
+        if not classes:
+            return self
+        of_part = (
+            None if self.part is None or part is None else self.part.of_classes(classes.some(part), None)
+        )
+        return self._replace(classes=classes, part=of_part)
+
+
+@dataclass
+class Reals:
+    """What fakes are measured against.
+
+    Attributes:
+        factor: F with F Fᵀ = the covariance, by which each Fréchet distance takes half its time.
+        spatial: The moments of features that keep places apart, and their factor.
+        modes: Of data that have modes, which of them each sample belongs to.
+        classes: Of labelled data.
+        training: What copies are found by, on the first process, where a score asks for it.
+    """
+
+    moments: Gaussian
+    rows: FeatureRows | None
+    factor: Tensor
+    spatial: tuple[Gaussian, Tensor] | None = None
+    modes: Modes | None = None
+    classes: Classes | None = None
+    training: TrainingImages | None = None
+
+    @classmethod
+    def of(cls, observed: Observed) -> Reals:
+        spatial = (observed.spatial, _factor(observed.spatial)) if observed.spatial else None
+        return cls(observed.moments, observed.rows, _factor(observed.moments), spatial)
+
+
+def _factor(moments: Gaussian) -> Tensor:
+    # In the memory layout that the cache returns, or scores from the cache would differ in the last bits.
+    return factor(moments.covariance).contiguous()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Reals and fakes, and what several scores need of both, computed once."""
+
+    real: Reals
+    fake: Observed
+
+    @cached_property
+    def features(self) -> tuple[Tensor, Tensor]:
+        return rows_of(self.real).features, rows_of(self.fake).features
+
+    @cached_property
+    def overlap(self) -> scores.Overlap:
+        return scores.overlap(*self.features)
+
+
+def rows_of(side: Observed | Reals) -> FeatureRows:
+    assert side.rows is not None
+    return side.rows
