@@ -267,6 +267,9 @@ def _reference(
     reals = given_reals(scorer, compared)
     identity = scorer.extractor.identity(), compared.identity
     contract = Contract(*identity, compared.total, scorer.samples, fakes=fakes, seed=seed)
+    if scorer.needs("classes") and compared.sorted_classes:
+        # The images' identity is their pixels', in whatever folders they lie.
+        contract = replace(contract, parameters={"class_fid": {"classes": compared.sorted_classes.digest}})
     return Reference(reals, contract, {}, compared.told_transparency())
 
 

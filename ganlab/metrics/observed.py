@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ganlab.data.stream import ModeIndices
 from ganlab.metrics import scores
+from ganlab.metrics.contract import digest
 from ganlab.metrics.copied import TrainingImages
 from ganlab.metrics.statistics import FeatureRows, Gaussian, factor
 
@@ -34,6 +35,10 @@ class Classes(NamedTuple):
         """With names in any order."""
         order = sorted(range(len(names)), key=names.__getitem__)
         return cls(tuple(names[number] for number in order), torch.tensor(order).argsort()[labels])
+
+    @property
+    def digest(self) -> str:
+        return digest([self.names, self.labels.tolist()])
 
     def some(self, chosen: Tensor) -> Classes:
         """Those of some of the samples."""

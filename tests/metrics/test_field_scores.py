@@ -22,7 +22,7 @@ from ganlab.errors import Refused
 from ganlab.metrics import Classifier, Pixels
 from ganlab.metrics.given_images import GivenImages
 from ganlab.metrics.reference import prepare_reference
-from ganlab.metrics.registry import measured
+from ganlab.metrics.registry import hash_of, measured
 from ganlab.metrics.scorer import Scorer
 
 
@@ -144,11 +144,14 @@ def test_the_distance_within_each_class(kind: str, tmp_path: Path) -> None:
     sides = []
     for given, indices in ((kept, chosen), (GivenImages(fakes), torch.arange(75))):
         images = torch.empty(given.total, 3, 8, 8, dtype=torch.uint8)
-        for index, batch in given.batches():
+        # References are known by their pixels, in whatever order their files lie.
+        by_pixels = given is kept and kind != "ImageFolder"
+        for index, batch in given.sorted_batches() if by_pixels else given.batches():
             images[index] = batch
-        assert given.classes is not None
-        assert given.classes.names == ("a", "b", "c")
-        sides.append((Pixels(2)(images[indices]).features, given.classes.labels[indices]))
+        classes = given.sorted_classes if by_pixels else given.classes
+        assert classes is not None
+        assert classes.names == ("a", "b", "c")
+        sides.append((Pixels(2)(images[indices]).features, classes.labels[indices]))
     for number in range(3):
         expected.append(distance(*(features[labels == number] for features, labels in sides)))
     assert values["class_fid75_pixels2"] == pytest.approx(np.mean(expected), rel=1e-5)
@@ -227,3 +230,16 @@ def test_a_class_with_one_sample_has_no_distance(tmp_path: Path) -> None:
 def test_a_folder_of_classes_names_them(tmp_path: Path) -> None:
     data = ImageFolder(root=str(pictures(tmp_path / "in", 0, each=4)), size=8)
     assert data.class_names == ("a", "b", "c")
+
+
+def test_the_same_pictures_in_other_folders_are_another_reference(tmp_path: Path) -> None:
+    fakes, reals = pictures(tmp_path / "fakes", 5, each=25), pictures(tmp_path / "reals", 40)
+    contracts = []
+    for _ in range(2):
+        answer = evaluated(tmp_path, fakes, "--reference", reals, *CLASS_FID)
+        assert answer.code == 0, answer
+        contracts.append(json.loads(answer.out)["contract"])
+        moved = min((reals / "a").iterdir())
+        moved.rename(reals / "b" / f"moved-{moved.name}")
+    assert contracts[0]["data"] == contracts[1]["data"]
+    assert hash_of(contracts[0], "class_fid75_pixels") != hash_of(contracts[1], "class_fid75_pixels")
