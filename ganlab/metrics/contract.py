@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 VERSION = 1  # counts changes of what a score computes from features
+
+
+OF_SCORES = "parameters"  # the field that is part of a score's hash, and not of the contract's
+
+
+def hash_of_fields(contract: Mapping[str, Any]) -> str:
+    """The hash that a contract of these fields has."""
+    return digest({name: value for name, value in contract.items() if name not in ("hash", OF_SCORES)})
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class Contract:
 
     @property
     def hash(self) -> str:
-        return digest({name: value for name, value in self._fields().items() if name != "parameters"})
+        return hash_of_fields(self._fields())
 
     def _fields(self) -> dict[str, Any]:
         # So that the hash of a contract to which a new field says nothing stays what it was.

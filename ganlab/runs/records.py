@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ganlab.metrics.contract import digest
+from ganlab.metrics.contract import hash_of_fields
 from ganlab.system.untrusted import Problems, number, readable, whole_number
 
 HASH_DIFFERS = "a score's contract is not the one that its hash was made of"
@@ -81,10 +81,9 @@ def as_evaluation(
     step: int, scores: dict[str, Any], reasons: dict[str, Any], contract: dict[str, Any], problems: list[str]
 ) -> Scored:
     """An evaluation of checked values; its contract's hash is computed anew, and a wrong one is a problem."""
-    content = {name: value for name, value in contract.items() if name != "hash"}
-    if contract.get("hash") != (right := digest(content)) and HASH_DIFFERS not in problems:
+    if contract.get("hash") != (right := hash_of_fields(contract)) and HASH_DIFFERS not in problems:
         problems.append(HASH_DIFFERS)
-    contract = {"hash": right, **content}
+    contract = {**contract, "hash": right}
     values = {readable(name): number(value) for name, value in scores.items()}
     given = {readable(name): readable(reason) for name, reason in reasons.items()}
     unknown = {name: "it is no finite number" for name, value in values.items() if value is None}

@@ -174,8 +174,8 @@ def test_a_run_that_cannot_have_it_is_refused_before_its_first_step(asked, sente
     [
         ("digits", {"fid50_pixels", "copied50_pixels"}),
         ("few", {"fid50_pixels"}),
-        ("gaussians", {"fid50"}),
-        ("by name", {"kid50_pixels", "kid50_std_pixels", "kid50_full_pixels"}),
+        ("gaussians", {"fid50_points"}),
+        ("by name", {"kid50_pixels", "kid50_error_pixels", "kid50_all_pixels"}),
     ],
 )
 def test_it_stands_in_the_panel_of_data_that_hold_images_out(asked, names, tmp_path):

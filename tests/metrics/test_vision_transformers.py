@@ -159,7 +159,7 @@ def test_a_score_says_whose_weights_it_was_taken_with(
     assert kind(path).identity() != extractor.identity()  # type: ignore[call-arg]
     assert kind(path).identity().keys() == extractor.identity().keys()  # type: ignore[call-arg]
     published = module.PUBLISHED._replace(sha256=file_digest(tmp_path / f"{name}.pth"))
-    monkeypatch.setattr(kind, "published", published)
+    monkeypatch.setattr(kind, "origin", published)
     assert made(name, tmp_path).suffix == f"_{name}"
     with pytest.raises(Refused, match="cannot be named"):
         Module(nn.Identity(), path, name)
