@@ -15,12 +15,15 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from ganlab import bounds
 from ganlab.callbacks import nearest_reals
 from ganlab.callbacks.preemption import Preemption
+from ganlab.callbacks.watch.score_noise import fid_noise
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.metrics.extractors.extractor import Extractor
 from ganlab.metrics.reference import contract_of, prepare_reference
+from ganlab.metrics.registry import measured
 from ganlab.metrics.scorer import Batches, Reals, Scorer, described
+from ganlab.metrics.statistics import Gaussian
 from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import BLOCK, fake_batches
 from ganlab.system.processes import broadcast, on_rank_zero, rank_and_world
@@ -63,6 +66,7 @@ class Evaluation(Callback):
         self.best: float | None = None
         self._reals: Reals | None = None
         self._floor: dict[str, Any] = {}
+        self._moments: Gaussian | None = None
         self.scored_at = -1
         self.values: dict[str, float | None] = {}
         self._finished, self._since = 0.0, None  # type: float, float | None
@@ -114,6 +118,21 @@ class Evaluation(Callback):
             self._evaluate(trainer, model)
 
     @property
+    def floor(self) -> dict[str, Any]:
+        """The scores of held-out reals, and how many they are; empty before the first evaluation."""
+        return self._floor
+
+    def noise(self, name: str) -> float | None:
+        """The standard error of a score of the last evaluation here; None if it is not known.
+
+        All processes must ask.
+        """
+        row, reals, moments = measured(name), self._reals, self._moments
+        if row is None or row.score != "fid" or reals is None or moments is None:
+            return None
+        return on_rank_zero(lambda: fid_noise(reals, moments))
+
+    @property
     def seconds(self) -> float:
         """Seconds spent on scoring, up to now."""
         return self._finished + (time.monotonic() - self._since if self._since else 0.0)
@@ -149,7 +168,7 @@ class Evaluation(Callback):
             first = next(blocks)
             batches = interruptible(trainer, chain([first], blocks), self.scorer.samples)
             fakes = self.scorer.observe(batches, self.scorer.samples)
-        scorer, self.scored_at = self.scorer, trainer.global_step
+        scorer, self.scored_at, self._moments = self.scorer, trainer.global_step, fakes.moments
         values, reasons = on_rank_zero(lambda: scorer.score(reals, fakes))
         self.values = values
         validating = trainer.state.fn == "validate"  # Lightning prints a table of the values then.
