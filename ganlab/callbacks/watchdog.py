@@ -93,25 +93,29 @@ class Watchdog(Callback):
 
     def _judge_scores(self, trainer: Trainer, game: GAN) -> None:
         """New scores are the same on all processes, which therefore stop together."""
-        for evaluation in callbacks_of(trainer, Evaluation):
-            if evaluation.scorer and evaluation.scored_at > self.scores.step:
-                self.scores.step = evaluation.scored_at
-                self._judge_evaluation(evaluation, evaluation.scored_at * game.images_per_step)
-                if self.stop_after and self.symptoms.counts["worse"] >= self.stop_after:
-                    trainer.should_stop = True
+        fresh = [e for e in callbacks_of(trainer, Evaluation) if e.scorer and e.scored_at > self.scores.step]
+        if not fresh:
+            return
+        self.scores.step = max(evaluation.scored_at for evaluation in fresh)
+        images = self.scores.step * game.images_per_step
+        found = [self._judge_evaluation(evaluation, images) for evaluation in fresh]
+        for symptom in found[0]:
+            self.symptoms.count(symptom, any(each[symptom] for each in found), images)
+        if self.stop_after and self.symptoms.counts["worse"] >= self.stop_after:
+            trainer.should_stop = True
 
-    def _judge_evaluation(self, evaluation: Evaluation, images: int) -> None:
+    def _judge_evaluation(self, evaluation: Evaluation, images: int) -> dict[str, bool]:
+        """Whether each symptom holds by these scores."""
         assert evaluation.scorer
         scores, worse, uncovered = self.scores, False, False
-        scores.now, scores.floor = dict(evaluation.values), dict(evaluation.floor)
-        for name, value in scores.now.items():
+        scores.now |= evaluation.values
+        scores.floor |= evaluation.floor
+        for name, value in evaluation.values.items():
             if value is not None and scores.keep_best(name, value, images):
                 worse |= scores.is_far(name, value, ratio=self.stop_ratio, noise=evaluation.noise)
                 uncovered |= scores.is_uncovered(name, value)
-        self.symptoms.count("worse", worse, images)
-        self.symptoms.count("uncovered", uncovered, images)
-        copied = copies(scores.now, scores.floor, evaluation.scorer.samples)
-        self.symptoms.count("copied", copied, images)
+        copied = copies(evaluation.values, evaluation.floor, evaluation.scorer.samples)
+        return {"uncovered": uncovered, "worse": worse, "copied": copied}
 
     def _judge_terms(self, game: GAN, logged: Any) -> None:
         before = self.symptoms.counts["exploded"] >= TABLE["exploded"].patience

@@ -136,11 +136,7 @@ NAMES: dict[str, tuple[dict[str, Callable[[Any, Turn], Any]], str]] = {
         r"'loss': a term of Mine\.discriminator_terms, a term of Mine\.generator_terms",
     ),
     "a note over a term": (
-        {
-            "generator_terms": lambda game, turn: (
-                turn.note("g", turn.fake) or {"g": turn.fake_logits.mean()}
-            )
-        },
+        {"generator_terms": lambda game, turn: turn.note("g", turn.fake) or {"g": turn.fake_logits.mean()}},
         r"'g': a term of Mine\.generator_terms, a note",
     ),
     "a note over the other side's": (
@@ -152,11 +148,7 @@ NAMES: dict[str, tuple[dict[str, Callable[[Any, Turn], Any]], str]] = {
         r"'discriminator': a term of Mine\.discriminator_terms, one of Mine\.penalties",
     ),
     "two notes": (
-        {
-            "generator_terms": lambda game, turn: (
-                [turn.note("n", turn.fake) for _ in "ab"] and game.rest(turn)
-            )
-        },
+        {"generator_terms": lambda game, turn: [turn.note("n", turn.fake) for _ in "ab"] and game.rest(turn)},
         r"note\('n'\) was called twice",
     ),
     "what is logged beside": (

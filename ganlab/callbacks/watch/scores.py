@@ -9,7 +9,7 @@ from typing import Any
 
 from ganlab.metrics.registry import TABLE, measured
 
-COVERED = ("modes", "coverage")  # names of scores that measure how much is covered
+COVERED = ("modes", "coverage", "recall")  # names of scores that measure how much is covered
 NOT_COVERED = ("class_distance",)  # and of those that measure the share that is not
 CLEARLY = 0.1  # of all that could be covered
 NOISES = 5.0  # standard errors that make a difference
@@ -19,7 +19,14 @@ CERTAIN = 1.96  # standard errors
 
 @dataclass
 class ScoreHistory:
-    """Each score's best with the images seen until then, all values of the last evaluation, and the floor."""
+    """What was scored until now.
+
+    Attributes:
+        bests: Each score's best, and the number of images after which it was reached.
+        now: All numbers of the last evaluation.
+        floor: Those of held-out reals.
+        step: Of the last evaluation.
+    """
 
     bests: dict[str, list[float]] = field(default_factory=dict)
     now: dict[str, float | None] = field(default_factory=dict)
@@ -80,9 +87,9 @@ def copies(values: Mapping[str, float | None], floor: Mapping[str, Any], samples
     for name, value in values.items():
         if not name.startswith("copied") or value is None or value <= COPIED:
             continue
-        reals = floor_of(name, floor) or (name, floor.get(name) or 0.0)
+        reals = next((value for other, value in floor.items() if other.startswith("copied")), None)
         least, _ = _interval(value, samples)
-        _, most = _interval(reals[1], int(floor.get("samples", samples)))
+        _, most = _interval(reals or 0.0, int(floor.get("samples", samples)))
         if least > most:
             return True
     return False
