@@ -16,9 +16,9 @@ KINDS = {
     "ten training images, whatever the latent": "collapsed to about 10 distinct samples",
     "one image, whatever the latent": "collapsed to about 1 distinct sample",
     "one class only": "finished, far from the floor",
-    "modes lost at step 500": "collapsed",
+    "modes lost at step 500": "collapsed at 32 k images (fewer",
     "the discriminator wins: its rate x 20, minimax loss": "not learning",
-    "average broken at step 500": "diverged",
+    "average broken at step 500": "collapsed at 32 k images (fewer",
 }
 
 

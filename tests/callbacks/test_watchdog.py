@@ -100,7 +100,7 @@ def test_a_generator_that_does_not_learn_is_named(both: bool, tmp_path: Path) ->
     verdict = watched(game, tmp_path, steps=70, every=20)
     assert verdict["verdict"].startswith("not learning at ")
     assert verdict["collapsed"]
-    assert {alarm["symptom"] for alarm in verdict["alarms"]} >= {"still", "stalled"}
+    assert verdict["alarms"][0]["symptom"] == "still"
 
 
 def test_a_run_too_short_to_learn_is_called_neither_healthy_nor_collapsed(tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ def test_healthy_runs_whose_fid_is_all_noise_go_on() -> None:
 @pytest.mark.parametrize(
     ("shift", "width", "within"),
     # Where the fakes are as the reals the distance has no slope, and its noise is overstated.
-    [(1.0, 1.0, 0.15), (0.0, 2.0, 0.15), (0.5, 0.3, 0.15), (0.0, 1.0, 0.6)],
+    [(1.0, 1.0, 0.1), (0.0, 2.0, 0.1), (0.5, 0.3, 0.1), (0.0, 1.0, 0.5)],
 )
 def test_the_noise_of_a_fid_is_its_spread_over_draws(shift: float, width: float, within: float) -> None:
     source = torch.Generator().manual_seed(0)
@@ -341,10 +341,11 @@ def test_the_noise_of_a_fid_is_its_spread_over_draws(shift: float, width: float,
 
     evaluation, values, errors = Evaluation(Points(), samples=500), [], []
     evaluation._reals = reals = Reals.of(Observed(gaussian(drawn(5000)), None))
-    for _ in range(200):
+    for _ in range(1000):
         evaluation._moments = gaussian(shift + width * drawn(500))
         values.append(frechet(reals.moments, evaluation._moments, reals.factor))
-        errors.append(evaluation.noise("fid500"))
+        if len(errors) < 20:
+            errors.append(evaluation.noise("fid500"))
     spread = float(torch.tensor(values).std())
     assert float(torch.tensor(errors).mean()) == pytest.approx(spread, rel=within)
 

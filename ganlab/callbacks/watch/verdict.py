@@ -13,11 +13,7 @@ UNMOVED = 0.9  # of the distance at the start
 def verdict(symptoms: Symptoms, samples: SampleHistory, scores: ScoreHistory, *, finished: bool) -> str:
     """One line; it begins with the kind of a run that went wrong, or with how far another came."""
     present = symptoms.present()
-    if present:
-        first = min(present, key=symptoms.since.__getitem__)
-        head = _failure(first, symptoms.since[first], samples)
-    else:
-        head = _success(samples, scores, finished=finished)
+    head = _failure(symptoms, samples) if present else _success(samples, scores, finished=finished)
     past = [alarm for alarm in symptoms.alarms if alarm["over"]] if not present else []
     after = (
         f"after {len(past)} alarm{'s' * (len(past) > 1)} that passed (the last: "
@@ -28,11 +24,14 @@ def verdict(symptoms: Symptoms, samples: SampleHistory, scores: ScoreHistory, *,
     return "; ".join(part for part in (head, after, _looked_at(samples), _best(scores)) if part)
 
 
-def _failure(symptom: str, since: int, samples: SampleHistory) -> str:
-    row = TABLE[symptom]
+def _failure(symptoms: Symptoms, samples: SampleHistory) -> str:
+    """What came first, with all that began at the same time."""
+    since = min(symptoms.since[name] for name in symptoms.present())
+    names = [name for name in symptoms.present() if symptoms.since[name] == since]
     count = round(samples.distinct)
-    number = f" to about {count} distinct sample{'s' * (count != 1)}" if symptom in ("few", "lost") else ""
-    return f"{row.kind}{number} at {short(since)} images ({row.words})"
+    number = f" to about {count} distinct sample{'s' * (count != 1)}" if names[0] in ("few", "lost") else ""
+    words = "; ".join(TABLE[name].words for name in names)
+    return f"{TABLE[names[0]].kind}{number} at {short(since)} images ({words})"
 
 
 def _success(samples: SampleHistory, scores: ScoreHistory, *, finished: bool) -> str:
