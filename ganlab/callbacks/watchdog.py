@@ -83,8 +83,9 @@ class Watchdog(Callback):
             folder = Path(trainer.default_root_dir)
             self.symptoms.raise_alarms(trainer.global_step)
             self._write(folder / FILE)
-            dispatch.log_summary(trainer, verdict=self.verdict())
-            if self.symptoms.present() and (folder / "checkpoints" / "best.ckpt").exists():
+            collapsed = bool(self.symptoms.present())
+            dispatch.log_summary(trainer, verdict=self.verdict(), collapsed=collapsed)
+            if collapsed and (folder / "checkpoints" / "best.ckpt").exists():
                 print(f"watchdog: {self.verdict()}\n{AGAIN.format(folder)}", file=sys.stderr, flush=True)
 
     def _cadence(self, trainer: Trainer) -> int:
