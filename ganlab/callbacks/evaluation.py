@@ -18,6 +18,7 @@ from torch import Tensor
 from ganlab import bounds
 from ganlab.callbacks import nearest_reals
 from ganlab.callbacks.preemption import Preemption
+from ganlab.callbacks.watch.score_noise import fid_noise
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
@@ -33,8 +34,9 @@ from ganlab.metrics.reference import (
     part_of,
     prepare_reference,
 )
-from ganlab.metrics.registry import no_classes
+from ganlab.metrics.registry import measured, no_classes
 from ganlab.metrics.scorer import Batches, Reals, Scorer, described
+from ganlab.metrics.statistics import Gaussian
 from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import BLOCK, fake_batches
 from ganlab.system.processes import broadcast, on_rank_zero, rank_and_world
@@ -79,6 +81,7 @@ class Evaluation(Callback):
         self.best: float | None = None
         self._reals: Reals | None = None
         self._floor: dict[str, Any] = {}
+        self._moments: Gaussian | None = None
         self.scored_at = -1
         self.values: dict[str, float | None] = {}
         self._finished, self._since = 0.0, None  # type: float, float | None
@@ -144,6 +147,21 @@ class Evaluation(Callback):
             self._evaluate(trainer, model)
 
     @property
+    def floor(self) -> dict[str, Any]:
+        """The scores of held-out reals, and how many they are; empty before the first evaluation."""
+        return self._floor
+
+    def noise(self, name: str) -> float | None:
+        """The standard error of a score of the last evaluation here; None if it is not known.
+
+        All processes must ask.
+        """
+        row, reals, moments = measured(name), self._reals, self._moments
+        if row is None or row.score != "fid" or reals is None or moments is None:
+            return None
+        return on_rank_zero(lambda: fid_noise(reals, moments))
+
+    @property
     def seconds(self) -> float:
         """Seconds spent on scoring, up to now."""
         return self._finished + (time.monotonic() - self._since if self._since else 0.0)
@@ -176,6 +194,7 @@ class Evaluation(Callback):
         reals = self._reals or self._prepare(trainer, data)
         scorer, floor, self.scored_at = self.scorer, self._floor, trainer.global_step
         first, fakes = self._observe(trainer, model)
+        self._moments = fakes.moments
         (values, reasons), beside = on_rank_zero(
             lambda: (scorer.score(reals, fakes), beside_floor(scorer, reals, fakes, floor))
         )

@@ -2,241 +2,157 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sized
-from math import inf, isfinite
+from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 from typing import Any, cast
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
 
 from ganlab import bounds
 from ganlab.callbacks.evaluation import Evaluation
-from ganlab.data.stream import StreamData
+from ganlab.callbacks.watch.likeness import Reals, look, reals_of
+from ganlab.callbacks.watch.samples import SampleHistory
+from ganlab.callbacks.watch.scores import ScoreHistory, copies
+from ganlab.callbacks.watch.symptoms import TABLE, Symptoms
+from ganlab.callbacks.watch.terms import TermHistory
+from ganlab.callbacks.watch.verdict import verdict
 from ganlab.game.gan import GAN
 from ganlab.loggers import dispatch
-from ganlab.seeds import seed_for
 from ganlab.system.atomic_file import atomic_write
 from ganlab.training.trainer import callbacks_of, data_of, is_trial_run
 
 FILE = "verdict.json"
-SAMPLES = 64
-ALIKE = 0.1  # of the reals' mean distance: below it samples are nearly one image
-LOST = 0.35  # of the greatest diversity so far
-WON = 0.02  # of the loss of a discriminator that cannot tell fakes from reals
-FAR = 0.2  # energy distance from the reals, in their mean distances: a trained game has 0, noise 1 to 2
-EXPLODED, LARGE = 100.0, 1000.0  # times its own median; a term below LARGE has not exploded
-COVERED = ("modes", "coverage")  # names of scores that measure how much is covered
-NOT_COVERED = ("class_distance",)  # and of those that measure the share that is not
-REMEMBERED = 200  # values of a term
-RECENT, MOSTLY = 20, 0.8  # values of the discriminator's loss, and the share of them that it has won
-# How many checks in a row, or for scores evaluations, make a symptom more than an accident.
-PATIENCE = {"alike": 3, "lost": 3, "won": 1, "exploded": 3, "uncovered": 2, "worse": 2}
-WORDS = {
-    "alike": "the generator makes nearly one image",
-    "lost": "samples differ less and less",
-    "won": "the discriminator has won: its loss is near nothing, and samples are far from reals",
-    "exploded": "a term has exploded",
-    "uncovered": "fewer and fewer modes or classes are covered",
-    "worse": "the score is far above its best",
-}
+LOOKS, SOONEST = 10, 10  # looks in a run at least, if so many steps lie between two
 AGAIN = "From its best on, with other draws or settings: ganlab fit --rollback {} --seed_everything 1"
 
 
 class Watchdog(Callback):
     """Report when a run goes wrong, while it still can be stopped, and write one verdict on each run.
 
-    It reads logged terms and scores and draws a few samples now and then, whose distances from one another
-    and from reals are compared with the distances among reals.
+    It reads logged terms and scores, and draws samples now and then, ten times a run at least: it compares
+    their distance from the reals with that at the start, and the number of distinct ones with the reals' own.
+    It compares values as networks see them, such as pixels.
 
     Args:
-        every_n_steps: Generator steps between two checks of samples.
-        stop_ratio: A score is far off at this many times its best, or its best divided by it for shares.
+        every_n_steps: Generator steps between two looks at samples, at most.
+        stop_ratio: A distance such as FID is far off at this many times its best and its real floor, if its
+            noise does not explain that. Shares, and scores that may be near 0, stop no run.
         stop_after: The run is stopped after so many evaluations in a row that are far off; none: never.
     """
 
     def __init__(self, every_n_steps: int = 500, stop_ratio: float = 3.0, stop_after: int | None = 5) -> None:
         bounds.at_least(1, self, every_n_steps=every_n_steps, stop_ratio=stop_ratio, stop_after=stop_after)
         self.every_n_steps, self.stop_ratio, self.stop_after = every_n_steps, stop_ratio, stop_after
-        self.counts = dict.fromkeys(PATIENCE, 0)
-        self.since = dict.fromkeys(PATIENCE, 0)
-        self.terms: dict[str, list[float]] = {}
-        self.bests: dict[str, tuple[float, int]] = {}  # and after how many images
-        self.now: dict[str, float] = {}
-        self.wins: list[bool] = []
-        self.diversity, self.apart = 0.0, inf
-        self._reals: Tensor | None = None
-        self.alarms: list[dict[str, Any]] = []
-        self.scored_at = -1
+        self.symptoms, self.samples = Symptoms(), SampleHistory()
+        self.scores, self.terms = ScoreHistory(), TermHistory()
+        self.finished = False
+        self._reals: Reals | None = None
+
+    def _parts(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("symptoms", "samples", "scores", "terms")}
 
     def state_dict(self) -> dict[str, Any]:
-        bests = {name: list(best) for name, best in self.bests.items()}
-        return {name: getattr(self, name) for name in STATE} | {"bests": bests}
+        return {name: asdict(part) for name, part in self._parts().items()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        bests = {name: (best[0], best[1]) for name, best in state_dict["bests"].items()}
-        vars(self).update({**state_dict, "bests": bests})
+        """A checkpoint of before these parts were kept tells nothing."""
+        for name, part in self._parts().items():
+            vars(part).update(state_dict[name] if "samples" in state_dict else {})
 
     def on_train_batch_end(
         self, trainer: Trainer, model: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Scores are read one step late, as are those that a resumed run computes before its first step."""
         game, step = cast(GAN, model), trainer.global_step
-        fresh = self._judge_scores(trainer, game)
+        self._judge_scores(trainer, game)
         if trainer.is_global_zero:
             if game.logs_at(step):
                 self._judge_terms(game, trainer.callback_metrics)
-            if fresh or step % self.every_n_steps == 0:
+            if step == 1 or step % self._cadence(trainer) == 0:
                 self._judge_samples(game, data_of(trainer))
             self._report(trainer)
 
+    def on_train_end(self, trainer: Trainer, model: LightningModule) -> None:
+        if trainer.is_global_zero and self.samples.step != trainer.global_step:
+            self._look(cast(GAN, model), data_of(trainer))
+
     def on_fit_end(self, trainer: Trainer, model: LightningModule) -> None:
         self._judge_scores(trainer, cast(GAN, model))
+        self.finished = trainer.global_step >= trainer.max_steps > 0
         if trainer.is_global_zero and not is_trial_run(trainer):
             folder = Path(trainer.default_root_dir)
+            self.symptoms.raise_alarms(trainer.global_step)
             self._write(folder / FILE)
-            dispatch.log_summary(trainer, verdict=self.verdict())
-            if self.symptoms() and (folder / "checkpoints" / "best.ckpt").exists():
+            collapsed = bool(self.symptoms.present())
+            dispatch.log_summary(trainer, verdict=self.verdict(), collapsed=collapsed)
+            if collapsed and (folder / "checkpoints" / "best.ckpt").exists():
                 print(f"watchdog: {self.verdict()}\n{AGAIN.format(folder)}", file=sys.stderr, flush=True)
 
-    # Symptoms
+    def _cadence(self, trainer: Trainer) -> int:
+        longest = max(SOONEST, trainer.max_steps // LOOKS)
+        return min(self.every_n_steps, longest) if trainer.max_steps > 0 else self.every_n_steps
 
-    def _judge_scores(self, trainer: Trainer, game: GAN) -> bool:
-        """Whether there are new scores; they are the same on all processes, which therefore stop together."""
-        worse = uncovered = fresh = False
-        for evaluation in callbacks_of(trainer, Evaluation):
-            if not evaluation.scorer or evaluation.scored_at <= self.scored_at:
-                continue
-            self.scored_at, fresh = evaluation.scored_at, True
-            images = self.scored_at * game.images_per_step
-            for name, better in evaluation.scorer.directions.items():
-                if (value := evaluation.values.get(name)) is not None:
-                    far, few = self._compare(name, value, better, images)
-                    worse, uncovered = worse or far, uncovered or few
-        if fresh:
-            self._count("worse", worse, self.scored_at * game.images_per_step)
-            self._count("uncovered", uncovered, self.scored_at * game.images_per_step)
-            if self.stop_after and self.counts["worse"] >= self.stop_after:
-                trainer.should_stop = True
-        return fresh
+    def _judge_scores(self, trainer: Trainer, game: GAN) -> None:
+        """New scores are the same on all processes, which therefore stop together."""
+        fresh = [e for e in callbacks_of(trainer, Evaluation) if e.scorer and e.scored_at > self.scores.step]
+        if not fresh:
+            return
+        self.scores.step = max(evaluation.scored_at for evaluation in fresh)
+        images = self.scores.step * game.images_per_step
+        found = [self._judge_evaluation(evaluation, images) for evaluation in fresh]
+        for symptom in found[0]:
+            self.symptoms.count(symptom, any(each[symptom] for each in found), images)
+        if self.stop_after and self.symptoms.counts["worse"] >= self.stop_after:
+            trainer.should_stop = True
 
-    def _compare(self, name: str, value: float, better: str, images: int) -> tuple[bool, bool]:
-        """Whether a score is far off its best, and whether it shows that far fewer modes are covered."""
-        self.now[name] = value
-        best = self.bests.get(name, (value, images))[0]
-        if name not in self.bests or (value < best if better == "min" else value > best):
-            self.bests[name] = value, images
-        far = value > self.stop_ratio * best if better == "min" else value < best / self.stop_ratio
-        covered, most = (1 - value, 1 - best) if name.startswith(NOT_COVERED) else (value, best)
-        return far and best > 0, name.startswith((*COVERED, *NOT_COVERED)) and covered < most / 2
+    def _judge_evaluation(self, evaluation: Evaluation, images: int) -> dict[str, bool]:
+        """Whether each symptom holds by these scores."""
+        assert evaluation.scorer
+        scores, worse, uncovered = self.scores, False, False
+        scores.now |= evaluation.values
+        scores.floor |= evaluation.floor
+        for name, value in evaluation.values.items():
+            if value is not None and scores.keep_best(name, value, images):
+                worse |= scores.is_far(name, value, ratio=self.stop_ratio, noise=evaluation.noise)
+                uncovered |= scores.is_uncovered(name, value)
+        copied = copies(evaluation.values, evaluation.floor, evaluation.scorer.samples)
+        return {"uncovered": uncovered, "worse": worse, "copied": copied}
 
     def _judge_terms(self, game: GAN, logged: Any) -> None:
-        exploded, before = False, self.counts["exploded"] >= PATIENCE["exploded"]
-        for name, value in ((name, float(value)) for name, value in logged.items()):
-            if name in ("images", *self.now) or not isfinite(value):
-                continue
-            past = self.terms.setdefault(name, [])
-            # After an explosion its own past is no measure any more: only LARGE counts.
-            usual = 0.0 if before or not past else median(map(abs, past))
-            exploded |= abs(value) > max(LARGE, EXPLODED * usual)
-            past.append(value)
-            del past[:-REMEMBERED]
-        self._count("exploded", exploded, game.images_seen)
-        loss, chance = logged.get("discriminator"), _chance(game)
-        if loss is not None and chance > 0:
-            self.wins = [*self.wins[1 - RECENT :], float(loss) < WON * chance]
-            # One of few reals, or a relativistic one, may tell all apart while the generator still learns.
-            won = sum(self.wins) >= MOSTLY * RECENT and self.apart > FAR
-            self._count("won", won, game.images_seen)
+        before = self.symptoms.counts["exploded"] >= TABLE["exploded"].patience
+        exploded = self.terms.explodes(logged, after_explosion=before, besides=self.scores.now)
+        self.symptoms.count("exploded", exploded, game.images_seen)
+        # One of few reals, or a relativistic one, may tell all apart while the generator still learns.
+        unlearnt = self.samples.is_far and not self.samples.progresses
+        if (wins := self.terms.tells_all_apart(game, logged)) is not None:
+            self.symptoms.count("won", wins and unlearnt, game.images_seen)
 
     def _judge_samples(self, game: GAN, data: Any) -> None:
-        if self._reals is None:
-            self._reals = _reals(game, data)
-        if not (usual := _mean_distance(self._reals)):
-            return
-        fakes = game.sample(SAMPLES, seed=seed_for("watchdog")).detach().flatten(1).float()
-        reals, distance = self._reals.to(fakes.device), _mean_distance(fakes)
-        self.apart = (2 * float(torch.cdist(fakes, reals).mean()) - distance - usual) / usual
-        diversity = distance / usual
-        self._count("alike", diversity < ALIKE, game.images_seen)
-        self._count("lost", diversity < LOST * self.diversity, game.images_seen)
-        self.diversity = max(self.diversity, min(diversity, 1.0))
+        for symptom, holds in self._look(game, data).items():
+            self.symptoms.count(symptom, holds, game.images_seen)
 
-    def _count(self, symptom: str, holds: bool, images: int) -> None:
-        self.counts[symptom] = self.counts[symptom] + 1 if holds else 0
-        if self.counts[symptom] == 1:
-            self.since[symptom] = images
-
-    # Reports
-
-    def symptoms(self) -> list[str]:
-        return [name for name, patience in PATIENCE.items() if self.counts[name] >= patience]
+    def _look(self, game: GAN, data: Any) -> dict[str, bool]:
+        reals = self._reals = self._reals or reals_of(game, data)
+        if reals is None or (seen := look(game, reals)) is None:
+            return {}
+        return self.samples.add(seen, reals, game.global_step)
 
     def verdict(self) -> str:
-        if not (symptoms := self.symptoms()):
-            past = [f"{WORDS[alarm['symptom']]}, at {_short(alarm['images'])}" for alarm in self.alarms]
-            return f"healthy in the end, after {len(past)} alarms ({past[-1]})" if past else "healthy"
-        first = min(symptoms, key=self.since.__getitem__)
-        name = next(iter(self.bests), None)
-        score = ""
-        if name is not None:
-            best, at = self.bests[name]
-            score = f"; best {name} {best:.3g} at {_short(at)}, now {self.now[name]:.3g}"
-        return f"collapsed at {_short(self.since[first])} images ({WORDS[first]}){score}"
+        return verdict(self.symptoms, self.samples, self.scores, finished=self.finished)
 
     def _report(self, trainer: Trainer) -> None:
         """Print new symptoms, and write the verdict if they have changed."""
-        before, now = {alarm["symptom"] for alarm in self.alarms if not alarm["over"]}, set(self.symptoms())
-        for symptom in [name for name in PATIENCE if name in now - before]:
-            at = {"step": trainer.global_step, "images": self.since[symptom]}
-            self.alarms.append({"symptom": symptom, **at, "over": False})
-            print(f"watchdog: step {trainer.global_step:,}: {WORDS[symptom]}", file=sys.stderr, flush=True)
-        for alarm in self.alarms:
-            alarm["over"] |= alarm["symptom"] not in now
-        if now != before and not is_trial_run(trainer):
+        before = [alarm["over"] for alarm in self.symptoms.alarms]
+        for symptom in self.symptoms.raise_alarms(trainer.global_step):
+            words = TABLE[symptom].words
+            print(f"watchdog: step {trainer.global_step:,}: {words}", file=sys.stderr, flush=True)
+        changed = before != [alarm["over"] for alarm in self.symptoms.alarms]
+        if changed and not is_trial_run(trainer):
             self._write(Path(trainer.default_root_dir) / FILE)
 
     def _write(self, path: Path) -> None:
-        content = {"verdict": self.verdict(), "collapsed": bool(self.symptoms()), "alarms": self.alarms}
+        collapsed = bool(self.symptoms.present())
+        content = {"verdict": self.verdict(), "collapsed": collapsed, "alarms": self.symptoms.alarms}
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n")
-
-
-STATE = ("counts", "since", "terms", "wins", "now", "apart", "diversity", "alarms", "scored_at")
-
-
-def _chance(game: GAN) -> float:
-    """The loss of a discriminator that cannot tell fakes from reals; of a critic it is 0."""
-    if not getattr(game, "loss", None):
-        return 0.0
-    undecided = torch.zeros(2)
-    return float(game.loss.discriminator(undecided, undecided))
-
-
-def _reals(game: GAN, data: Any) -> Tensor:
-    """Some training samples, evenly spaced in their set and flattened; empty if they are no single tensor."""
-    empty = torch.zeros(0, 1)
-    if not isinstance(data, StreamData):
-        return empty
-    train = data.splits.train
-    indices = torch.arange(SAMPLES)
-    if isinstance(train, Sized):
-        indices = (indices * len(train) // SAMPLES).unique()
-    images, *others = train[indices]
-    reals = game.real((data.normalise(images), *others))
-    return reals.detach().flatten(1).float() if isinstance(reals, Tensor) else empty
-
-
-def _mean_distance(images: Tensor) -> float:
-    return float(torch.pdist(images).mean()) if len(images) > 1 else 0.0
-
-
-def _short(images: int) -> str:
-    """1,200,000: 1.2 M."""
-    for size, unit in ((1_000_000, "M"), (1_000, "k")):
-        if images >= size:
-            return f"{images / size:.3g} {unit}"
-    return str(images)

@@ -52,6 +52,12 @@ def clipped() -> GAN:
     return plain(WGANGP, generator_optimizer=descent, discriminator_optimizer=descent, **CLIPS)
 
 
+def seldom(**settings: Any) -> State:
+    """What is logged of a penalty that was played before the step that logs."""
+    game = plain(VARIANTS["R1GAN"], penalty_every=4)
+    return exact(game, log_every_n_steps=STEPS, **settings).callback_metrics
+
+
 class Idle(PlainGenerator):
     """With a layer that nobody uses."""
 
@@ -111,6 +117,7 @@ def together(folder: Path) -> None:
                 trainer = pair(game)
                 results[f"{name} {variant.__name__} {parts}"] = state(game, trainer)
                 results[f"{name} is"] = type(trainer.strategy).__name__
+        results[f"{name} seldom"] = dict(seldom(devices=2, batch=BATCH, strategy=strategy))
         game = clipped()
         results[f"{name} clipped"] = state(game, pair(game))
         results[f"{name} begun"] = begun_apart(rank, pair)
@@ -255,6 +262,13 @@ def test_two_processes_are_one_with_the_double_batch(
     for parts in (1, 2):
         apart = distance(one, results[0][f"{strategy} {variant} {parts}"])
         assert (apart > 1e-6) if VARIANTS[variant] in COUPLED else (apart <= 1e-12), (parts, apart)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_seldom_penalty_is_logged_as_one_process_logs_it(strategy: str, results: list[Results]) -> None:
+    one = seldom(batch=2 * BATCH)
+    for values in results:
+        assert values[f"{strategy} seldom"]["r1"] == pytest.approx(float(one["r1"]), rel=1e-12)
 
 
 def test_the_strategies_that_were_compared_are_two(results: list[Results]) -> None:

@@ -1,0 +1,104 @@
+"""A run's scores: their bests, and which symptoms they show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import sqrt
+from typing import Any
+
+from ganlab.metrics.registry import TABLE, measured
+
+COVERED = ("modes", "coverage", "recall")  # names of scores that measure how much is covered
+NOT_COVERED = ("class_distance",)  # and of those that measure the share that is not
+CLEARLY = 0.1  # of all that could be covered
+NOISES = 5.0  # standard errors that make a difference
+COPIED, BY_CHANCE = 0.02, 0.01  # shares of samples
+CERTAIN = 1.96  # standard errors
+
+
+@dataclass
+class ScoreHistory:
+    """What was scored until now.
+
+    Attributes:
+        bests: Each score's best, and the number of images after which it was reached.
+        now: All numbers of the last evaluation.
+        floor: Those of held-out reals.
+        step: Of the last evaluation.
+    """
+
+    bests: dict[str, list[float]] = field(default_factory=dict)
+    now: dict[str, float | None] = field(default_factory=dict)
+    floor: dict[str, Any] = field(default_factory=dict)
+    step: int = -1
+
+    def is_far(self, name: str, value: float, *, ratio: float, noise: Callable[[str], float | None]) -> bool:
+        """Whether a distance is far above its best and its floor, and farther than its noise explains.
+
+        Its noise costs some time, and is asked for only where the rest speaks for it. Shares, and scores that
+        may be near 0 or less, have no ratios.
+        """
+        best, floor = self.bests[name][0], floor_of(name, self.floor)
+        if not is_first_distance(name) or best <= 0 or value <= ratio * max(best, floor[1] if floor else 0.0):
+            return False
+        error = noise(name)
+        return error is not None and value - best > NOISES * error
+
+    def is_uncovered(self, name: str, value: float) -> bool:
+        """Whether a score shows that less than half of what was covered still is."""
+        if not name.startswith((*COVERED, *NOT_COVERED)):
+            return False
+        best = self.bests[name][0]
+        covered, most = (1 - value, 1 - best) if name.startswith(NOT_COVERED) else (value, best)
+        return covered < most / 2 and (name.startswith("modes") or most - covered > CLEARLY)
+
+    def keep_best(self, name: str, value: float, images: int) -> bool:
+        """Keep it if it is the best so far; whether it is a number of which more or less is better."""
+        row, best = measured(name), self.bests.get(name)
+        if row is None or row.value.better is None:
+            return False
+        if best is None or (value < best[0] if row.value.better == "min" else value > best[0]):
+            self.bests[name] = [value, images]
+        return True
+
+
+def is_first_distance(name: str) -> bool:
+    """Whether a number is the first of its score, and one whose ratios runs are compared by."""
+    row = measured(name)
+    if row is None or row.value != TABLE[row.score].values[0]:
+        return False
+    return row.value.scale == "log" and row.value.better == "min"
+
+
+def floor_of(name: str, floor: Mapping[str, Any]) -> tuple[str, float] | None:
+    """What held-out reals have of a score, and its name, which tells if theirs are fewer."""
+    own = measured(name)
+    same = (each for each in floor if (other := measured(each)) and own and other == own)
+    chosen = name if name in floor else next(same, None)
+    return None if chosen is None or floor[chosen] is None else (chosen, float(floor[chosen]))
+
+
+def copies(values: Mapping[str, float | None], floor: Mapping[str, Any], samples: int) -> bool:
+    """Whether a score of copies tells more of them than held-out reals have, by intervals that part.
+
+    Such a score is the share of samples beyond the one in a hundred that comes near by chance.
+    """
+    for name, value in values.items():
+        if not name.startswith("copied") or value is None or value <= COPIED:
+            continue
+        reals = next((value for other, value in floor.items() if other.startswith("copied")), None)
+        least, _ = _interval(value, samples)
+        _, most = _interval(reals or 0.0, int(floor.get("samples", samples)))
+        if least > most:
+            return True
+    return False
+
+
+def _interval(copied: float, count: int) -> tuple[float, float]:
+    """Wilson's interval for the share of samples near a training item, of which a score of copies is made."""
+    share = min(1.0, max(0.0, BY_CHANCE + (1 - BY_CHANCE) * copied))
+    square = CERTAIN**2 / count
+    middle = share + square / 2
+    half = CERTAIN * sqrt(share * (1 - share) / count + square / count / 4)
+    return (middle - half) / (1 + square), (middle + half) / (1 + square)

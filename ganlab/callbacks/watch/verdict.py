@@ -1,0 +1,89 @@
+"""A verdict on a run in words: what was looked at, and what was found."""
+
+from __future__ import annotations
+
+from ganlab.callbacks.watch.samples import SampleHistory
+from ganlab.callbacks.watch.scores import COVERED, ScoreHistory, floor_of, is_first_distance
+from ganlab.callbacks.watch.symptoms import TABLE, Symptoms
+
+FAR_FROM_FLOOR = 5.0  # times the held-out reals' distance; of what is covered, less than half of theirs
+UNMOVED = 0.9  # of the distance at the start
+
+
+def verdict(symptoms: Symptoms, samples: SampleHistory, scores: ScoreHistory, *, finished: bool) -> str:
+    """One line; it begins with the kind of a run that went wrong, or with how far another came."""
+    present = symptoms.present()
+    head = _failure(symptoms, samples) if present else _success(samples, scores, finished=finished)
+    past = [alarm for alarm in symptoms.alarms if alarm["over"]] if not present else []
+    after = (
+        f"after {len(past)} alarm{'s' * (len(past) > 1)} that passed (the last: "
+        f"{TABLE[past[-1]['symptom']].words}, at {short(past[-1]['images'])})"
+        if past
+        else ""
+    )
+    return "; ".join(part for part in (head, after, _looked_at(samples), _best(scores)) if part)
+
+
+def _failure(symptoms: Symptoms, samples: SampleHistory) -> str:
+    """What came first, with all that began at the same time."""
+    since = min(symptoms.since[name] for name in symptoms.present())
+    names = [name for name in symptoms.present() if symptoms.since[name] == since]
+    count = round(samples.distinct)
+    number = f" to about {count} distinct sample{'s' * (count != 1)}" if names[0] in ("few", "lost") else ""
+    words = "; ".join(TABLE[name].words for name in names)
+    return f"{TABLE[names[0]].kind}{number} at {short(since)} images ({words})"
+
+
+def _success(samples: SampleHistory, scores: ScoreHistory, *, finished: bool) -> str:
+    """How far a run came, by what it was compared with."""
+    ends = "finished" if finished else "not finished"
+    far, near = _beside_floor(scores)
+    if far:
+        return f"{ends}, far from the floor ({', '.join(far)})"
+    if near:
+        return f"{ends}, near the floor ({', '.join(near)})"
+    if samples.start is None:
+        return f"{ends}, not judged: nothing could be compared with the reals"
+    if samples.recent[-1] > UNMOVED * samples.start:
+        return f"{ends}, nothing learnt yet: samples are as far from the reals as at the start"
+    return f"{ends}, learning" if not finished else f"{ends}, nearer to the reals than at the start"
+
+
+def _beside_floor(scores: ScoreHistory) -> tuple[list[str], list[str]]:
+    """The scores that tell how far a run came, beside held-out reals: those far from theirs, and the rest."""
+    far: list[str] = []
+    near: list[str] = []
+    for name, value in scores.now.items():
+        floor = floor_of(name, scores.floor)
+        covers = name.startswith(COVERED)
+        if value is None or floor is None or not (covers or is_first_distance(name)):
+            continue
+        is_far = value < floor[1] / 2 if covers else value > FAR_FROM_FLOOR * floor[1] > 0
+        reals = f"{floor[1]:.3g}" if floor[0] == name else f"{floor[0]} {floor[1]:.3g}"
+        (far if is_far else near).append(f"{name} {value:.3g}, held-out reals {reals}")
+    return far, near
+
+
+def _looked_at(samples: SampleHistory) -> str:
+    if samples.start is None:
+        return ""
+    share = samples.recent[-1] / samples.start if samples.start > 0 else 1.0
+    return (
+        f"samples at {max(0.0, share):.2g} of their first distance from the reals, "
+        f"about {samples.distinct:.0f} of them distinct, of as many reals {samples.reals_distinct:.0f}"
+    )
+
+
+def _best(scores: ScoreHistory) -> str:
+    if not (name := next(iter(scores.bests), None)):
+        return ""
+    (best, at), now = scores.bests[name], scores.now.get(name)
+    return f"best {name} {best:.3g} at {short(int(at))}, now {'-' if now is None else f'{now:.3g}'}"
+
+
+def short(images: int) -> str:
+    """1,200,000: 1.2 M."""
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if images >= size:
+            return f"{images / size:.3g} {unit}"
+    return str(images)
