@@ -81,6 +81,7 @@ class Evaluation(Callback):
         self.best: float | None = None
         self._reals: Reals | None = None
         self._floor: dict[str, Any] = {}
+        self.comparable: dict[str, float | None] = {}  # scores of as many samples as the floor
         self._moments: Gaussian | None = None
         self.scored_at = -1
         self.values: dict[str, float | None] = {}
@@ -198,7 +199,7 @@ class Evaluation(Callback):
         (values, reasons), beside = on_rank_zero(
             lambda: (scorer.score(reals, fakes), beside_floor(scorer, reals, fakes, floor))
         )
-        self.values = values
+        self.values, self.comparable = values, numbers_of(beside) or values
         validating = trainer.state.fn == "validate"  # Lightning prints a table of the values then.
         if logs:
             # For callbacks that monitor a score; loggers get it below, however seldom they log.

@@ -111,6 +111,7 @@ class Watchdog(Callback):
         scores, worse, uncovered = self.scores, False, False
         scores.now |= evaluation.values
         scores.floor |= evaluation.floor
+        scores.comparable |= evaluation.comparable
         for name, value in evaluation.values.items():
             if value is not None and scores.keep_best(name, value, images):
                 worse |= scores.is_far(name, value, ratio=self.stop_ratio, noise=evaluation.noise)

@@ -77,8 +77,12 @@ class TrainingImages:
 
     def alarms(self, copied: float, samples: int) -> bool:
         """Whether so many copies are no chance: `ALARM` or more, and its interval and the floor's part."""
-        floor = _interval(self.floor(), len(self.unseen[::2]))
-        return copied >= ALARM and _interval(copied, samples)[0] > floor[1]
+        return no_chance(copied, samples, self.floor(), len(self.unseen[::2]))
+
+
+def no_chance(copied: float, samples: int, floor: float, held_out: int) -> bool:
+    """Whether so many copies are `ALARM` or more, and their interval and that of held-out reals part."""
+    return copied >= ALARM and _interval(copied, samples)[0] > _interval(floor, held_out)[1]
 
 
 def share(ratios: Tensor, unseen: Tensor) -> float:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import sqrt
 from typing import Any
 
+from ganlab.metrics.copied import no_chance
 from ganlab.metrics.registry import TABLE, measured
 
 COVERED = ("modes", "coverage", "recall")  # names of scores that measure how much is covered
 NOT_COVERED = ("class_distance",)  # and of those that measure the share that is not
 CLEARLY = 0.1  # of all that could be covered
 NOISES = 5.0  # standard errors that make a difference
-COPIED, BY_CHANCE = 0.02, 0.01  # shares of samples
-CERTAIN = 1.96  # standard errors
 
 
 @dataclass
@@ -25,12 +23,14 @@ class ScoreHistory:
         bests: Each score's best, and the number of images after which it was reached.
         now: All numbers of the last evaluation.
         floor: Those of held-out reals.
+        comparable: Those of as many samples as the floor, under its names.
         step: Of the last evaluation.
     """
 
     bests: dict[str, list[float]] = field(default_factory=dict)
     now: dict[str, float | None] = field(default_factory=dict)
     floor: dict[str, Any] = field(default_factory=dict)
+    comparable: dict[str, float | None] = field(default_factory=dict)
     step: int = -1
 
     def is_far(self, name: str, value: float, *, ratio: float, noise: Callable[[str], float | None]) -> bool:
@@ -85,20 +85,9 @@ def copies(values: Mapping[str, float | None], floor: Mapping[str, Any], samples
     Such a score is the share of samples beyond the one in a hundred that comes near by chance.
     """
     for name, value in values.items():
-        if not name.startswith("copied") or value is None or value <= COPIED:
+        if not name.startswith("copied") or value is None:
             continue
         reals = next((value for other, value in floor.items() if other.startswith("copied")), None)
-        least, _ = _interval(value, samples)
-        _, most = _interval(reals or 0.0, int(floor.get("samples", samples)))
-        if least > most:
+        if no_chance(value, samples, reals or 0.0, int(floor.get("samples", samples))):
             return True
     return False
-
-
-def _interval(copied: float, count: int) -> tuple[float, float]:
-    """Wilson's interval for the share of samples near a training item, of which a score of copies is made."""
-    share = min(1.0, max(0.0, BY_CHANCE + (1 - BY_CHANCE) * copied))
-    square = CERTAIN**2 / count
-    middle = share + square / 2
-    half = CERTAIN * sqrt(share * (1 - share) / count + square / count / 4)
-    return (middle - half) / (1 + square), (middle + half) / (1 + square)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ganlab.callbacks.watch.samples import SampleHistory
-from ganlab.callbacks.watch.scores import COVERED, ScoreHistory, floor_of, is_first_distance
+from ganlab.callbacks.watch.scores import COVERED, ScoreHistory, is_first_distance
 from ganlab.callbacks.watch.symptoms import TABLE, Symptoms
 
 FAR_FROM_FLOOR = 5.0  # times the held-out reals' distance; of what is covered, less than half of theirs
@@ -53,14 +53,13 @@ def _beside_floor(scores: ScoreHistory) -> tuple[list[str], list[str]]:
     """The scores that tell how far a run came, beside held-out reals: those far from theirs, and the rest."""
     far: list[str] = []
     near: list[str] = []
-    for name, value in scores.now.items():
-        floor = floor_of(name, scores.floor)
+    for name, value in scores.comparable.items():
+        floor = scores.floor.get(name)
         covers = name.startswith(COVERED)
         if value is None or floor is None or not (covers or is_first_distance(name)):
             continue
-        is_far = value < floor[1] / 2 if covers else value > FAR_FROM_FLOOR * floor[1] > 0
-        reals = f"{floor[1]:.3g}" if floor[0] == name else f"{floor[0]} {floor[1]:.3g}"
-        (far if is_far else near).append(f"{name} {value:.3g}, held-out reals {reals}")
+        is_far = value < floor / 2 if covers else value > FAR_FROM_FLOOR * floor > 0
+        (far if is_far else near).append(f"{name} {value:.3g}, held-out reals {floor:.3g}")
     return far, near
 
 
