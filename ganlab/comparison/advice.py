@@ -36,14 +36,13 @@ def notes(table: Table, values: Array, tests: int, spread: Spread) -> Iterator[s
     rows = [row for row in table.rows if row.seeds]
     tested, sizes = [row for row in rows if row.p], deviations(values, table.scale)
     yield from _on_what_is_not_tested(rows)
-    if spread == "pooled" and np.nanmin(sizes) > 0:
-        ratio = np.nanmax(sizes) / np.nanmin(sizes)
-        yield f"Pooled: all groups are taken to spread alike; here their spreads differ {ratio:.2g}-fold."
+    if spread == "pooled":
+        yield _on_pooling([each for each in sizes if np.isfinite(each)])
     if tested and tests:
         family, deviation = Family(len(tested), tests, spread), float(np.sqrt(np.nanmean(sizes**2)))
         by_name = dict(zip((row.group.name for row in table.rows), sizes, strict=True))
         yield from _on_few_seeds(table, tested, deviation, family)
-        yield from _on_seeds_needed(table, by_name, family)
+        yield from _on_seeds_needed(table, by_name, deviation, family)
         yield from _on_the_best(table, tested, deviation)
     if any(row.lost for row in rows):
         yield "Runs that failed or collapsed are in no mean and no interval: their share stands beside."
@@ -63,6 +62,12 @@ def _on_what_is_not_tested(rows: list[Row]) -> Iterator[str]:
         yield "The seeds do not differ, so that there is no spread to test with."
 
 
+def _on_pooling(sizes: list[float]) -> str:
+    least, most = min(sizes, default=0.0), max(sizes, default=0.0)
+    differ = f"; here their spreads differ {most / least:.2g}-fold" if least else ""
+    return f"Pooled: all groups are taken to spread alike{differ}."
+
+
 def _on_few_seeds(table: Table, tested: list[Row], deviation: float, family: Family) -> Iterator[str]:
     """What the fewest seeds can tell, and what five would."""
     fewest = min(row.seeds for row in tested)
@@ -79,13 +84,17 @@ def _on_few_seeds(table: Table, tested: list[Row], deviation: float, family: Fam
     )
 
 
-def _on_seeds_needed(table: Table, deviations: dict[str, float], family: Family) -> Iterator[str]:
+def _on_seeds_needed(
+    table: Table, deviations: dict[str, float], common: float, family: Family
+) -> Iterator[str]:
     """How many seeds would tell the groups that are not told apart from the reference."""
     needed = []
     for row in table.rows:
         if row.standing != "open" or not row.contrast:
             continue
-        deviation = sqrt((deviations[row.group.name] ** 2 + deviations[table.reference] ** 2) / 2)
+        # Seeds of two groups may agree by chance, and the others' spreads have them tested all the same.
+        own = sqrt((deviations[row.group.name] ** 2 + deviations[table.reference] ** 2) / 2)
+        deviation = common if family.spread == "pooled" else own or common
         gap = abs(log(row.contrast) if table.scale == "log" else row.contrast)
         seeds = power.seeds_needed(gap / deviation, *family)
         number = f"about {seeds}" if seeds else f"more than {power.MOST}"

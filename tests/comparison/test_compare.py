@@ -454,6 +454,17 @@ def test_seeds_that_would_tell_groups_apart_are_told_with_their_power_and_spread
     assert any(f"it would look {flattery:.0f} % better than it is" in note for note in notes)
 
 
+@pytest.mark.parametrize("pooled", [False, True])
+def test_groups_whose_seeds_agree_among_others_that_spread_are_no_error(tmp_path: Path, pooled: bool) -> None:
+    groups = {"a": (5, 5, 5), "b": (5.1, 5.1, 5.1), "c": (9, 10, 11), "d": (20, 25, 30), "e": (5.2,)}
+    for experiment, values in groups.items():
+        make_seeds(tmp_path, experiment, *values, **{GAMMA: values[0]})
+    table = only_table(compared(tmp_path, question=Question(pooled)))
+    assert [row.standing for row in table.rows[:2]] == ["best", "open"]
+    assert any("would tell from a" in note for note in table.notes)
+    assert any(note.startswith("Pooled") for note in table.notes) == pooled
+
+
 def test_five_seeds_are_not_called_few(tmp_path: Path) -> None:
     make_seeds(tmp_path, "a", 9, 10, 11, 10, 10.5)
     make_seeds(tmp_path, "b", 11, 12, 13, 12, 11.5, **{GAMMA: 2.0})

@@ -60,22 +60,10 @@ def template_values(table: Table, numbers: Mapping[int, int]) -> dict[str, objec
     columns = _columns(table, precision)
     rows = []
     for row in table.rows:
-        kind, verdict, limits = standing(row, table)
-        group_number = numbers[id(row.group)]
-        more = {
-            "number": group_number,
-            "value": number(row.mean, precision),
-            "interval": _interval(row, precision),
-            "drawing": plot.row(row, group_number),
-            "kind": kind,
-            "verdict": verdict,
-            "limits": limits,
-            "evidence": ", ".join(filter(None, (contrast(row, table), p_value(row, table)))),
-            "order": ORDER[kind],
-            "share_lost": share_lost(row),
-            "cells": [column.cell(row) for column in columns],
-        }
-        rows.append(vars(row) | more)
+        place = numbers[id(row.group)]
+        cells = [column.cell(row) for column in columns]
+        more = {"number": place, "drawing": plot.row(row, place), "cells": cells}
+        rows.append(_row_values(row, table, precision) | more)
     return vars(table) | {
         "rows": rows,
         "columns": columns,
@@ -88,6 +76,21 @@ def template_values(table: Table, numbers: Mapping[int, int]) -> dict[str, objec
         "summary": summarise(table),
         "hardware": list(dict.fromkeys(row.hardware for row in table.rows if row.hardware)),
         "contract": contract_line(table.contract),
+    }
+
+
+def _row_values(row: Row, table: Table, precision: int) -> dict[str, object]:
+    """A row's attributes, and how they are written."""
+    kind, verdict, limits = standing(row, table)
+    return vars(row) | {
+        "value": number(row.mean, precision),
+        "interval": _interval(row, precision),
+        "kind": kind,
+        "verdict": verdict,
+        "limits": limits,
+        "evidence": ", ".join(filter(None, (contrast(row, table), p_value(row, table)))),
+        "order": ORDER[kind],
+        "share_lost": share_lost(row),
     }
 
 
