@@ -11,7 +11,6 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
@@ -38,8 +37,8 @@ from ganlab.metrics.registry import measured, no_classes
 from ganlab.metrics.scorer import Batches, Reals, Scorer, described
 from ganlab.metrics.statistics import Gaussian
 from ganlab.runs.status import SCORES
-from ganlab.sampling.plan import BLOCK, fake_batches
-from ganlab.system.processes import broadcast, on_rank_zero, rank_and_world
+from ganlab.sampling.plan import BLOCK, fake_batches, first_process_buffers
+from ganlab.system.processes import broadcast, on_rank_zero
 from ganlab.system.row_files import Records
 from ganlab.training.trainer import callbacks_of, is_trial_run
 
@@ -285,23 +284,3 @@ def interruptible(trainer: Trainer, batches: Batches, samples: int) -> Batches:
         yield batch
         for preemption in preemptions if count <= common else ():
             preemption.obey(trainer)
-
-
-@contextmanager
-def first_process_buffers(model: GAN) -> Iterator[None]:
-    """Within, all processes have the buffers of the first, which are those in checkpoints.
-
-    Otherwise they differ: normalisation keeps statistics of each process's own batches.
-    """
-    if rank_and_world()[1] == 1:
-        yield
-        return
-    buffers = [*model.generator.buffers(), *model.ema.buffers()]
-    copies = [buffer.clone() for buffer in buffers]
-    for buffer in buffers:
-        dist.broadcast(buffer, 0)
-    try:
-        yield
-    finally:
-        for buffer, copy in zip(buffers, copies, strict=True):
-            buffer.copy_(copy)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
+import torch.distributed as dist
 
 from ganlab.data.grid import quantise
 from ganlab.game.chunks import whole_chunks
 from ganlab.game.draws import BLOCK
 from ganlab.game.gan import GAN
 from ganlab.metrics.scorer import Batches
-from ganlab.system.processes import shares
+from ganlab.system.processes import rank_and_world, shares
 
 
 def portions(samples: int) -> Iterator[tuple[int, int, int]]:
@@ -33,3 +35,23 @@ def fake_batches(model: GAN, samples: int, seed: int, *, raw: bool = False) -> B
         images = model.sample(drawn, seed=seed, raw=raw, at=start)[:count]
         index = start + torch.arange(count if own else 0)
         yield index, quantise(images) if images.ndim == 4 else images.float()
+
+
+@contextmanager
+def first_process_buffers(model: GAN) -> Iterator[None]:
+    """Within, all processes have the buffers of the first, which are those in checkpoints.
+
+    Otherwise they differ: normalisation keeps statistics of each process's own batches.
+    """
+    if rank_and_world()[1] == 1:
+        yield
+        return
+    buffers = [*model.generator.buffers(), *model.ema.buffers()]
+    copies = [buffer.clone() for buffer in buffers]
+    for buffer in buffers:
+        dist.broadcast(buffer, 0)
+    try:
+        yield
+    finally:
+        for buffer, copy in zip(buffers, copies, strict=True):
+            buffer.copy_(copy)

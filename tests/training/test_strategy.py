@@ -20,8 +20,8 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 from plain_games import COUPLED, Plain, PlainGenerator, plain
 from torch import Tensor, nn
 
-from ganlab.callbacks.evaluation import first_process_buffers
 from ganlab.game.gan import GAN
+from ganlab.sampling.plan import first_process_buffers
 from ganlab.testing import Generator, Specks, assert_same, new, play, state
 from ganlab.training.strategy import TwoPlayers, average_gradients, buckets
 from ganlab.training.trainer import Trainer
