@@ -175,11 +175,13 @@ class Evaluation(Callback):
             self._finished, self._since = self.seconds, None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "scored_at": self.scored_at, "values": self.values}
+        names = ("best", "scored_at", "values", "comparable")
+        return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.scored_at = state_dict["best"], state_dict["scored_at"]
         self.values = state_dict["values"]
+        self.comparable = state_dict.get("comparable", {})
 
     def _evaluate(self, trainer: Trainer, model: LightningModule, *, logs: bool = True) -> None:
         if not self.scorer or is_trial_run(trainer) or not isinstance(model, GAN):

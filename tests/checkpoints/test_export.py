@@ -96,7 +96,7 @@ def test_an_export_draws_what_the_run_drew(
     config = GAME.replace("NETWORK", NETWORKS[network])
     run = train_run(tmp_path, config, "--trainer.precision", precision)
     monkeypatch.undo()
-    (drawn,) = [images for step, images in samples if step == 5]
+    drawn = next(images for step, images in samples if step == 5)
     out = export_run(run, tmp_path / "export", *(("--raw",) if raw else ()))
     game = ganlab.load(out)
     assert game.sample(9, seed=3).dtype == drawn.dtype
