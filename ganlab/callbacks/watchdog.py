@@ -123,10 +123,11 @@ class Watchdog(Callback):
         before = self.symptoms.counts["exploded"] >= TABLE["exploded"].patience
         exploded = self.terms.explodes(logged, after_explosion=before, besides=self.scores.now)
         self.symptoms.count("exploded", exploded, game.images_seen)
-        # One of few reals, or a relativistic one, may tell all apart while the generator still learns.
-        unlearnt = self.samples.is_far and not self.samples.progresses
-        if (wins := self.terms.tells_all_apart(game, logged)) is not None:
-            self.symptoms.count("won", wins and unlearnt, game.images_seen)
+        if self.terms.add_loss(game, logged):
+            # One of few reals, or a relativistic one, may tell all apart while the generator still learns.
+            won = self.terms.tells_all_apart and not self.samples.learns
+            self.symptoms.count("won", won, game.images_seen)
+            self.symptoms.count("misled", self.terms.misleads, game.images_seen)
 
     def _judge_samples(self, game: GAN, data: Any) -> None:
         for symptom, holds in self._look(game, data).items():

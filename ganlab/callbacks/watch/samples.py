@@ -67,8 +67,9 @@ class SampleHistory:
         return min(self.recent) < self.nearest - PROGRESS * (self.start or 0.0)
 
     @property
-    def is_far(self) -> bool:
-        return bool(self.recent) and self.recent[-1] > FAR
+    def learns(self) -> bool:
+        """Whether samples are near the reals, or come nearer."""
+        return not self.recent or self.recent[-1] <= FAR or self.progresses
 
     def _symptoms(self, seen: Likeness) -> dict[str, bool]:
         assert self.before is not None

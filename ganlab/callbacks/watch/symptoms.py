@@ -33,6 +33,7 @@ TABLE = {
     "stalled": Symptom("not learning", "samples are no nearer to the reals than at the start", 1),
     "away": Symptom("diverged", "samples move away from the reals", 3),
     "exploded": Symptom("diverged", "a term has exploded", 3),
+    "misled": Symptom("diverged", "the discriminator does far worse than one that cannot tell", 3),
     "worse": Symptom("diverged", "the score is far above its best", 2),
     "copied": Symptom(
         "memorising", "more samples than of held-out reals are all but equal to a training item", 1

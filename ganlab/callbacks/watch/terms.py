@@ -14,14 +14,16 @@ from ganlab.game.gan import GAN
 
 EXPLODED, LARGE = 100.0, 1000.0  # times its own median; a term below LARGE has not exploded
 REMEMBERED = 200  # values of a term
-WON = 0.02  # of the loss of a discriminator that cannot tell fakes from reals
+WON, WORSE = 0.02, 10.0  # times the loss of a discriminator that cannot tell fakes from reals
 LOSSES, MOSTLY = 20, 0.8  # values of the discriminator's loss, and the share of them that it has won
 
 
 @dataclass
 class TermHistory:
+    """Last values: of each term; and the discriminator's losses, in those of one that cannot tell."""
+
     values: dict[str, list[float]] = field(default_factory=dict)
-    wins: list[bool] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
 
     def explodes(self, logged: Mapping[str, Any], *, after_explosion: bool, besides: Iterable[str]) -> bool:
         """Whether a term is far above its own past; names `besides` are no terms."""
@@ -37,13 +39,23 @@ class TermHistory:
             del past[:-REMEMBERED]
         return exploded
 
-    def tells_all_apart(self, game: GAN, logged: Mapping[str, Any]) -> bool | None:
-        """Whether the discriminator's loss has mostly been near nothing of late; None if it has none such."""
+    def add_loss(self, game: GAN, logged: Mapping[str, Any]) -> bool:
+        """Add the discriminator's loss, if there is one, and a loss of one that cannot tell; whether so."""
         loss, chance = logged.get("discriminator"), _chance(game)
         if loss is None or chance <= 0:
-            return None
-        self.wins = [*self.wins[1 - LOSSES :], float(loss) < WON * chance]
-        return sum(self.wins) >= MOSTLY * LOSSES
+            return False
+        self.losses = [*self.losses[1 - LOSSES :], float(loss) / chance]
+        return True
+
+    @property
+    def tells_all_apart(self) -> bool:
+        """Whether the discriminator's loss has mostly been near nothing of late."""
+        return sum(loss < WON for loss in self.losses) >= MOSTLY * LOSSES
+
+    @property
+    def misleads(self) -> bool:
+        """Whether the discriminator has been far worse of late than one that cannot tell."""
+        return sum(self.losses) > WORSE * LOSSES
 
 
 def _chance(game: GAN) -> float:

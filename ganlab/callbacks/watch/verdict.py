@@ -59,7 +59,8 @@ def _beside_floor(scores: ScoreHistory) -> tuple[list[str], list[str]]:
         if value is None or floor is None or not (covers or is_first_distance(name)):
             continue
         is_far = value < floor / 2 if covers else value > FAR_FROM_FLOOR * floor > 0
-        (far if is_far else near).append(f"{name} {value:.3g}, held-out reals {floor:.3g}")
+        times = f"{value / floor:.2g} times " if floor > 0 and not covers else ""
+        (far if is_far else near).append(f"{name} {value:.3g}, {times}held-out reals' {floor:.3g}")
     return far, near
 
 
