@@ -6,10 +6,9 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
-from lightning.pytorch import LightningDataModule
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,24 +17,26 @@ from rich.text import Text
 from ganlab import data, metrics  # noqa: F401
 from ganlab.checkpoints import export
 from ganlab.checkpoints.export import is_export, read_config
-from ganlab.cli.arguments import is_path
-from ganlab.cli.parser import CHECKPOINT_HELP, TRUST_HELP, Parser, run_command, silence_warnings
+from ganlab.cli.parser import (
+    CHECKPOINT_HELP,
+    TRUST_HELP,
+    Parser,
+    instantiated,
+    run_command,
+    silence_warnings,
+)
+from ganlab.cli.references import Reference, compared_with, reference_of
 from ganlab.data.pictures.archive import reading
 from ganlab.data.pictures.decode import Transparency
-from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
-from ganlab.metrics.contract import Contract
 from ganlab.metrics.extractors.extractor import Extractor
 from ganlab.metrics.given_images import GivenImages
-from ganlab.metrics.observed import Classes, Reals
+from ganlab.metrics.observed import Classes
 from ganlab.metrics.reference import (
     beside_floor,
-    contract_of,
     default_scores,
-    given_reals,
     numbers_of,
     part_of,
-    prepare_reference,
 )
 from ganlab.metrics.registry import TABLE, matched, no_classes
 from ganlab.metrics.scorer import Batches, Scorer
@@ -54,21 +55,7 @@ from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import fake_batches
 from ganlab.system.hardware import keep_freed_memory
 from ganlab.system.row_files import Records
-from ganlab.system.untrusted import readable, yaml_config
-
-
-class Reference(NamedTuple):
-    """What fakes are compared with.
-
-    Attributes:
-        floor: The scores of reals that were never trained on; empty for images from elsewhere.
-        transparency: What became of transparent pictures among the reals, if there were any.
-    """
-
-    reals: Reals
-    contract: Contract
-    floor: dict[str, Any]
-    transparency: Transparency | None = None
+from ganlab.system.untrusted import yaml_config
 
 
 def main(arguments: list[str]) -> int:
@@ -117,43 +104,55 @@ def _parse(arguments: list[str]) -> Any:
 
 def evaluate(chosen: Any) -> dict[str, Any]:
     """Compute the scores that the arguments ask for; those of a run's checkpoint are added to its records."""
-    split: Split = "train" if chosen.split == "train" else "held_out"
-    what = Path(chosen.what).expanduser()
-    with reading(what):
-        if not what.exists():
-            raise Refused(f"There is no {what} to evaluate.")
+    what = _existing(chosen.what)
     run = what if is_run(what) else run_of(what)
     settings = _trusted_settings(run, chosen) if run else {}
     extractor = _extractor(chosen, settings)
     source = _source(what, chosen.checkpoint)
     given = None if source else GivenImages(what, chosen.transparency)
-    compared = _compared_with(chosen, settings)
+    compared = compared_with(chosen, settings)
     scores = chosen.scores.split(",") if chosen.scores else default_scores(compared)
     scorer = Scorer(extractor, tuple(scores), given.total if given else chosen.samples)
     classes = _classes(scorer, given)
     if torch.cuda.is_available():
         extractor.to("cuda")
-    if given:
-        fakes, batches = "given", given.batches()
-    else:
-        assert source
-        fakes = read_config(source)["weights"] if source.is_dir() else export.FAKES[chosen.raw]
-        game = load(source, trust_code=chosen.trust_code)
-        game = game.to("cuda") if torch.cuda.is_available() else game
-        batches = fake_batches(game, scorer.samples, chosen.seed, raw=chosen.raw)
-    reference = _reference(compared, chosen, scorer, split, fakes)
+    fakes, batches = ("given", given.batches()) if given else _drawn(source, scorer.samples, chosen)
+    reference = reference_of(compared, chosen, scorer, fakes)
     if classes:
         matched(reference.reals.classes, classes)
     row, says = _scored(scorer, batches, given, reference, classes)
-    if source and (selected := selected_among(source)) is not None:
-        row["selected_among"] = selected
-    if source and not source.is_dir():
-        row = {"step": read_checkpoint(source)["global_step"], "checkpoint": source.name, **row}
-        if run:
+    if source:
+        row = _told_source(source, row)
+        if run and "checkpoint" in row:
             _record(run, row)
-    warning = scorer.warning(reference.reals, row["scores"])
     note = selection_note(source) if source else ""
-    return row | {"says": says, "note": note, "warning": warning}
+    return row | {"says": says, "note": note, "warning": scorer.warning(reference.reals, row["scores"])}
+
+
+def _existing(name: str) -> Path:
+    what = Path(name).expanduser()
+    with reading(what):
+        if not what.exists():
+            raise Refused(f"There is no {what} to evaluate.")
+    return what
+
+
+def _drawn(source: Path | None, count: int, chosen: Any) -> tuple[str, Batches]:
+    """Whose weights the samples of an export or a checkpoint are made with, and the samples."""
+    assert source
+    fakes = read_config(source)["weights"] if source.is_dir() else export.FAKES[chosen.raw]
+    game = load(source, trust_code=chosen.trust_code)
+    game = game.to("cuda") if torch.cuda.is_available() else game
+    return fakes, fake_batches(game, count, chosen.seed, raw=chosen.raw)
+
+
+def _told_source(source: Path, row: dict[str, Any]) -> dict[str, Any]:
+    """The row with what is known of the weights' origin."""
+    if (selected := selected_among(source)) is not None:
+        row = row | {"selected_among": selected}
+    if source.is_dir():
+        return row
+    return {"step": read_checkpoint(source)["global_step"], "checkpoint": source.name, **row}
 
 
 def _scored(
@@ -221,64 +220,7 @@ def _extractor(chosen: Any, settings: dict[str, Any]) -> Extractor:
         path = config if isinstance(config, str) else config["class_path"]
         arguments = {} if isinstance(config, str) else dict(config.get("init_args") or {})
         config = {"class_path": path, "init_args": {**arguments, "weights": chosen.weights}}
-    return _instantiate("extractor", Extractor, config)
-
-
-def _instantiate(name: str, kind: type, config: Any) -> Any:
-    """An instance of a class that is named as on the command line; `name` is for messages."""
-    parser = Parser(exit_on_error=True)
-    parser.add_argument(f"--{name}", type=kind)
-    return parser.instantiate_classes(parser.parse_object({name: config}))[name]
-
-
-def _compared_with(chosen: Any, settings: dict[str, Any]) -> StreamData | GivenImages:
-    """The data, or the images from elsewhere, that scores compare with."""
-    reference = chosen.reference or settings.get("data")
-    if not reference:
-        raise Refused(
-            "Images from elsewhere and exports need something to be compared with:\n"
-            "--reference with a data class (CelebA), an experiment file or images."
-        )
-    if isinstance(reference, str) and reference not in data.__all__ and is_path(reference):
-        reference = _path_to(reference)
-    if isinstance(reference, Path) and reference.suffix in (".yaml", ".yml"):
-        reference = yaml_config(reference, []).get("data")
-    if not reference:
-        raise Refused(f"{chosen.reference} is no experiment's file: it names no data (--reference).")
-    if isinstance(reference, Path):
-        return GivenImages(reference, chosen.transparency)
-    stream: StreamData = _instantiate("data", LightningDataModule, reference)
-    stream.prepare_data()
-    return stream
-
-
-def _reference(
-    compared: StreamData | GivenImages, chosen: Any, scorer: Scorer, split: Split, fakes: str
-) -> Reference:
-    seed = None if fakes == "given" else chosen.seed
-    if isinstance(compared, StreamData):
-        reals, floor = prepare_reference(scorer, compared, split)
-        return Reference(reals, contract_of(scorer, compared, split, fakes=fakes, seed=seed), floor)
-    if scorer.needs("training"):
-        raise Refused(
-            "The score copied compares with training images, by others that were held out: name a data\n"
-            "class or an experiment file by --reference, or leave copied out of --scores."
-        )
-    reals = given_reals(scorer, compared)
-    identity = scorer.extractor.identity(), compared.identity
-    contract = Contract(*identity, compared.total, scorer.samples, fakes=fakes, seed=seed)
-    if scorer.needs("classes") and compared.sorted_classes:
-        # The images' identity is their pixels', in whatever folders they lie.
-        contract = replace(contract, parameters={"class_fid": {"classes": compared.sorted_classes.digest}})
-    return Reference(reals, contract, {}, compared.told_transparency())
-
-
-def _path_to(reference: str) -> Path:
-    path = Path(reference).expanduser()
-    with reading(path):
-        if not path.is_file() and not path.is_dir():
-            raise Refused(f"There is no {readable(reference)} to compare with (--reference).")
-    return path
+    return instantiated("extractor", Extractor, config)
 
 
 def _print_scores(row: dict[str, Any], *, as_json: bool) -> None:

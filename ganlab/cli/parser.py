@@ -93,3 +93,10 @@ def chosen_source(chosen: Any) -> Path:
     if chosen.trust_code:
         user_code.add_to_path([])
     return checkpoint_or_export(Path(chosen.what), chosen.checkpoint)
+
+
+def instantiated(name: str, kind: type, config: Any) -> Any:
+    """An instance of a class that is named as on the command line; `name` is for messages."""
+    parser = Parser(exit_on_error=True)
+    parser.add_argument(f"--{name}", type=kind)
+    return parser.instantiate_classes(parser.parse_object({name: config}))[name]

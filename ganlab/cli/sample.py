@@ -35,10 +35,10 @@ SAMPLE_WRITERS = {".png": write.to_picture, ".npz": write.to_npz, "": write.to_f
 def main(arguments: list[str]) -> int:
     keep_freed_memory()
     silence_warnings()
-    return run_command(lambda: _sample(arguments[1:]))
+    return run_command(lambda: _sample(_parse(arguments[1:])))
 
 
-def _sample(arguments: list[str]) -> None:
+def _parse(arguments: list[str]) -> Any:
     parser = Parser(
         prog="ganlab sample", description="Draw samples: as a picture, a folder, a file or a walk."
     )
@@ -58,7 +58,10 @@ def _sample(arguments: list[str]) -> None:
     parser.add_argument("--interpolate", type=int | None, metavar="K", help=f"latents on a walk ({STOPS})")
     parser.add_argument("--frames", type=int | None, help=f"pictures of the whole walk ({FRAMES})")
     parser.add_argument("--trust_code", action="store_true", help=TRUST_HELP)
-    chosen = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def _sample(chosen: Any) -> None:
     out = Path(chosen.out).expanduser()
     _refuse_numbers(chosen)
     _refuse_output(out, chosen)

@@ -441,11 +441,11 @@ def test_a_finished_run_is_told_beside_the_floor() -> None:
         watchdog.finished = True
         return watchdog.verdict()
 
-    far = "finished, far from the floor (fid10k 18.3, 42 times held-out reals' 0.438); best fid10k 18.3"
+    far = "finished, far from the floor (fid10k 18.3, 42 times that of held-out reals 0.438); best fid10k 18.3"
     assert verdict(18.3, fid10k=0.438).startswith(far)
     other = verdict(18.3, samples=300, fid300=0.438)
     assert other.startswith("finished, not judged"), "a floor of fewer samples says nothing"
-    near = "finished, near the floor (fid10k 1.5, 3.8 times held-out reals' 0.4)"
+    near = "finished, near the floor (fid10k 1.5, 3.8 times that of held-out reals 0.4)"
     assert verdict(1.5, fid10k=0.4).startswith(near)
     assert verdict(1.5).startswith("finished, not judged: nothing could be compared with the reals")
 

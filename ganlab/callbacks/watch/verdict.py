@@ -59,8 +59,10 @@ def _beside_floor(scores: ScoreHistory) -> tuple[list[str], list[str]]:
         if value is None or floor is None or not (covers or is_first_distance(name)):
             continue
         is_far = value < floor / 2 if covers else value > FAR_FROM_FLOOR * floor > 0
-        times = f"{value / floor:.2g} times " if floor > 0 and not covers else ""
-        (far if is_far else near).append(f"{name} {value:.3g}, {times}held-out reals' {floor:.3g}")
+        reals = f"held-out reals {floor:.3g}"
+        if floor > 0 and not covers:
+            reals = f"{times(value / floor)} that of {reals}"
+        (far if is_far else near).append(f"{name} {value:.3g}, {reals}")
     return far, near
 
 
@@ -79,6 +81,11 @@ def _best(scores: ScoreHistory) -> str:
         return ""
     (best, at), now = scores.bests[name], scores.now.get(name)
     return f"best {name} {best:.3g} at {short(int(at))}, now {'-' if now is None else f'{now:.3g}'}"
+
+
+def times(ratio: float) -> str:
+    """A ratio in words: 3.8 times, 1,200 times."""
+    return f"{ratio:,.0f} times" if ratio >= 10 else f"{ratio:.2g} times"
 
 
 def short(images: int) -> str:

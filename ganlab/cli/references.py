@@ -1,0 +1,86 @@
+"""What `ganlab evaluate` compares fakes with: a data set, an experiment's, or anybody's images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lightning.pytorch import LightningDataModule
+
+from ganlab import data
+from ganlab.cli.arguments import is_path
+from ganlab.cli.parser import instantiated
+from ganlab.data.pictures.archive import reading
+from ganlab.data.pictures.decode import Transparency
+from ganlab.data.stream import Split, StreamData
+from ganlab.errors import Refused
+from ganlab.metrics.contract import Contract
+from ganlab.metrics.given_images import GivenImages
+from ganlab.metrics.observed import Reals
+from ganlab.metrics.reference import contract_of, given_reals, prepare_reference
+from ganlab.metrics.scorer import Scorer
+from ganlab.system.untrusted import readable, yaml_config
+
+
+class Reference(NamedTuple):
+    """What fakes are compared with.
+
+    Attributes:
+        floor: The scores of reals that were never trained on; empty for images from elsewhere.
+        transparency: What became of transparent pictures among the reals, if there were any.
+    """
+
+    reals: Reals
+    contract: Contract
+    floor: dict[str, Any]
+    transparency: Transparency | None = None
+
+
+def compared_with(chosen: Any, settings: dict[str, Any]) -> StreamData | GivenImages:
+    """The data, or the images from elsewhere, that scores compare with."""
+    reference = chosen.reference or settings.get("data")
+    if not reference:
+        raise Refused(
+            "Images from elsewhere and exports need something to be compared with:\n"
+            "--reference with a data class (CelebA), an experiment file or images."
+        )
+    if isinstance(reference, str) and reference not in data.__all__ and is_path(reference):
+        reference = _path_to(reference)
+    if isinstance(reference, Path) and reference.suffix in (".yaml", ".yml"):
+        reference = yaml_config(reference, []).get("data")
+    if not reference:
+        raise Refused(f"{chosen.reference} is no experiment's file: it names no data (--reference).")
+    if isinstance(reference, Path):
+        return GivenImages(reference, chosen.transparency)
+    stream: StreamData = instantiated("data", LightningDataModule, reference)
+    stream.prepare_data()
+    return stream
+
+
+def reference_of(compared: StreamData | GivenImages, chosen: Any, scorer: Scorer, fakes: str) -> Reference:
+    split: Split = "train" if chosen.split == "train" else "held_out"
+    seed = None if fakes == "given" else chosen.seed
+    if isinstance(compared, StreamData):
+        reals, floor = prepare_reference(scorer, compared, split)
+        return Reference(reals, contract_of(scorer, compared, split, fakes=fakes, seed=seed), floor)
+    if scorer.needs("training"):
+        raise Refused(
+            "The score copied compares with training images, by others that were held out: name a data\n"
+            "class or an experiment file by --reference, or leave copied out of --scores."
+        )
+    reals = given_reals(scorer, compared)
+    identity = scorer.extractor.identity(), compared.identity
+    contract = Contract(*identity, compared.total, scorer.samples, fakes=fakes, seed=seed)
+    if scorer.needs("classes") and compared.sorted_classes:
+        # The images' identity is their pixels', in whatever folders they lie.
+        contract = replace(contract, parameters={"class_fid": {"classes": compared.sorted_classes.digest}})
+    return Reference(reals, contract, {}, compared.told_transparency())
+
+
+def _path_to(reference: str) -> Path:
+    path = Path(reference).expanduser()
+    with reading(path):
+        if not path.is_file() and not path.is_dir():
+            raise Refused(f"There is no {readable(reference)} to compare with (--reference).")
+    return path
