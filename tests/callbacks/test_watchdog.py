@@ -441,7 +441,7 @@ def test_a_finished_run_is_told_beside_the_floor() -> None:
         watchdog.finished = True
         return watchdog.verdict()
 
-    far = "finished, far from the floor (fid10k 18.3, 42 times that of held-out reals 0.438); best fid10k 18.3"
+    far = "finished, far from the floor (fid10k 18.3, 42 times that of held-out reals 0.438); best fid10k"
     assert verdict(18.3, fid10k=0.438).startswith(far)
     other = verdict(18.3, samples=300, fid300=0.438)
     assert other.startswith("finished, not judged"), "a floor of fewer samples says nothing"
