@@ -18,6 +18,7 @@ _MODULES = (
     "data",
     "errors",
     "losses",
+    "media",
     "metrics",
     "networks",
     "penalties",

@@ -60,7 +60,7 @@ class Specks(StreamData):
 
     def __init__(self, *, images: int = 37, **base: Any) -> None:
         super().__init__(**{"batch_size": 8, **base})
-        self.images, self.image_shape, self.classes = images, SHAPE, 3
+        self.images, self.shape, self.classes = images, SHAPE, 3
 
     def load(self) -> tuple[Any, Any]:
         source = torch.Generator().manual_seed(0)

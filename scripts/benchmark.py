@@ -77,7 +77,7 @@ def convolutional() -> Players:
 
 
 def tiny() -> Players:
-    size: dict[str, Any] = {"image_shape": (2,), "hidden": (32, 32)}
+    size: dict[str, Any] = {"shape": (2,), "hidden": (32, 32)}
     generator = networks.MLPGenerator(latent_size=LATENT, bounded=False, **size)
     return generator, networks.MLPDiscriminator(**size)
 
@@ -147,7 +147,7 @@ def bare(game: Game, precision: str) -> None:
     optimizer_d = ADAM(discriminator.parameters(), fused=True)
     half = partial(torch.autocast, DEVICE.type, torch.bfloat16, enabled=precision == "bf16-mixed")
     for _ in laps():
-        real = source.normalise(items[torch.randint(ITEMS, (game.batch,))].to(DEVICE))
+        real = source.played((items[torch.randint(ITEMS, (game.batch,))].to(DEVICE),))[0]
         with half():
             with torch.no_grad():
                 fake = generator(torch.randn(game.batch, LATENT, device=DEVICE)).float()

@@ -38,7 +38,7 @@ SIZE, BATCH, ROUNDS = 64, 64, 7
 class Mapped(StreamData):
     def __init__(self, rows: Rows) -> None:
         super().__init__(batch_size=BATCH)
-        self.rows, self.image_shape = rows, (3, SIZE, SIZE)
+        self.rows, self.shape = rows, (3, SIZE, SIZE)
 
     def load(self) -> tuple[Any, None]:
         return self.rows, None
@@ -47,7 +47,7 @@ class Mapped(StreamData):
 def load(rows: Rows, pictures: int) -> None:
     source = Mapped(rows)
     for images, *_ in islice(source.train_dataloader(), pictures // BATCH):
-        source.normalise(images)
+        source.played((images,))[0]
 
 
 def forget(path: Path) -> None:

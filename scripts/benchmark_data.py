@@ -44,7 +44,7 @@ def torchvision_batches(items: Any) -> Batches:
 
 def ganlab_batches(source: StreamData) -> Batches:
     for images, *_ in source.train_dataloader():
-        yield source.normalise(images)
+        yield source.played((images,))[0]
 
 
 def unpack(source: PictureFiles, folder: Path) -> Path:

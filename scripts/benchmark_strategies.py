@@ -48,7 +48,7 @@ class Game(NamedTuple):
 
     def play(self, strategy: str, steps: int, callback: Callback) -> None:
         shape = (1, self.size, self.size)
-        players = {name: getattr(self, name)(image_shape=shape) for name in ("generator", "discriminator")}
+        players = {name: getattr(self, name)(shape=shape) for name in ("generator", "discriminator")}
         silent = ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing")
         settings = {"precision": "32", "accelerator": "cpu", **dict.fromkeys(silent, False)}
         trainer = Trainer(max_steps=steps, devices=2, strategy=strategy, callbacks=[callback], **settings)

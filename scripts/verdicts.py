@@ -34,7 +34,7 @@ from ganlab.testing import play
 from ganlab.variants import R3GAN, WGAN, HingeGAN, MinimaxGAN, NonSaturatingGAN
 
 SIZE, LATENT, WIDTH = 16, 64, 8
-SHAPE: dict[str, Any] = {"image_shape": (1, SIZE, SIZE)}
+SHAPE: dict[str, Any] = {"shape": (1, SIZE, SIZE)}
 NORMALISED = ("NonSaturatingGAN", "HingeGAN", "LSGAN", "WGAN", "MinimaxGAN")  # whose discriminators are
 VARIANTS = sorted(name for name in variants.__all__)
 PANEL = ("fid", "density_coverage")
@@ -88,8 +88,8 @@ def digits(
 def ring(variant: str, seed: int = 0, **settings: Any) -> Run:
     torch.manual_seed(seed)
     players = {
-        "generator": MLPGenerator(image_shape=(2,), latent_size=2, hidden=(64, 64, 64), bounded=False),
-        "discriminator": MLPDiscriminator(image_shape=(2,), hidden=(64, 64, 64)),
+        "generator": MLPGenerator(shape=(2,), latent_size=2, hidden=(64, 64, 64), bounded=False),
+        "discriminator": MLPDiscriminator(shape=(2,), hidden=(64, 64, 64)),
         "generator_optimizer": adam(1e-3, 0.0),
         "discriminator_optimizer": adam(1e-3, 0.0),
     }
@@ -147,7 +147,7 @@ def images_of(count: int, label: int | None = None) -> torch.Tensor:
     data.setup("fit")
     images, labels = data.splits.train[torch.arange(len(data.splits.train))]  # type: ignore[arg-type]
     chosen = images if label is None else torch.cat([images[labels == label], images[labels != label]])
-    return data.normalise(chosen[:count])
+    return data.played((chosen[:count],))[0]
 
 
 def freeze(step: int, game: GAN) -> None:

@@ -11,8 +11,8 @@ from ganlab.callbacks import nearest_reals
 from ganlab.comparison import ranking
 from ganlab.comparison.read import Group, Run
 from ganlab.comparison.result import Comparison, Row, Table
-from ganlab.data.grid import grid, quantise
 from ganlab.data.sets.digits import Digits
+from ganlab.media.pictures import grid, quantise
 from ganlab.runs.records import Scored
 
 STEPS = (100, 200, 300, 400)

@@ -36,7 +36,7 @@ class Places(Pixels):
 
 def game(seed: int = 0, variant: type = NonSaturatingGAN) -> ganlab.GAN:
     torch.manual_seed(seed)
-    shape = {"image_shape": (1, 16, 16)}
+    shape = {"shape": (1, 16, 16)}
     return variant(
         generator=DCGANGenerator(**shape, latent_size=8, width=4),
         discriminator=DCGANDiscriminator(**shape, width=4),

@@ -20,7 +20,7 @@ from ganlab.variants import DRAGAN, R1GAN, WGAN, WGANGP, HingeGAN, NonSaturating
 
 HUGE = 10**12
 GAME = partial(new, HingeGAN)
-SHAPE = {"image_shape": (1, 8, 8)}
+SHAPE = {"shape": (1, 8, 8)}
 QUIET = {"logger": False, "accelerator": "cpu"}
 
 

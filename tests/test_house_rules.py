@@ -126,7 +126,7 @@ BREACHES: list[tuple[Rule, str, str]] = [
     (no_name_is_put_together, "ganlab.game.gan", "getattr(GAN, 'step' + name)\n"),
     (counts_are_named_for_what_they_count, "ganlab.networks.mlp", "def f(num_blocks): ...\n"),
     (counts_are_named_for_what_they_count, "ganlab.networks.mlp", "self.num_blocks = 1\n"),
-    (pictures_are_opened_in_named_formats, "ganlab.data.grid", "Image.open(file)\n"),
+    (pictures_are_opened_in_named_formats, "ganlab.media.pictures", "Image.open(file)\n"),
 ]
 
 

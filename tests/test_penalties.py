@@ -228,7 +228,7 @@ class Fixed(nn.Module):
 
 # Smooth, because float32 and float64 may take different sides of a kink.
 DISCRIMINATORS: dict[str, Callable[[], nn.Module]] = {
-    "linear": lambda: MLPDiscriminator(image_shape=SHAPE, hidden=(32, 32), activation="silu"),
+    "linear": lambda: MLPDiscriminator(shape=SHAPE, hidden=(32, 32), activation="silu"),
     "convolutions": lambda: nn.Sequential(
         nn.Conv2d(SHAPE[0], 8, 3, 2, 1),
         nn.SiLU(),

@@ -41,14 +41,14 @@ from torch import nn
 class MyGenerator(nn.Module):
     """A generator that, if it `hides`, depends on numbers that are no weights."""
 
-    def __init__(self, *, image_shape: tuple[int, ...], latent_size: int = 4, hides: bool = False):
+    def __init__(self, *, shape: tuple[int, ...], latent_size: int = 4, hides: bool = False):
         super().__init__()
-        self.image_shape = tuple(image_shape)
+        self.shape = tuple(shape)
         self.layer = nn.Linear(latent_size, 64)
         self.hidden = torch.randn(64) if hides else 0
 
     def forward(self, latent):
-        return (self.layer(latent) + self.hidden).tanh().unflatten(1, self.image_shape)
+        return (self.layer(latent) + self.hidden).tanh().unflatten(1, self.shape)
 '''
 
 POINTS = """\
@@ -71,19 +71,19 @@ print("my_conditional is imported")
 
 
 class MyGenerator(nn.Module):
-    def __init__(self, *, image_shape: tuple[int, ...], latent_size: int = 4, classes: int = 10):
+    def __init__(self, *, shape: tuple[int, ...], latent_size: int = 4, classes: int = 10):
         super().__init__()
-        self.image_shape = tuple(image_shape)
+        self.shape = tuple(shape)
         self.shades = nn.Embedding(classes, 1)
 
     def forward(self, latent, label):
-        return self.shades(label).tanh()[:, :, None, None].expand(-1, *self.image_shape)
+        return self.shades(label).tanh()[:, :, None, None].expand(-1, *self.shape)
 
 
 class MyDiscriminator(nn.Module):
-    def __init__(self, *, image_shape: tuple[int, ...]):
+    def __init__(self, *, shape: tuple[int, ...]):
         super().__init__()
-        self.layer = nn.Linear(image_shape[1] * image_shape[2], 1)
+        self.layer = nn.Linear(shape[1] * shape[2], 1)
 
     def forward(self, images, label):
         return self.layer(images.flatten(1)).squeeze(1)

@@ -14,8 +14,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, pad
 
-from ganlab.data.grid import GAP, MIN_SIDE, quantise
 from ganlab.data.stream import StreamData
+from ganlab.media import Medium, Pictures
+from ganlab.media.pictures import GAP, MIN_SIDE
 from ganlab.metrics.scores import nearest
 
 FOLDER = "nearest"
@@ -37,18 +38,18 @@ def draw(samples: Tensor, data: StreamData, path: Path) -> None:
     Args:
         samples: Images as bytes, as they are scored.
     """
-    channels, *size = data.image_shape
-    if len(size) != 2 or channels not in (1, 3) or samples.shape[1:] != (channels, *size):
+    medium = data.media[0]
+    if not isinstance(medium, Pictures) or not medium.drawable or samples.shape[1:] != medium.shape:
         return
     train, held_out = data.splits
     if not isinstance(train, Sized):
         return
-    samples, unseen = samples[:SAMPLES].cpu(), _evenly_spaced(held_out, SAMPLES)
+    samples, unseen = samples[:SAMPLES].cpu(), _evenly_spaced(medium, held_out, SAMPLES)
     queries = samples if unseen is None else torch.cat([samples, unseen])
-    distances, indices, searched = search(train, queries, seconds=SECONDS)
+    distances, indices, searched = search(medium, train, queries, seconds=SECONDS)
     of_samples, of_unseen = distances[: len(samples), 0], distances[len(samples) :, 0]
     order = of_samples.argsort()[:COLUMNS]
-    neighbours = [_pixels(train, column) for column in indices[order].T]
+    neighbours = [_pixels(medium, train, column) for column in indices[order].T]
     numbers: dict[str, Any] = {
         "samples": len(samples),
         "distance": of_samples.median().item(),
@@ -62,7 +63,7 @@ def draw(samples: Tensor, data: StreamData, path: Path) -> None:
     path.with_suffix(".json").write_text(json.dumps(numbers) + "\n")
 
 
-def search(train: Any, queries: Tensor, *, seconds: float) -> tuple[Tensor, Tensor, int]:
+def search(medium: Medium, train: Any, queries: Tensor, *, seconds: float) -> tuple[Tensor, Tensor, int]:
     """Distances to the nearest training images, in grey levels (root mean square), and their indices.
 
     Returned as well is how many training images, evenly spaced, were searched within the seconds.
@@ -74,7 +75,7 @@ def search(train: Any, queries: Tensor, *, seconds: float) -> tuple[Tensor, Tens
         if searched and time.monotonic() > end:
             break
         positions = torch.arange(start, len(train), strides)
-        distances, columns = nearest(_as_vectors(_pixels(train, positions)), queries, NEIGHBOURS)
+        distances, columns = nearest(_as_vectors(_pixels(medium, train, positions)), queries, NEIGHBOURS)
         all_best, all_indices = torch.cat([best, distances], 1), torch.cat([index, positions[columns]], 1)
         best, order = all_best.topk(min(NEIGHBOURS, all_best.shape[1]), largest=False)
         index = all_indices.gather(1, order)
@@ -82,17 +83,16 @@ def search(train: Any, queries: Tensor, *, seconds: float) -> tuple[Tensor, Tens
     return best / queries.shape[1] ** 0.5, index, searched
 
 
-def _evenly_spaced(items: Any, count: int) -> Tensor | None:
+def _evenly_spaced(medium: Medium, items: Any, count: int) -> Tensor | None:
     """So many images, evenly spaced, since sets are often sorted by class; None if there are none."""
     if items is None or not len(items):
         return None
     count = min(count, len(items))
-    return _pixels(items, torch.arange(count) * len(items) // count)
+    return _pixels(medium, items, torch.arange(count) * len(items) // count)
 
 
-def _pixels(items: Any, index: Tensor) -> Tensor:
-    images = items[index][0].cpu()
-    return quantise(images) if images.is_floating_point() else images
+def _pixels(medium: Medium, items: Any, index: Tensor) -> Tensor:
+    return medium.stored(items[index][0].cpu())
 
 
 def _as_vectors(images: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ganlab import bounds
-from ganlab.data.grid import grid
 from ganlab.data.stream import StreamData
 from ganlab.game.gan import GAN
 from ganlab.loggers import dispatch
@@ -33,7 +32,7 @@ class Samples(Callback):
     def setup(self, trainer: Trainer, model: LightningModule, stage: str) -> None:
         data = data_of(trainer)
         if isinstance(data, StreamData):
-            refuse_beyond_memory(2 * self.count * prod(data.image_shape), f"Samples: count {self.count}")
+            refuse_beyond_memory(2 * self.count * prod(data.shape), f"Samples: count {self.count}")
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
         """Draw the picture that is missing if the run was stopped right after a step that has one."""
@@ -61,11 +60,10 @@ class Samples(Callback):
         if not trainer.is_global_zero or not isinstance(model, GAN) or is_trial_run(trainer):
             return
         samples = model.sample(self.count, seed=seed_for("samples", self.seed)).cpu()
-        data = data_of(trainer)
-        drawable = samples.ndim == 4 and samples.shape[1] in (1, 3)
-        if not drawable and getattr(type(data), "picture", StreamData.picture) is StreamData.picture:
+        medium = model.medium(samples)
+        if not medium.drawable:
             return
-        picture = data.picture(samples) if isinstance(data, StreamData) else grid(samples)
+        picture = medium.sheet(samples)
         dispatch.log_picture(trainer, "samples", picture, images=model.images_seen)
         file = _file(trainer)
         file.parent.mkdir(parents=True, exist_ok=True)

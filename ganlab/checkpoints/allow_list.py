@@ -4,12 +4,13 @@ from torch import nn, optim
 from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
 
-from ganlab import losses, networks, variants
+from ganlab import losses, media, networks, variants
 from ganlab.game.gan import GAN
 
 # Classes that open no path, fetch nothing, and call nothing that a file can pass to them.
 ALLOWED: dict[str, type] = {
     "ganlab.GAN": GAN,
+    **{f"ganlab.media.{kind.__name__}": kind for kind in (media.Labels, media.Pictures, media.Points)},
     **{f"ganlab.networks.{name}": vars(networks)[name] for name in networks.__all__},
     **{f"ganlab.variants.{name}": vars(variants)[name] for name in variants.__all__},
     **{

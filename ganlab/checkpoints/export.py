@@ -37,7 +37,7 @@ MOST_HEADER = 2**24  # bytes
 CONFIG, WEIGHTS = "config.json", "generator.safetensors"
 FAKES = ("ema", "raw")
 # Of a game's arguments, those that sampling needs, and those that only training needs.
-SAMPLING = ("latent_size", "latent_distribution", "channels_last")
+SAMPLING = ("latent_size", "latent_distribution", "channels_last", "media")
 TRAINING = (
     "generator",
     "discriminator",

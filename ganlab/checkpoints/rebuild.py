@@ -28,6 +28,7 @@ from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.system.untrusted import readable
 
+FORMER = {"image_shape": "shape"}  # names of networks' arguments in files of before 0.3
 LATER = (Optimizer, LRScheduler)  # arguments of these types are factories
 MOST_LEVELS, LONGEST = 50, 1000  # of nested arguments, and items of a list
 MOST_VALUES, LARGEST = 100_000, 2**64  # of arguments
@@ -52,6 +53,8 @@ def rebuild(
             "MyGAN.load_from_checkpoint(path, generator=…, discriminator=…)."
         )
     arguments = {name: value for name, value in hyperparameters.items() if not str(name).startswith("_")}
+    for player in ("generator", "discriminator"):
+        _rename(arguments.get(player))
     if "compile" in arguments:  # Compiling takes longer than drawing samples.
         arguments["compile"] = False
     builder = _Builder(source, [*classes], [path, *class_paths(arguments)])
@@ -63,6 +66,15 @@ def rebuild(
     # What cannot be sized up beforehand is stopped while it grows.
     with nullcontext() if builder.is_small(variant, arguments) else Meter(source):
         return builder.call(variant, arguments, MOST_LEVELS)
+
+
+def _rename(network: Any) -> None:
+    """Give an argument of a network of ours the name that it has now, in place."""
+    if not isinstance(network, dict) or not str(network.get("class_path")).startswith("ganlab.networks."):
+        return
+    if isinstance(arguments := network.get("init_args"), dict):
+        for former in FORMER.keys() & arguments.keys():
+            arguments[FORMER[former]] = arguments.pop(former)
 
 
 def class_paths(content: Any) -> list[str]:

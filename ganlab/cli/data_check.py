@@ -104,7 +104,7 @@ def check(chosen: Any) -> None:
     print(f"  throughput  {_throughput(source):,.0f} images/s, in batches of {source.batch_size}")
     batches = islice(source.train_dataloader(), -(-SHOWN // source.batch_size))
     images = torch.cat([images for images, *_ in batches])
-    source.picture(source.normalise(images[:SHOWN])).save(out)
+    source.media[0].sheet(images[:SHOWN]).save(out)
     print(f"  picture     {out}")
 
 
@@ -120,7 +120,7 @@ def _facts(source: StreamData) -> Iterator[tuple[str, str]]:
     if isinstance(source, PictureFiles):
         yield "read from", str(source.source[0].path.resolve())
         yield "pictures", _sizes(source)
-    yield "seen as", f"{' x '.join(map(str, source.image_shape))} (channels first)"
+    yield "seen as", f"{' x '.join(map(str, source.shape))} (channels first)"
     for split in SPLITS:
         items: Any = getattr(source.splits, split)
         if isinstance(items, Rows):
@@ -154,8 +154,8 @@ def _sizes(source: PictureFiles) -> str:
 
 def _throughput(source: StreamData) -> float:
     batches = iter(source.train_dataloader())
-    source.normalise(next(batches)[0])
+    source.played(next(batches))
     start, images = time.perf_counter(), 0
     while (elapsed := time.perf_counter() - start) < SECONDS:
-        images += len(source.normalise(next(batches)[0]))
+        images += len(source.played(next(batches))[0])
     return images / elapsed

@@ -40,7 +40,7 @@ from ganlab.system.processes import is_first_process
 from ganlab.training.trainer import Trainer
 
 PLAYERS = ("generator", "discriminator")
-FACTS_OF_DATA = ("image_shape", "classes")  # filled in for networks that take arguments of these names
+FACTS_OF_DATA = ("shape", "classes")  # filled in for networks that take arguments of these names
 RESUME = "Go on with this run's folder or checkpoint; auto: with the newest run of the same settings."
 RESTART = "Begin the run that is resumed anew: its records and checkpoints are removed."
 INIT_FROM = "Begin a new run with the weights of this run or checkpoint."
@@ -214,6 +214,16 @@ class GanCLI(LightningCLI):
         path = {"_class_path": model["class_path"], "_instantiator": instantiator}
         built.save_hyperparameters({**model["init_args"], **path})
         return built
+
+    def instantiate_classes(self) -> None:
+        """Tell the game the media of the data, with which it is rebuilt, too.
+
+        A link would have the networks built in another order, of other random numbers.
+        """
+        super().instantiate_classes()
+        if isinstance(self.datamodule, data.StreamData):
+            self.model.media = self.datamodule.media
+            self.model.hparams["media"] = [medium.plain() for medium in self.datamodule.media]
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         folder = self.settings.trainer.default_root_dir

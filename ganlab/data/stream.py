@@ -13,13 +13,12 @@ from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import torch
 from lightning.pytorch import LightningDataModule
-from PIL.Image import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from ganlab import bounds
-from ganlab.data.grid import grid
 from ganlab.errors import Refused
+from ganlab.media import Labels, Medium, medium_of
 from ganlab.seeds import seed_for
 from ganlab.system.memory import refuse_beyond_memory
 
@@ -158,8 +157,9 @@ class ModeIndices(NamedTuple):
 class StreamData(LightningDataModule, ABC):
     """The base class of all data.
 
-    A subclass returns its items from `load`. It sets `image_shape` (and `classes`) in `__init__`, without
-    touching files, because the networks are built from them.
+    A subclass returns its items from `load`. It sets `shape` (and `classes`) in `__init__`, without
+    touching files, because the networks are built from them. The columns of its items are pictures, if
+    `shape` has three entries, else points, and labels, if it has classes; else it overrides `media`.
 
     Args:
         batch_size: Images for each turn of the discriminator, on each process.
@@ -167,7 +167,7 @@ class StreamData(LightningDataModule, ABC):
         workers: Processes that prepare batches ahead; 0 is best for data in memory.
     """
 
-    image_shape: tuple[int, ...]
+    shape: tuple[int, ...]
     classes: int | None = None
     class_names: tuple[str, ...] | None = None  # in the order of their numbers, if they have any
 
@@ -187,6 +187,12 @@ class StreamData(LightningDataModule, ABC):
         """
 
     @cached_property
+    def media(self) -> tuple[Medium, ...]:
+        """What the columns of a batch hold; the first is what a game makes."""
+        made = medium_of(self.shape)
+        return (made,) if self.classes is None else (made, Labels(self.classes, self.class_names))
+
+    @cached_property
     def splits(self) -> Splits:
         train, held_out = self.load()
         if isinstance(train, Sized) and not len(train):
@@ -200,7 +206,7 @@ class StreamData(LightningDataModule, ABC):
 
     def fingerprint_of(self, split: Split) -> str:
         if split not in self._fingerprints:
-            identity = [type(self).__name__, split, self.image_shape, *self.identity(split)]
+            identity = [type(self).__name__, split, self.shape, *self.identity(split)]
             self._fingerprints[split] = hashlib.sha256(repr(identity).encode()).hexdigest()
         return self._fingerprints[split]
 
@@ -220,7 +226,7 @@ class StreamData(LightningDataModule, ABC):
         _ = self.splits
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        numbers = prod((self._turns, self.batch_size, *self.image_shape))
+        numbers = prod((self._turns, self.batch_size, *self.shape))
         refuse_beyond_memory(numbers, f"A step of {self._turns} x batch_size {self.batch_size} images")
         train = self.splits.train
         if isinstance(train, Sized):
@@ -231,23 +237,18 @@ class StreamData(LightningDataModule, ABC):
         held_out = self.splits.held_out
         if held_out is None:
             # One batch of no images: without a loader Lightning skips the hooks in which fakes are scored.
-            held_out = TensorDataset(torch.empty(0, *self.image_shape))
+            held_out = TensorDataset(torch.empty(0, *self.shape))
         return self._loader(held_out, torch.arange(len(held_out)).split(self.batch_size))
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        images, *others = batch
-        return self.normalise(images), *others
+        return self.played(batch)
 
-    def normalise(self, images: Tensor) -> Tensor:
-        """From bytes to numbers in [-1, 1]; other numbers keep their values. Called on the device."""
-        dtype = torch.float32 if self.trainer is None else self.trainer.lightning_module.dtype
-        if images.is_floating_point():
-            return images.to(dtype)
-        return images.to(dtype).div_(127.5).sub_(1)
-
-    def picture(self, samples: Tensor) -> Image:
-        """Samples as one picture."""
-        return grid(samples)
+    def played(self, batch: Batch) -> Batch:
+        """A batch as networks play with it; columns of no known medium stay as they are."""
+        model = None if self.trainer is None else self.trainer.lightning_module
+        dtype = cast(torch.dtype, torch.float32 if model is None else model.dtype)
+        known = [medium.played(column, dtype) for medium, column in zip(self.media, batch, strict=False)]
+        return *known, *batch[len(known) :]
 
     def modes(self, features: Tensor, logits: Tensor | None) -> ModeIndices:
         """The modes of samples, from an extractor's outputs; refused where the data have no known modes."""

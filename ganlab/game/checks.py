@@ -124,7 +124,7 @@ def _shapes(turn: Turn, generator: str, discriminator: str) -> None:
     if fake != real:
         raise Refused(
             f"The data's images have the shape {real}, but {generator} makes {fake}.\n"
-            "Leave image_shape out of the networks' arguments (the data tell them), or mend the data's size."
+            "Leave shape out of the networks' arguments (the data tell them), or mend the data's size."
         )
     try:
         logits = turn.real_logits

@@ -28,6 +28,7 @@ from ganlab.game.ema import Average, share_kept
 from ganlab.game.players import Side, evaluating, frozen, fused, keep_channels_last, sides
 from ganlab.game.terms import TermRecord, Terms, explained, refuse_non_finite, with_penalties
 from ganlab.game.turn import Turn, at_least_float32, split
+from ganlab.media import Medium, medium_of
 from ganlab.seeds import reseed, seed_for
 from ganlab.version import VERSION
 
@@ -59,6 +60,7 @@ class GAN(LightningModule):
         augmentations: Differentiable augmentations of every image that the discriminator sees, in this order.
         compile: Compile both players with torch.compile; pays on GPUs, not on CPUs.
         channels_last: Keep the weights of convolutions in the layout that is fast in half precision.
+        media: Of a batch's columns; the data tell them.
         seed: All of the run's random numbers follow from it.
     """
 
@@ -90,6 +92,7 @@ class GAN(LightningModule):
         augmentations: Sequence[Augmentation] = (),
         compile: bool = False,
         channels_last: bool = True,
+        media: Sequence[Medium] = (),
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -107,6 +110,7 @@ class GAN(LightningModule):
         self.ema_half_life, self.ema_ramp = ema_half_life, ema_ramp
         self.instance_noise, self.instance_noise_steps = instance_noise, instance_noise_steps
         self.augmentations, self.compiled, self.seed = tuple(augmentations), compile, seed
+        self.media = tuple(media)
         checks.numbers(self)
         self._saved_layout: dict[str, int] = {}
         self.images_per_step, self._batch_checked = 0, False
@@ -303,6 +307,10 @@ class GAN(LightningModule):
         """A seed's samples from number `at` on, by the average or, `raw`, by the generator itself."""
         return self.generate(self.latents(count, seed=seed, at=at), raw=raw, condition=condition)
 
+    def medium(self, made: Tensor) -> Medium:
+        """Of what it makes: as the data said, else by the shape of these samples."""
+        return self.media[0] if self.media else medium_of(made.shape[1:])
+
     def latents(self, count: int, *, seed: int, at: int = 0) -> Tensor:
         return drawn_in_blocks(lambda *of: self.latent(self._draws(*of, drawn_on="cpu")), seed, at, count)
 
@@ -316,6 +324,7 @@ class GAN(LightningModule):
     # Lightning's hooks
 
     def setup(self, stage: str) -> None:
+        self.media = getattr(cast(Any, self.trainer).datamodule, "media", self.media)
         checks.loss(self, GAN)
         checks.trainer_settings(self)
 

@@ -15,11 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganlab import media
 from ganlab.data.pictures.archive import is_picture, open_archive, reading
 from ganlab.data.pictures.cache import Pictures
 from ganlab.data.pictures.decode import VERSION, Broken, Transparency, convert, is_transparent, opened
 from ganlab.data.pictures.picture_files import common_folder
 from ganlab.errors import Refused
+from ganlab.media.pictures import DRAWN
 from ganlab.metrics.observed import Classes
 from ganlab.metrics.scorer import Batches
 from ganlab.system.cache_folder import cache_home, read_cached, write_cached
@@ -147,7 +149,7 @@ class GivenImages:
     def _batches(self, indices: Tensor) -> Batches:
         for numbers in shares(self.total, BATCH):
             if self.array is not None:
-                yield indices[numbers], torch.from_numpy(self.array[numbers.numpy()]).movedim(-1, 1)
+                yield indices[numbers], media.Pictures.from_array(self.array[numbers.numpy()])
                 continue
             by_shape: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
             for number in numbers.tolist():
@@ -194,7 +196,8 @@ def _size(path: Path, names: list[str]) -> int:
 
 def _array(path: Path) -> np.ndarray:
     array = _first_array(path)
-    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] not in (1, 3) or not array.size:
+    images = media.Pictures.from_array(array) if array.dtype == np.uint8 and array.size else None
+    if images is None or not media.Pictures.holds(images) or images.shape[1] not in DRAWN:
         raise Refused(
             f"{readable(path)} holds {array.dtype} of the shape {array.shape}; images are uint8 of\n"
             "the shape (n, height, width, channels) with 1 or 3 channels."

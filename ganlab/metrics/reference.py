@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ganlab.data.grid import quantise
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
 from ganlab.metrics.contract import VERSION, Contract, digest
@@ -69,7 +68,7 @@ def training_images(scorer: Scorer, data: StreamData) -> TrainingImages | None:
     features: list[Tensor] = []
     for items in data.splits:
         count = min(_count(items, 0), MOST)
-        rows = scorer.observe(_batches(items, count), count).rows
+        rows = scorer.observe(_batches(data, items, count), count).rows
         assert rows is not None
         features.append(rows.features)
     found: list[TrainingImages] = []
@@ -134,7 +133,7 @@ def prepare_reference(scorer: Scorer, data: StreamData, split: Split) -> tuple[R
         refuse_unfit(data)
     classes = _classes(scorer, data, items, kept_indices(total, scorer.samples), total)
     reals = statistics(
-        scorer.without_training(), lambda: _batches(items, total), total, identity_of(data, split)
+        scorer.without_training(), lambda: _batches(data, items, total), total, identity_of(data, split)
     )
     reals.modes, reals.classes = data.modes, classes
     reals.training = training_images(scorer, data)
@@ -149,7 +148,7 @@ def prepare_reference(scorer: Scorer, data: StreamData, split: Split) -> tuple[R
     path = cache_home() / "floors" / key
     if floor := broadcast(_read_floor(path) if rank_and_world()[0] == 0 else None):
         return reals, floor
-    others = of_count.observe(_batches(other, count), count)
+    others = of_count.observe(_batches(data, other, count), count)
     others = others._replace(classes=_classes(scorer, data, other, None, count))
     values, _ = on_rank_zero(lambda: of_count.score(limited(reals, count), others, floor=True))
     floor = {"samples": count, **values}
@@ -236,11 +235,10 @@ def _spread(items: Any, index: Tensor, total: int) -> Tensor:
     return index * _count(items, total) // total
 
 
-def _batches(items: Any, total: int) -> Batches:
-    """This process's share of `total` items."""
+def _batches(data: StreamData, items: Any, total: int) -> Batches:
+    """This process's share of `total` items, as they are stored."""
     for index in shares(total, BATCH):
-        images = items[_spread(items, index, total)][0]
-        yield index, images if images.dtype == torch.uint8 or images.ndim != 4 else quantise(images)
+        yield index, data.media[0].stored(items[_spread(items, index, total)][0])
 
 
 def contract_of(scorer: Scorer, data: StreamData, split: Split, *, fakes: str, seed: int | None) -> Contract:

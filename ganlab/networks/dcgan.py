@@ -64,7 +64,7 @@ class DCGANGenerator(nn.Module):
     def __init__(
         self,
         *,
-        image_shape: tuple[int, ...],
+        shape: tuple[int, ...],
         latent_size: int = 128,
         width: int = 64,
         max_width: int = 512,
@@ -72,7 +72,7 @@ class DCGANGenerator(nn.Module):
     ) -> None:
         super().__init__()
         bounds.at_least(1, self, latent_size=latent_size, width=width)
-        pyramid = Pyramid.of(image_shape)
+        pyramid = Pyramid.of(shape)
         norm = choose(NORMALIZATIONS, name="normalization", value=normalization)
         bias = not norm.subtracts_mean
 
@@ -84,7 +84,7 @@ class DCGANGenerator(nn.Module):
         coarsest = (channels[0], *pyramid.coarsest)
         start = nn.Linear(latent_size, math.prod(coarsest), bias=bias)
         last = _Doubling(channels[-1], pyramid.channels)
-        self.image_shape = tuple(image_shape)
+        self.shape = tuple(shape)
         self.latent_size = latent_size
         self.project = stage(start, channels[0], nn.Unflatten(1, coarsest))
         self.upsample = nn.Sequential(
@@ -106,14 +106,14 @@ class DCGANDiscriminator(nn.Module):
     def __init__(
         self,
         *,
-        image_shape: tuple[int, ...],
+        shape: tuple[int, ...],
         width: int = 64,
         max_width: int = 512,
         normalization: NormalizationKind = "batch",
     ) -> None:
         super().__init__()
         bounds.at_least(1, self, width=width)
-        pyramid = Pyramid.of(image_shape)
+        pyramid = Pyramid.of(shape)
         norm = choose(NORMALIZATIONS, name="normalization", value=normalization)
         channels = widths(pyramid.doublings, width=width, max_width=max_width)
 
@@ -122,7 +122,7 @@ class DCGANDiscriminator(nn.Module):
             return nn.Sequential(weighted, norm.channels(coarse), nn.LeakyReLU(SLOPE))
 
         first = _weighted(_Halving(pyramid.channels, channels[0]), normalization)
-        self.image_shape = tuple(image_shape)
+        self.shape = tuple(shape)
         self.features = nn.Sequential(
             nn.Sequential(first, nn.LeakyReLU(SLOPE)),
             *(stage(fine, coarse) for fine, coarse in pairwise(channels)),

@@ -34,11 +34,11 @@ class Pyramid:
     doublings: int
 
     @classmethod
-    def of(cls, image_shape: tuple[int, ...]) -> "Pyramid":
-        shape = tuple(image_shape)
+    def of(cls, shape: tuple[int, ...]) -> "Pyramid":
+        shape = tuple(shape)
         if len(shape) != 3 or min(shape) < 1:
             raise Refused(
-                f"image_shape is {shape}, but this network needs (channels, height, width), from 1 on.\n"
+                f"shape is {shape}, but this network needs (channels, height, width), from 1 on.\n"
                 "For any other shape, such as points in the plane, take MLPGenerator and MLPDiscriminator."
             )
         channels, height, width = shape
@@ -47,7 +47,7 @@ class Pyramid:
             height, width, doublings = height // 2, width // 2, doublings + 1
         if doublings == 0 or min(height, width) > COARSEST_SIDE:
             raise Refused(
-                f"image_shape is {shape}: its height and width do not halve down to 4, 5, 6 or 7 pixels.\n"
+                f"shape is {shape}: its height and width do not halve down to 4, 5, 6 or 7 pixels.\n"
                 "Sides that work: 8, 16, 32, 64, 128, 256, ... and 28, 48, 56, 80, 96, 112, 192, 224, ...\n"
                 "The order is (channels, height, width); resize, crop or pad the images in the data."
             )

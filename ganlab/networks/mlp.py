@@ -25,13 +25,13 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def _size(image_shape: tuple[int, ...]) -> int:
-    if not image_shape or min(image_shape) < 1:
+def _size(shape: tuple[int, ...]) -> int:
+    if not shape or min(shape) < 1:
         raise Refused(
-            f"image_shape is {tuple(image_shape)}; it needs at least one entry, each at least 1.\n"
+            f"shape is {tuple(shape)}; it needs at least one entry, each at least 1.\n"
             "For example (1, 28, 28) for images or (2,) for points in the plane."
         )
-    return math.prod(image_shape)
+    return math.prod(shape)
 
 
 def _layers(network: nn.Module, sizes: list[int], activation: str) -> list[nn.Module]:
@@ -49,7 +49,7 @@ class MLPGenerator(nn.Module):
     def __init__(
         self,
         *,
-        image_shape: tuple[int, ...],
+        shape: tuple[int, ...],
         latent_size: int = 128,
         hidden: tuple[int, ...] = (256, 256),
         activation: ActivationKind = "relu",
@@ -57,13 +57,13 @@ class MLPGenerator(nn.Module):
     ) -> None:
         super().__init__()
         bounds.at_least(1, self, latent_size=latent_size)
-        self.image_shape = tuple(image_shape)
+        self.shape = tuple(shape)
         self.latent_size = latent_size
         sizes = [latent_size, *hidden]
         self.layers = nn.Sequential(
             *_layers(self, sizes, activation),
-            nn.Linear(sizes[-1], _size(image_shape)),
-            nn.Unflatten(1, self.image_shape),
+            nn.Linear(sizes[-1], _size(shape)),
+            nn.Unflatten(1, self.shape),
             nn.Tanh() if bounded else nn.Identity(),
         )
 
@@ -80,13 +80,13 @@ class MLPDiscriminator(nn.Module):
     def __init__(
         self,
         *,
-        image_shape: tuple[int, ...],
+        shape: tuple[int, ...],
         hidden: tuple[int, ...] = (256, 256),
         activation: ActivationKind = "leaky_relu",
     ) -> None:
         super().__init__()
-        self.image_shape = tuple(image_shape)
-        sizes = [_size(image_shape), *hidden]
+        self.shape = tuple(shape)
+        sizes = [_size(shape), *hidden]
         self.features = nn.Sequential(nn.Flatten(), *_layers(self, sizes, activation))
         self.logit = nn.Linear(sizes[-1], 1)
 

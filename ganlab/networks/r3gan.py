@@ -83,7 +83,7 @@ class R3GANGenerator(nn.Module):
     def __init__(
         self,
         *,
-        image_shape: tuple[int, ...],
+        shape: tuple[int, ...],
         latent_size: int = 128,
         width: int = 32,
         max_width: int = 512,
@@ -93,7 +93,7 @@ class R3GANGenerator(nn.Module):
     ) -> None:
         super().__init__()
         bounds.at_least(1, self, latent_size=latent_size, width=width)
-        pyramid = Pyramid.of(image_shape)
+        pyramid = Pyramid.of(shape)
         channels = widths(pyramid.doublings + 1, width=width, max_width=max_width)[::-1]
         residual = _Blocks(
             self, maps=len(channels), blocks=blocks, group_size=group_size, expansion=expansion
@@ -104,7 +104,7 @@ class R3GANGenerator(nn.Module):
             double = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
             return nn.Sequential(_pointwise(coarse, fine), double, *residual.at(fine))
 
-        self.image_shape = tuple(image_shape)
+        self.shape = tuple(shape)
         self.latent_size = latent_size
         self.basis = nn.Parameter(torch.randn(channels[0], *pyramid.coarsest))
         self.modulation = _linear_map(nn.Linear(latent_size, channels[0], bias=False))
@@ -129,7 +129,7 @@ class R3GANDiscriminator(nn.Module):
     def __init__(
         self,
         *,
-        image_shape: tuple[int, ...],
+        shape: tuple[int, ...],
         width: int = 32,
         max_width: int = 512,
         blocks: int = 2,
@@ -138,7 +138,7 @@ class R3GANDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         bounds.at_least(1, self, width=width)
-        pyramid = Pyramid.of(image_shape)
+        pyramid = Pyramid.of(shape)
         channels = widths(pyramid.doublings + 1, width=width, max_width=max_width)
         residual = _Blocks(
             self, maps=len(channels), blocks=blocks, group_size=group_size, expansion=expansion
@@ -152,7 +152,7 @@ class R3GANDiscriminator(nn.Module):
         coarse = channels[-1]
         whole_map = nn.Conv2d(coarse, coarse, pyramid.coarsest, groups=coarse, bias=False)
         first = _linear_map(nn.Conv2d(pyramid.channels, channels[0], 1))
-        self.image_shape = tuple(image_shape)
+        self.shape = tuple(shape)
         self.features = nn.Sequential(
             nn.Sequential(first, *residual.at(channels[0])),
             *(stage(*pair) for pair in pairwise(channels)),

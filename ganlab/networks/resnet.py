@@ -71,7 +71,7 @@ class ResNetGenerator(nn.Module):
     def __init__(
         self,
         *,
-        image_shape: tuple[int, ...],
+        shape: tuple[int, ...],
         latent_size: int = 128,
         width: int = 64,
         max_width: int = 512,
@@ -79,10 +79,10 @@ class ResNetGenerator(nn.Module):
     ) -> None:
         super().__init__()
         bounds.at_least(1, self, latent_size=latent_size, width=width)
-        pyramid = Pyramid.of(image_shape)
+        pyramid = Pyramid.of(shape)
         norm = choose(NORMALIZATIONS, name="normalization", value=normalization)
         channels = widths(pyramid.doublings + 1, width=width, max_width=max_width)[::-1]
-        self.image_shape = tuple(image_shape)
+        self.shape = tuple(shape)
         self.latent_size = latent_size
         start = nn.Linear(latent_size, channels[0] * math.prod(pyramid.coarsest))
         unflatten = nn.Unflatten(1, (channels[0], *pyramid.coarsest))
@@ -106,18 +106,18 @@ class ResNetDiscriminator(nn.Module):
     def __init__(
         self,
         *,
-        image_shape: tuple[int, ...],
+        shape: tuple[int, ...],
         width: int = 64,
         max_width: int = 512,
         normalization: NormalizationKind = "spectral",
     ) -> None:
         super().__init__()
         bounds.at_least(1, self, width=width)
-        pyramid = Pyramid.of(image_shape)
+        pyramid = Pyramid.of(shape)
         norm = choose(NORMALIZATIONS, name="normalization", value=normalization)
         channels = widths(pyramid.doublings, width=width, max_width=max_width)
         last = channels[-1]
-        self.image_shape = tuple(image_shape)
+        self.shape = tuple(shape)
         blocks = [_halving(pyramid.channels, channels[0], norm, before=[])]
         for fine, coarse in pairwise(channels):
             blocks.append(_halving(fine, coarse, norm, before=_activation(fine, norm)))

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 import torch
 import torch.distributed as dist
 
-from ganlab.data.grid import quantise
 from ganlab.game.chunks import whole_chunks
 from ganlab.game.draws import BLOCK
 from ganlab.game.gan import GAN
@@ -24,7 +23,7 @@ def portions(samples: int) -> Iterator[tuple[int, int, int]]:
 
 
 def fake_batches(model: GAN, samples: int, seed: int, *, raw: bool = False) -> Batches:
-    """This process's share of the samples with their indices: pictures as bytes, anything else as float32.
+    """This process's share of the samples with their indices, as data store them: pictures as bytes.
 
     A process without a share yields a block without indices, because it needs the shape of the features.
     """
@@ -32,9 +31,8 @@ def fake_batches(model: GAN, samples: int, seed: int, *, raw: bool = False) -> B
     own = [int(block) for block in shares(len(blocks), 1)]
     for block in own or [0]:
         start, count, drawn = blocks[block]
-        images = model.sample(drawn, seed=seed, raw=raw, at=start)[:count]
-        index = start + torch.arange(count if own else 0)
-        yield index, quantise(images) if images.ndim == 4 else images.float()
+        made = model.sample(drawn, seed=seed, raw=raw, at=start)[:count]
+        yield start + torch.arange(count if own else 0), model.medium(made).stored(made)
 
 
 @contextmanager

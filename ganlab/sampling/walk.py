@@ -13,9 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganlab.data.grid import grid
 from ganlab.errors import Refused
-from ganlab.sampling.write import Source, _is_picture
+from ganlab.sampling.write import Source
 from ganlab.seeds import seed_for
 from ganlab.system.atomic_file import atomic_write
 
@@ -77,11 +76,7 @@ def _images(source: Source, walks: int, stops: int, frames: int) -> Iterator[Ima
     to_normal, from_normal = CONVERSIONS[game.latent_distribution]
     for positions in round_trip(to_normal(torch.stack(latents)), frames):
         images = game.generate(from_normal(positions), raw=source.raw, condition=source.condition(walks))
-        if not _is_picture(images):
-            raise Refused(
-                f"Samples of the shape {tuple(images.shape[1:])} are no pictures: no walk is drawn."
-            )
-        image = grid(images)
+        image = game.medium(images).sheet(images)
         scale = max(1, MIN_SIDE // max(image.size))
         yield image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
 

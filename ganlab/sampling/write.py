@@ -20,10 +20,10 @@ from PIL import Image
 from torch import Tensor
 
 from ganlab import data
-from ganlab.data.grid import grid, quantise
 from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.media import Medium
 from ganlab.sampling.plan import portions
 from ganlab.system.atomic_file import atomic_write
 
@@ -77,19 +77,15 @@ class Source:
 def sheet(source: Source, count: int) -> Image.Image:
     if count > LARGEST:
         raise Refused(f"{count:,} samples are too many for one picture: take a folder or a file.npz.")
-    return picture(torch.cat([block.cpu() for block in source.blocks(count)]), source.run)
+    samples = torch.cat([block.cpu() for block in source.blocks(count)])
+    return _medium(source, samples).sheet(samples)
 
 
-def picture(samples: Tensor, run: Path | None) -> Image.Image:
-    if _is_picture(samples):
-        return grid(samples)
-    data_of_run = _data(run) if run else None
-    if data_of_run is None or type(data_of_run).picture is StreamData.picture:
-        raise Refused(
-            f"Samples of the shape {tuple(samples.shape[1:])} are no pictures; how to draw them is known to\n"
-            "ganlab's own data, of a run's folder, alone. Take a file.npz."
-        )
-    return data_of_run.picture(samples)
+def _medium(source: Source, samples: Tensor) -> Medium:
+    """Of the samples; where they are drawn over reals, it is that of the run's data."""
+    medium = source.game.medium(samples)
+    data_of_run = _data(source.run) if source.run and not medium.drawable else None
+    return data_of_run.media[0] if data_of_run else medium
 
 
 def to_picture(path: Path, source: Source, count: int) -> None:
@@ -104,13 +100,11 @@ def to_folder(path: Path, source: Source, count: int) -> None:
     path.mkdir(parents=True, exist_ok=True)
     width, number = max(6, len(str(count - 1))), 0
     for block in source.blocks(count):
-        if not _is_picture(block):
+        medium = source.game.medium(block)
+        if not medium.drawable or not medium.suffix:
             path.rmdir()
-            raise Refused(f"Samples of the shape {tuple(block.shape[1:])} are no pictures: take a file.npz.")
-        for pixels in quantise(block).movedim(1, -1).cpu().numpy():
-            Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(
-                path / f"{number:0{width}d}.png"
-            )
+        for item in medium.stored(block):
+            medium.write(path / f"{number:0{width}d}{medium.suffix}", item)
             number += 1
 
 
@@ -119,20 +113,15 @@ def to_npz(path: Path, source: Source, count: int) -> None:
     with atomic_write(path) as temporary, ExitStack() as stack:
         file: IO[bytes] | None = None
         for block in source.blocks(count):
-            pictures = block.ndim == 4
-            rows = (quantise(block).movedim(1, -1) if pictures else block.float()).cpu().numpy()
+            medium = source.game.medium(block)
+            rows = medium.as_array(medium.stored(block))
             if file is None:
                 archive = stack.enter_context(zipfile.ZipFile(temporary, "w"))
-                name = "images.npy" if pictures else "samples.npy"
-                file = stack.enter_context(archive.open(name, "w", force_zip64=True))
+                file = stack.enter_context(archive.open(f"{medium.array}.npy", "w", force_zip64=True))
                 descr = np.lib.format.dtype_to_descr(rows.dtype)
                 header = {"descr": descr, "fortran_order": False, "shape": (count, *rows.shape[1:])}
                 np.lib.format.write_array_header_1_0(file, header)
             file.write(np.ascontiguousarray(rows).tobytes())
-
-
-def _is_picture(samples: Any) -> bool:
-    return isinstance(samples, Tensor) and samples.ndim == 4 and samples.shape[1] in (1, 3)
 
 
 def _data(run: Path) -> StreamData | None:

@@ -13,6 +13,7 @@ from scored_games import digits, game
 from ganlab.callbacks import Evaluation, nearest_reals
 from ganlab.data import Digits, Gaussians, StackedMNIST
 from ganlab.data.stream import StreamData
+from ganlab.media import Pictures
 from ganlab.metrics import Pixels, Points
 from ganlab.networks import MLPDiscriminator, MLPGenerator
 from ganlab.testing import play
@@ -20,6 +21,7 @@ from ganlab.variants import NonSaturatingGAN
 
 DATA = Digits(size=16)
 TRAIN: Any = DATA.splits.train
+PICTURES = Pictures(DATA.shape)
 
 
 def noise(count: int = 64, size: int = 16) -> torch.Tensor:
@@ -58,7 +60,7 @@ def test_the_picture_shows_the_nearest_below_their_samples(tmp_path: Path) -> No
 
 def test_the_nearest_are_those_of_a_plain_search() -> None:
     queries = noise(10)
-    found, index, searched = nearest_reals.search(TRAIN, queries, seconds=60)
+    found, index, searched = nearest_reals.search(PICTURES, TRAIN, queries, seconds=60)
     images = TRAIN[torch.arange(len(TRAIN))][0].float().flatten(1)
     expected = (queries.float().flatten(1)[:, None] - images).square().mean(2).sqrt()
     value, place = expected.topk(nearest_reals.NEIGHBOURS, largest=False)
@@ -72,7 +74,7 @@ def test_a_search_ends_in_time_and_is_spread_over_the_set(tmp_path: Path, monkey
     monkeypatch.setattr(nearest_reals, "SECONDS", 0.0)
     numbers = drawn(noise(), tmp_path)
     assert (numbers["searched"], numbers["total"]) == (100, 1497)
-    _, index, _ = nearest_reals.search(TRAIN, noise(), seconds=0.0)
+    _, index, _ = nearest_reals.search(PICTURES, TRAIN, noise(), seconds=0.0)
     assert (index % 15 == 0).all()
 
 
@@ -103,7 +105,7 @@ def test_each_evaluation_draws_and_points_draw_nothing(tmp_path: Path, monkeypat
     numbers = json.loads((tmp_path / "images" / "nearest" / "step-000000005.json").read_text())
     assert numbers["samples"] == 60
 
-    shape = {"image_shape": (2,)}
+    shape = {"shape": (2,)}
     ring = NonSaturatingGAN(
         generator=MLPGenerator(**shape, latent_size=8, hidden=[8], bounded=False),
         discriminator=MLPDiscriminator(**shape, hidden=[8]),

@@ -22,7 +22,7 @@ from ganlab.networks import DCGANDiscriminator, DCGANGenerator
 from ganlab.testing import Specks, new, play, state
 from ganlab.variants import R3GAN, WGAN, HingeGAN, NonSaturatingGAN, RelativisticGAN
 
-SHAPE = {"image_shape": (1, 16, 16)}
+SHAPE = {"shape": (1, 16, 16)}
 
 
 def digits(variant: type[GAN], *, generator: nn.Module | None = None, rate: float = 2e-4, **game: Any) -> GAN:
@@ -68,7 +68,7 @@ class Copies(nn.Module):
         data = Digits(size=16, batch_size=32)
         data.prepare_data()
         data.setup("fit")
-        self.register_buffer("images", data.normalise(data.splits.train[torch.arange(10) * 100][0]))
+        self.register_buffer("images", data.played((data.splits.train[torch.arange(10) * 100][0],))[0])
         self.idle = nn.Parameter(torch.zeros(1))
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
@@ -141,7 +141,7 @@ def test_training_is_left_as_it_was(tmp_path: Path) -> None:
 
 def reals(data: StreamData, game: GAN, count: int = 30) -> Tensor:
     images, *_ = data.splits.train[torch.arange(count)]
-    return game.real((data.normalise(images),))
+    return game.real((data.played((images,))[0],))
 
 
 def looked(watchdog: Watchdog, game: GAN, data: StreamData, series: list[Tensor]) -> list[str]:

@@ -131,7 +131,7 @@ def test_the_folder_holds_only_data(export: Path, run: Path) -> None:
     assert config["game"]["init_args"]["latent_size"] == 4
     assert config["game"]["init_args"].keys() == {"latent_size", "latent_distribution", "channels_last"}
     assert config["generator"]["class_path"].endswith(".MLPGenerator")
-    assert config["generator"]["init_args"]["image_shape"] == [1, 8, 8]
+    assert config["generator"]["init_args"]["shape"] == [1, 8, 8]
     assert (config["weights"], config["step"]) == ("ema", ganlab.runs.load.step_of(newest(run)))
     state = torch.load(newest(run), weights_only=True)["state_dict"]
     weights = load_file(export / "generator.safetensors")

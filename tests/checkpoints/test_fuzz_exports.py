@@ -100,7 +100,7 @@ def larger(config: Any, chance: random.Random) -> Any:
     sizes = [
         {"width": value, "max_width": chance.choice([value, 10**12])},
         {"hidden": [value] * chance.choice([1, 5])},
-        {"image_shape": [chance.choice([1, value]), value, value]},
+        {"shape": [chance.choice([1, value]), value, value]},
         {"blocks": value},
         {"expansion": value, "group_size": 1},
     ]

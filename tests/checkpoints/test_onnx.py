@@ -27,7 +27,7 @@ from ganlab.game.gan import GAN
 pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
 
 CLOSE = 1e-5  # the largest difference for networks as small as these; an export allows more
-RETURN = "return (self.layer(latent) + self.hidden).tanh().unflatten(1, self.image_shape)"
+RETURN = "return (self.layer(latent) + self.hidden).tanh().unflatten(1, self.shape)"
 # What a generator returns, and a part of the message.
 UNFIT = {
     "by how many there are": ("(images * len(latent)).tanh()", "other images"),
@@ -142,7 +142,7 @@ def test_a_file_that_does_not_draw_the_same_is_not_kept(
     case: str, home: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     result, words = UNFIT[case]
-    images = "images = self.layer(latent).unflatten(1, self.image_shape)"
+    images = "images = self.layer(latent).unflatten(1, self.shape)"
     write(home, MY_GENERATOR.replace(RETURN, f"{images}\n        return {result}"), "my_generator.py")
     run = train_run(home, GAME.replace("NETWORK", "my_generator.MyGenerator"), name="other")
     arguments = ("export", run, "--out", "export", "--trust_code")

@@ -22,7 +22,7 @@ STEP = {"class_path": "torch.optim.lr_scheduler.StepLR", "init_args": {"step_siz
 
 
 def hyperparameters(variant: str = "HingeGAN", network: str = "MLP", **more: Any) -> dict[str, Any]:
-    facts = {"image_shape": [1, 8, 8]}
+    facts = {"shape": [1, 8, 8]}
     return {
         "_class_path": f"ganlab.variants.{variant}",
         "_instantiator": "os.system",

@@ -344,7 +344,7 @@ def test_a_checkpoint_tells_all_choices_as_plain_data(run: Path) -> None:
     assert all(is_plain(value) for value in choices.values()), choices
     assert choices["latent_size"] == choices["generator"]["init_args"]["latent_size"] == 4
     for player in ("generator", "discriminator"):
-        assert list(choices[player]["init_args"]["image_shape"]) == [1, 8, 8]
+        assert list(choices[player]["init_args"]["shape"]) == [1, 8, 8]
         assert list(choices[player]["init_args"]["hidden"]) == [16]
     assert choices["critic_steps"] == 2
     assert choices["seed"] == 0
@@ -354,8 +354,8 @@ def test_a_checkpoint_tells_all_choices_as_plain_data(run: Path) -> None:
 def by_hand(run: Path, step: int = 7) -> R3GAN:
     """The game as Python would build it, with the checkpoint's weights."""
     players = {
-        "generator": MLPGenerator(image_shape=(1, 8, 8), latent_size=4, hidden=(16,)),
-        "discriminator": MLPDiscriminator(image_shape=(1, 8, 8), hidden=(16,)),
+        "generator": MLPGenerator(shape=(1, 8, 8), latent_size=4, hidden=(16,)),
+        "discriminator": MLPDiscriminator(shape=(1, 8, 8), hidden=(16,)),
     }
     game = R3GAN(**players, latent_size=4, critic_steps=2)
     game.load_state_dict(weights(run, step))
@@ -379,7 +379,7 @@ def test_pictures_show_the_same_latents_at_each_cadence(run: Path) -> None:
     for step in (3, 6, 7):
         samples = by_hand(run, step).sample(9, seed=seed_for("samples", 0))
         drawn = Image.open(run / "samples" / f"step-{step:09d}.png")
-        assert np.array_equal(np.asarray(drawn), np.asarray(digits.picture(samples)))
+        assert np.array_equal(np.asarray(drawn), np.asarray(digits.media[0].sheet(samples)))
 
 
 def test_what_was_chosen_by_itself_is_written_resolved(run: Path) -> None:
@@ -498,7 +498,7 @@ def test_validate_tells_how_held_out_images_are_judged(run: Path, home: Path) ->
     assert sorted(home.rglob("*")) == before
     (printed,) = re.findall(r"held_out_logit\W+(-?[\d.]+)", answer.out)
     digits = Digits(size=8)
-    images = digits.normalise(digits.splits.held_out[torch.arange(300)][0])
+    images = digits.played((digits.splits.held_out[torch.arange(300)][0],))[0]
     assert len(images) == 300
     expected = by_hand(run).discriminator.eval()(images).mean()
     tolerance = 2e-2 if best_precision("cpu") != "32" else 1e-5
@@ -525,9 +525,9 @@ from torch import nn
 
 
 class MyDiscriminator(nn.Module):
-    def __init__(self, *, image_shape: tuple[int, ...], width: int = 8):
+    def __init__(self, *, shape: tuple[int, ...], width: int = 8):
         super().__init__()
-        inputs = image_shape[0] * image_shape[1] * image_shape[2]
+        inputs = shape[0] * shape[1] * shape[2]
         self.layers = nn.Sequential(nn.Flatten(), nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, 1))
 
     def forward(self, images):
@@ -542,10 +542,10 @@ from ganlab.data import StreamData
 
 
 class MyData(StreamData):
-    image_shape = (1, 4, 4)
+    shape = (1, 4, 4)
 
     def load(self):
-        images = torch.rand(50, *self.image_shape, generator=torch.Generator().manual_seed(0))
+        images = torch.rand(50, *self.shape, generator=torch.Generator().manual_seed(0))
         return TensorDataset(images), TensorDataset(images[:9])
 """
 
@@ -583,7 +583,7 @@ def check_my_run(folder: Path, processes: int) -> Path:
     assert all(float(row["mine"]) > 0 for row in rows)
     saved = checkpoint(run, 4)
     assert saved["hyper_parameters"]["_class_path"] == "my_gan.MyGAN"
-    assert saved["hyper_parameters"]["discriminator"]["init_args"] == {"image_shape": [1, 4, 4], "width": 12}
+    assert saved["hyper_parameters"]["discriminator"]["init_args"] == {"shape": [1, 4, 4], "width": 12}
     return run
 
 

@@ -86,7 +86,7 @@ def of(kind: type, prefix: str, *before: str, base: type = object) -> Iterator[C
     Args:
         base: Its arguments are left out, all but one if there are no others.
     """
-    filled_in = ("image_shape", "classes", "seed", "return")
+    filled_in = ("shape", "classes", "seed", "return")
     every = {name: number(hint) for name, hint in argument_types(kind).items() if name not in filled_in}
     numbers = {name: taken for name, taken in every.items() if taken}
     inherited = argument_types(base) if base is not object else {}

@@ -18,8 +18,9 @@ from sklearn.datasets import load_digits
 from torch.utils.data import TensorDataset
 
 from ganlab.data import MNIST, Blocks, Digits, FashionMNIST, Gaussians, Shuffled, Stream, StreamData
-from ganlab.data.grid import grid, quantise, scatter
 from ganlab.errors import Refused
+from ganlab.media.pictures import grid, quantise
+from ganlab.media.points import scatter
 
 CASES = [(10, 1, 1, 4), (10, 3, 1, 4), (3, 2, 2, 5), (1, 1, 3, 2), (7, 2, 3, 1), (64, 1, 2, 8), (5, 1, 1, 5)]
 
@@ -29,7 +30,7 @@ class Numbers(StreamData):
 
     def __init__(self, *, n: int = 10, held_out: int = 0, **base):
         super().__init__(**base)
-        self.image_shape = (1, 1, 1)
+        self.shape = (1, 1, 1)
         self.n, self.out = n, held_out
 
     def load(self):
@@ -273,7 +274,7 @@ def test_mnist_is_read_packed_or_not_and_nothing_is_unpacked(idx, kind, monkeypa
     data.prepare_data()
     data.setup("fit")
     images, labels = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
-    assert (images.shape, images.dtype, data.image_shape) == ((12, 1, 28, 28), torch.float64, (1, 28, 28))
+    assert (images.shape, images.dtype, data.shape) == ((12, 1, 28, 28), torch.float64, (1, 28, 28))
     levels = (images[:, 0, 5, 5] + 1) * 127.5
     assert sorted(levels.round().tolist()) == list(range(1, 13))
     assert torch.equal(levels.round().long() % 10, (labels + 1) % 10)
@@ -287,7 +288,7 @@ def test_mnist_is_read_packed_or_not_and_nothing_is_unpacked(idx, kind, monkeypa
 def test_padding_to_32_puts_background_around(idx):
     data = MNIST(root=str(idx), size=32, batch_size=3)
     images, _ = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
-    assert images.shape[1:] == data.image_shape == (1, 32, 32)
+    assert images.shape[1:] == data.shape == (1, 32, 32)
     inner = images[:, :, 2:-2, 2:-2]
     assert (inner > -1).all()
     assert (images == -1).sum() == 3 * (32 * 32 - 28 * 28)
@@ -379,7 +380,7 @@ def test_download_is_asked_of_torchvision_only_when_wanted_and_needed(idx, tmp_p
 def test_digits(size):
     data = Digits(size=size, batch_size=1497)
     images, labels = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
-    assert images.shape == (1497, *data.image_shape) == (1497, 1, size, size)
+    assert images.shape == (1497, *data.shape) == (1497, 1, size, size)
     assert images.dtype == torch.float32
     assert (images.min(), images.max()) == (-1, 1)
     held_out = [torch.cat(column) for column in zip(*data.val_dataloader(), strict=True)]
@@ -416,7 +417,7 @@ def test_gaussians_are_a_pure_function_of_the_position():
 def test_the_ring():
     data = Gaussians()
     points, labels = data.load()[0][torch.arange(40_000)]
-    assert (data.image_shape, data.classes, data.sigma) == ((2,), 8, 0.01)
+    assert (data.shape, data.classes, data.sigma) == ((2,), 8, 0.01)
     assert torch.allclose(data.centres.norm(dim=1), torch.ones(8))
     assert torch.allclose(
         data.centres[[0, 2, 4, 6]], torch.tensor([[1.0, 0], [0, 1], [-1, 0], [0, -1]]), atol=1e-6
@@ -508,8 +509,8 @@ def test_scattered_points_lie_where_they_should():
 
 
 def test_data_draw_their_own_pictures():
-    assert Digits().picture(torch.zeros(4, 1, 32, 32)).size == (130, 130)
-    assert Gaussians().picture(torch.zeros(4, 2)).size == (600, 600)
+    assert Digits().media[0].sheet(torch.zeros(4, 1, 32, 32)).size == (130, 130)
+    assert Gaussians().media[0].sheet(torch.zeros(4, 2)).size == (600, 600)
 
 
 def test_every_argument_can_be_given_on_the_command_line():
@@ -519,4 +520,4 @@ def test_every_argument_can_be_given_on_the_command_line():
         ["--data=ganlab.data.MNIST", "--data.root=x", "--data.size=32", "--data.batch_size=8"]
     )
     data = MNIST(**arguments.data.init_args.as_dict())
-    assert (data.root, data.image_shape, data.batch_size, data.workers) == (Path("x"), (1, 32, 32), 8, 0)
+    assert (data.root, data.shape, data.batch_size, data.workers) == (Path("x"), (1, 32, 32), 8, 0)

@@ -120,7 +120,7 @@ def test_two_passes_are_the_same_for_any_workers_and_over_any_ranks(kind):
 def test_what_a_set_says_of_itself_is_true(kind):
     data = attached(kind(batch_size=4))
     images, *_ = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
-    assert images.shape == (4, *data.image_shape)
+    assert images.shape == (4, *data.shape)
     assert images.dtype == torch.float32
     assert -1 <= images.min() < images.max() <= 1
     if data.classes:
@@ -160,7 +160,7 @@ def test_images_on_the_device_need_no_workers():
 def flipped(data: StreamData, step: int = 0) -> list[bool]:
     """For each image of a step whether it is mirrored."""
     batch = next(iter(data.train_dataloader()))
-    plain = data.normalise(batch[0])
+    plain = data.played((batch[0],))[0]
     images = data.on_after_batch_transfer(batch, 0)[0]
     is_mirrored = [
         torch.equal(image, original.flip(-1)) for image, original in zip(images, plain, strict=True)

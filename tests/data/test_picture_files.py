@@ -72,7 +72,7 @@ def test_cats_and_dogs_are_found_in_every_layout(layout, form, tmp_path):
     images, labels = everything(data)
     held_out, held_out_labels = everything(data, "held_out")
     assert data.classes == 2
-    assert images.shape[1:] == data.image_shape == (3, 8, 8)
+    assert images.shape[1:] == data.shape == (3, 8, 8)
     assert len(labels) + len(held_out_labels) == 24
     assert sum(labels) + sum(held_out_labels) == 12
     if layout == "folders":

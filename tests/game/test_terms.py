@@ -221,7 +221,7 @@ class Clips(Specks):
 
     def __init__(self, **base: Any) -> None:
         super().__init__(**base)
-        self.image_shape = (1, 4, 8, 8)
+        self.shape = (1, 4, 8, 8)
 
     def load(self) -> tuple[Any, ...]:
         train, held_out = super().load()

@@ -142,7 +142,7 @@ class Leaked(Digits):
 
 
 def points() -> tuple[NonSaturatingGAN, StreamData]:
-    sizes = {"image_shape": (2,)}
+    sizes = {"shape": (2,)}
     generator, discriminator = MLPGenerator(**sizes, latent_size=2), MLPDiscriminator(**sizes)
     return NonSaturatingGAN(generator=generator, discriminator=discriminator, latent_size=2), Gaussians()
 

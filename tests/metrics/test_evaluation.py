@@ -175,7 +175,7 @@ def test_modes_of_gaussians_are_counted():
     assert values["modes20k_points"] == values["full_modes20k_points"] == 8
     assert values["high_quality20k_points"] == pytest.approx(1 - np.exp(-4.5), abs=0.003)
     assert values["mode_kl20k_points"] < 1e-3
-    shape = {"image_shape": (2,), "hidden": (8,)}
+    shape = {"shape": (2,), "hidden": (8,)}
     toy = NonSaturatingGAN(
         generator=MLPGenerator(latent_size=2, bounded=False, **shape),
         discriminator=MLPDiscriminator(**shape),
@@ -530,7 +530,7 @@ class Broken(torch.nn.Module):
 
 
 def broken(value):
-    discriminator = DCGANDiscriminator(image_shape=(1, 16, 16), width=4)
+    discriminator = DCGANDiscriminator(shape=(1, 16, 16), width=4)
     return NonSaturatingGAN(generator=Broken(value), discriminator=discriminator, latent_size=8)
 
 

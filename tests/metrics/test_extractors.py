@@ -25,8 +25,8 @@ from torchmetrics.image.fid import FrechetInceptionDistance, NoTrainInceptionV3
 from transformer_weights import clip, dinov2, renamed, write
 
 from ganlab.data import Digits
-from ganlab.data.grid import quantise
 from ganlab.errors import Refused
+from ganlab.media.pictures import quantise
 from ganlab.metrics import CLIP, DINOv2
 from ganlab.metrics.extractors import inception
 from ganlab.metrics.extractors.classifiers import Classifier, LeNet, StackedClassifier, framed

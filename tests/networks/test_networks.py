@@ -119,23 +119,23 @@ class TestEveryGenerator:
     @every_generator
     @every_shape
     def test_draws_images_between_minus_one_and_one(self, build: Build, shape: tuple[int, ...]) -> None:
-        generator = build(image_shape=shape)
+        generator = build(shape=shape)
         images = generator(10 * latents())
         assert images.shape == (BATCH, *shape)
         assert images.abs().max() <= 1
         assert not torch.allclose(images[0], images[1])
-        assert (generator.image_shape, generator.latent_size) == (shape, LATENT)
+        assert (generator.shape, generator.latent_size) == (shape, LATENT)
 
     @every_generator
     def test_every_parameter_acts(self, build: Build) -> None:
-        generator = perturb(build(image_shape=(3, 16, 16)).double())
+        generator = perturb(build(shape=(3, 16, 16)).double())
         images = generator(latents(dtype=torch.float64))
         (images * torch.randn_like(images)).sum().backward()
         assert_all_move(generator)
 
     @every_generator
     def test_a_copy_is_equal_and_independent(self, build: Build) -> None:
-        generator = build(image_shape=(1, 8, 8))
+        generator = build(shape=(1, 8, 8))
         generator(latents()).sum().backward()
         duplicate = copy.deepcopy(generator).eval()
         latent, generator = latents(), generator.eval()
@@ -149,7 +149,7 @@ class TestEveryGenerator:
 
     @every_generator
     def test_evaluation_judges_each_latent_alone(self, build: Build) -> None:
-        generator = build(image_shape=(1, 8, 8)).double()
+        generator = build(shape=(1, 8, 8)).double()
         generator(latents(dtype=torch.float64))
         latent = latents(dtype=torch.float64)
         images = generator.eval()(latent)
@@ -158,7 +158,7 @@ class TestEveryGenerator:
 
     @every_generator
     def test_precisions_and_memory_formats_agree(self, build: Build) -> None:
-        generator = perturb(build(image_shape=(3, 16, 16))).eval()
+        generator = perturb(build(shape=(3, 16, 16))).eval()
         latent = latents()
         images = generator(latent)
         with torch.autocast("cpu", torch.bfloat16):
@@ -174,17 +174,17 @@ class TestEveryDiscriminator:
     @every_discriminator
     @every_shape
     def test_gives_one_logit_an_image(self, build: Build, shape: tuple[int, ...]) -> None:
-        discriminator = build(image_shape=shape)
+        discriminator = build(shape=shape)
         logits = discriminator(pictures(shape))
         assert logits.shape == (BATCH,)
         assert logits.isfinite().all()
         assert logits.unique().numel() == BATCH
         assert discriminator.eval()(pictures(shape, samples=1)).shape == (1,)
-        assert discriminator.image_shape == shape
+        assert discriminator.shape == shape
 
     @every_discriminator
     def test_every_parameter_acts(self, build: Build) -> None:
-        discriminator = perturb(build(image_shape=(3, 16, 16)).double())
+        discriminator = perturb(build(shape=(3, 16, 16)).double())
         logits = discriminator(pictures((3, 16, 16), dtype=torch.float64))
         (logits * torch.randn_like(logits)).sum().backward()
         assert_all_move(discriminator)
@@ -193,7 +193,7 @@ class TestEveryDiscriminator:
     def test_the_penalty_has_the_gradient_of_finite_differences(self, build: Build) -> None:
         # In eval mode, where spectral norm stands still; the graph of the weight is the same.
         shape = (2, 16, 16)
-        discriminator = perturb(build(image_shape=shape).double())
+        discriminator = perturb(build(shape=shape).double())
         images = pictures(shape, dtype=torch.float64)
         discriminator(images)
         discriminator.eval()
@@ -215,7 +215,7 @@ class TestEveryDiscriminator:
     def test_a_penalised_turn_trains_and_repeats_itself(self, build: Build, deterministic: None) -> None:
         shape = (1, 16, 16)
         images, twins = pictures(shape), []
-        original = build(image_shape=shape)
+        original = build(shape=shape)
         for memory_format in (torch.contiguous_format, torch.contiguous_format, torch.channels_last):
             discriminator = copy.deepcopy(original).to(memory_format=memory_format)
             batch = images.contiguous(memory_format=memory_format)
@@ -230,7 +230,7 @@ class TestEveryDiscriminator:
     @every_discriminator
     def test_evaluation_judges_each_image_alone(self, build: Build) -> None:
         shape = (1, 8, 8)
-        discriminator = build(image_shape=shape).double()
+        discriminator = build(shape=shape).double()
         discriminator(pictures(shape, dtype=torch.float64))
         images = pictures(shape, dtype=torch.float64)
         logits = discriminator.eval()(images)
@@ -242,7 +242,7 @@ class TestEveryDiscriminator:
     @every_discriminator
     def test_bf16_autocast_trains_and_stays_close(self, build: Build) -> None:
         shape = (3, 16, 16)
-        discriminator, images = build(image_shape=shape), pictures(shape, samples=16)
+        discriminator, images = build(shape=shape), pictures(shape, samples=16)
         with torch.autocast("cpu", torch.bfloat16):
             logits = discriminator(images)
         logits.float().sum().backward()
@@ -256,22 +256,22 @@ class TestEveryDiscriminator:
 
 class TestMLP:
     def test_points_in_the_plane(self) -> None:
-        generator = MLPGenerator(image_shape=(2,), latent_size=LATENT, bounded=False)
+        generator = MLPGenerator(shape=(2,), latent_size=LATENT, bounded=False)
         points = generator(100 * latents())
         assert points.shape == (BATCH, 2)
         assert points.abs().max() > 1
-        assert MLPDiscriminator(image_shape=(2,))(points).shape == (BATCH,)
+        assert MLPDiscriminator(shape=(2,))(points).shape == (BATCH,)
 
     def test_the_defaults_are_the_classic_example(self) -> None:
-        sizes = [layer.weight.shape for layer in weighted_layers(MLPDiscriminator(image_shape=(1, 28, 28)))]
+        sizes = [layer.weight.shape for layer in weighted_layers(MLPDiscriminator(shape=(1, 28, 28)))]
         assert sizes == [(256, 784), (256, 256), (1, 256)]
-        assert MLPDiscriminator(image_shape=(1, 28, 28)).features[2].negative_slope == 0.2
+        assert MLPDiscriminator(shape=(1, 28, 28)).features[2].negative_slope == 0.2
 
     @pytest.mark.parametrize("activation", ACTIVATIONS)
     def test_every_activation_is_used(self, activation: ActivationKind) -> None:
         kind = type(ACTIVATIONS[activation]())
         for network in (MLPGenerator, MLPDiscriminator):
-            layers = network(image_shape=(2,), hidden=(8, 8, 8), activation=activation).modules()
+            layers = network(shape=(2,), hidden=(8, 8, 8), activation=activation).modules()
             assert sum(isinstance(layer, kind) for layer in layers) == 3 + (
                 activation == "tanh" and network is MLPGenerator
             )
@@ -290,22 +290,22 @@ class TestDCGAN:
     ) -> None:
         expected = {"batch": [0.02] * 4, "none": [math.sqrt(2 / count) for count in inputs]}
         for kind, stds in expected.items():
-            layers = weighted_layers(network(image_shape=(1, 32, 32), normalization=kind))
+            layers = weighted_layers(network(shape=(1, 32, 32), normalization=kind))
             assert [layer.weight.std().item() for layer in layers] == pytest.approx(stds, rel=0.1)
 
     def test_without_normalisation_the_signal_keeps_its_scale(self) -> None:
-        generator = DCGANGenerator(image_shape=(1, 64, 64), width=32, normalization="none")
+        generator = DCGANGenerator(shape=(1, 64, 64), width=32, normalization="none")
         before_tanh = nn.Sequential(generator.project, generator.upsample, generator.image[0])
         assert 0.5 < before_tanh(torch.randn(16, 128)).std() < 2
-        discriminator = DCGANDiscriminator(image_shape=(1, 64, 64), width=32, normalization="none")
+        discriminator = DCGANDiscriminator(shape=(1, 64, 64), width=32, normalization="none")
         assert 0.3 < discriminator(torch.randn(64, 1, 64, 64)).square().mean().sqrt() < 3
 
     def test_batch_norm_spares_the_image_and_the_logit(self) -> None:
         def norms(network: nn.Module) -> int:
             return sum(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
 
-        discriminator = DCGANDiscriminator(image_shape=(1, 64, 64), width=2)
-        generator = DCGANGenerator(image_shape=(1, 64, 64), width=2)
+        discriminator = DCGANDiscriminator(shape=(1, 64, 64), width=2)
+        generator = DCGANGenerator(shape=(1, 64, 64), width=2)
         assert norms(discriminator) == 3
         assert norms(discriminator.features[0]) == 0
         assert norms(generator) == 4
@@ -317,7 +317,7 @@ class TestSpectralNorm:
     @pytest.mark.parametrize("name", ["dcgan", "resnet"])
     @pytest.mark.parametrize("table", [GENERATORS, DISCRIMINATORS], ids=["generator", "discriminator"])
     def test_the_largest_singular_value_is_one(self, table: dict[str, Build], name: str, kind: str) -> None:
-        network = table[f"{name}-{kind}"](image_shape=(3, 16, 16)).double()
+        network = table[f"{name}-{kind}"](shape=(3, 16, 16)).double()
         # Torch iterates 15 times when it wraps a weight. Had the weight changed since, 1 would be far off.
         assert self.largest(network) == pytest.approx(torch.ones(len(weighted_layers(network))), abs=0.3)
         perturb(network)
@@ -339,20 +339,20 @@ class TestSpectralNorm:
 
     def test_other_kinds_leave_the_weights_alone(self) -> None:
         for kind in ("batch", "none"):
-            network = ResNetDiscriminator(image_shape=(1, 16, 16), width=4, normalization=kind)
+            network = ResNetDiscriminator(shape=(1, 16, 16), width=4, normalization=kind)
             assert not any(parametrize.is_parametrized(layer) for layer in weighted_layers(network))
 
 
 class TestResNet:
     def test_the_logit_is_linear_in_the_sum_over_positions(self) -> None:
-        discriminator = ResNetDiscriminator(image_shape=(1, 16, 16), width=4, normalization="none")
+        discriminator = ResNetDiscriminator(shape=(1, 16, 16), width=4, normalization="none")
         discriminator.features = nn.Identity()
         discriminator.logit = nn.Linear(2, 1, bias=False)
         maps = torch.rand(BATCH, 2, 4, 4)
         assert torch.allclose(discriminator(maps), discriminator.logit(maps.sum((2, 3)))[:, 0])
 
     def test_the_first_block_has_no_activation_before_it_and_the_last_keeps_the_size(self) -> None:
-        discriminator = ResNetDiscriminator(image_shape=(3, 32, 32), width=4)
+        discriminator = ResNetDiscriminator(shape=(3, 32, 32), width=4)
         first, *middle, last = residuals(discriminator)
         assert isinstance(first.branch[0], nn.Conv2d)
         assert all(isinstance(block.branch[1], nn.ReLU) for block in [*middle, last])
@@ -365,7 +365,7 @@ class TestR3GAN:
 
     @pytest.mark.parametrize("network", NETWORKS)
     def test_every_block_starts_as_the_identity(self, network: Build) -> None:
-        blocks = residuals(network(image_shape=(1, 28, 28), blocks=3))
+        blocks = residuals(network(shape=(1, 28, 28), blocks=3))
         assert len(blocks) == 9
         for block in blocks:
             maps = torch.randn(2, block.branch[0].in_channels, 5, 5)
@@ -374,7 +374,7 @@ class TestR3GAN:
     @pytest.mark.parametrize("network", NETWORKS)
     def test_fixup_scales_the_other_layers_by_the_number_of_branches(self, network: Build) -> None:
         for blocks in (1, 4):
-            branches = residuals(network(image_shape=(1, 32, 32), blocks=blocks))
+            branches = residuals(network(shape=(1, 32, 32), blocks=blocks))
             assert len(branches) == 4 * blocks
             for layer in (branches[-1].branch[0], branches[-1].branch[2]):
                 he = math.sqrt(2 / (1 + 0.2**2) / layer.weight[0].numel())
@@ -383,19 +383,19 @@ class TestR3GAN:
     @pytest.mark.parametrize("network", NETWORKS)
     def test_blocks_are_inverted_bottlenecks_of_grouped_convolutions(self, network: Build) -> None:
         sizes = {"width": 8, "group_size": 4, "expansion": 3}
-        for block in residuals(network(image_shape=(1, 8, 8), **sizes)):
+        for block in residuals(network(shape=(1, 8, 8), **sizes)):
             widen, mix, narrow = (layer for layer in block.branch if isinstance(layer, nn.Conv2d))
             assert widen.out_channels == 3 * widen.in_channels == 3 * narrow.out_channels
             assert mix.weight.shape == (widen.out_channels, 4, 3, 3)
 
     @pytest.mark.parametrize("network", NETWORKS)
     def test_no_normalisation_and_a_laptop_sized_default(self, network: Build) -> None:
-        built = network(image_shape=(3, 32, 32))
+        built = network(shape=(3, 32, 32))
         assert 1e6 < sum(parameter.numel() for parameter in built.parameters()) < 2e6
         assert not any("Norm" in type(layer).__name__ for layer in built.modules())
 
     def test_the_latent_scales_the_channels_of_one_learned_map(self) -> None:
-        generator = R3GANGenerator(image_shape=(1, 28, 28), width=8)
+        generator = R3GANGenerator(shape=(1, 28, 28), width=8)
         generator.upsample, generator.image = nn.Identity(), nn.Identity()
         maps = generator(torch.randn(2, 128))
         ratio = maps / generator.basis
@@ -418,8 +418,8 @@ def test_widths_double_up_to_the_cap() -> None:
     "shape", [(1, 30, 30), (1, 7, 7), (32, 32, 3), (1, 4, 4), (3, 8, 21), (2,), (0, 32, 32)], ids=str
 )
 def test_a_size_that_cannot_work_is_refused(network: Build, shape: tuple[int, ...]) -> None:
-    with pytest.raises(Refused, match=r"image_shape|channels is 0") as refusal:
-        network(image_shape=shape)
+    with pytest.raises(Refused, match=r"shape|channels is 0") as refusal:
+        network(shape=shape)
     message = str(refusal.value)
     assert len(message.splitlines()) <= 3
     assert str(shape) in message or "channels is 0" in message
@@ -436,8 +436,8 @@ def test_a_size_that_cannot_work_is_refused(network: Build, shape: tuple[int, ..
         (DCGANDiscriminator, {"normalization": "Batch"}, "'Batch'.*\n.*batch, spectral"),
         (MLPDiscriminator, {"activation": "rely"}, "'rely'.*\n.*leaky_relu, relu"),
         (MLPDiscriminator, {"hidden": (8, 0)}, r"hidden\[1\] is 0"),
-        (MLPDiscriminator, {"image_shape": ()}, r"image_shape is \(\)"),
-        (MLPGenerator, {"image_shape": (2, 0)}, r"image_shape is \(2, 0\)"),
+        (MLPDiscriminator, {"shape": ()}, r"shape is \(\)"),
+        (MLPGenerator, {"shape": (2, 0)}, r"shape is \(2, 0\)"),
         (R3GANGenerator, {"blocks": 0}, "blocks is 0"),
         (R3GANDiscriminator, {"group_size": 24}, "group_size is 24.* 64"),
         (R3GANGenerator, {"width": 32, "max_width": 100}, "group_size is 16.* 200"),
@@ -445,7 +445,7 @@ def test_a_size_that_cannot_work_is_refused(network: Build, shape: tuple[int, ..
 )
 def test_arguments_that_cannot_work_are_refused(build: Build, arguments: dict, words: str) -> None:
     with pytest.raises(Refused, match=words) as refusal:
-        build(**({"image_shape": (1, 32, 32)} | arguments))
+        build(**({"shape": (1, 32, 32)} | arguments))
     assert len(str(refusal.value).splitlines()) <= 3
 
 
@@ -458,10 +458,10 @@ def test_the_kinds_that_a_signature_offers_are_the_rows_of_its_table() -> None:
 def test_a_configuration_builds_every_network(name: str) -> None:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(nn.Module, "network")
-    settings = {"class_path": f"ganlab.networks.{name}", "init_args": {"image_shape": [1, 8, 8]}}
+    settings = {"class_path": f"ganlab.networks.{name}", "init_args": {"shape": [1, 8, 8]}}
     parsed = parser.parse_object({"network": settings}).network
     built = getattr(networks, name)(**parsed.init_args.as_dict())
-    assert built.image_shape == (1, 8, 8)
-    for misspelt in ({"image_sape": 3}, {"image_shape": "round"}):
+    assert built.shape == (1, 8, 8)
+    for misspelt in ({"image_sape": 3}, {"shape": "round"}):
         with pytest.raises(ArgumentError):
             parser.parse_object({"network": settings | {"init_args": misspelt}})

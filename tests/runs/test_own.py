@@ -24,12 +24,12 @@ Path("CANARY").touch()
 
 
 class MyGenerator(nn.Module):
-    def __init__(self, *, image_shape: tuple[int, ...], latent_size: int = 4):
+    def __init__(self, *, shape: tuple[int, ...], latent_size: int = 4):
         super().__init__()
-        self.image_shape, self.layer = tuple(image_shape), nn.Linear(latent_size, 64)
+        self.shape, self.layer = tuple(shape), nn.Linear(latent_size, 64)
 
     def forward(self, latent):
-        return self.layer(latent).tanh().unflatten(1, self.image_shape)
+        return self.layer(latent).tanh().unflatten(1, self.shape)
 
 
 class MyGAN(GAN):

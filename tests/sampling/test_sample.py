@@ -28,9 +28,9 @@ from trained_runs import (
 
 import ganlab
 from ganlab.data import Gaussians
-from ganlab.data.grid import grid, quantise
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.media.pictures import grid, quantise
 from ganlab.networks import MLPDiscriminator, MLPGenerator
 from ganlab.sampling.plan import BLOCK, fake_batches
 from ganlab.sampling.walk import (
@@ -297,7 +297,7 @@ def test_points_are_drawn_as_their_data_draw_them(points: Path, tmp_path: Path) 
     with np.load(tmp_path / "points.npz") as file:
         samples = torch.from_numpy(file["samples"])
     assert (samples.shape, samples.dtype) == ((30, 2), torch.float32)
-    expected = Gaussians().picture(samples)
+    expected = Gaussians().media[0].sheet(samples)
     assert np.array_equal(np.asarray(Image.open(tmp_path / "points.png")), np.asarray(expected))
 
 
@@ -563,8 +563,8 @@ def test_a_game_built_in_python_is_refused(tmp_path: Path) -> None:
 
 def small(shape: tuple[int, ...] = (1, 8, 8), **options: Any) -> HingeGAN:
     players = {
-        "generator": MLPGenerator(image_shape=shape, latent_size=4, hidden=(8,)),
-        "discriminator": MLPDiscriminator(image_shape=shape, hidden=(8,)),
+        "generator": MLPGenerator(shape=shape, latent_size=4, hidden=(8,)),
+        "discriminator": MLPDiscriminator(shape=shape, hidden=(8,)),
     }
     return HingeGAN(**players, latent_size=4, **options)
 

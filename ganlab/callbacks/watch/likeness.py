@@ -61,8 +61,7 @@ def reals_of(game: GAN, data: Any) -> Reals | None:
     indices = torch.arange(SAMPLES)
     if isinstance(train, Sized):
         indices = (indices * len(train) // SAMPLES).unique()
-    images, *others = train[indices]
-    reals = game.real((data.normalise(images), *others))
+    reals = game.real(data.played(train[indices]))
     if not isinstance(reals, Tensor) or len(reals) < 2:
         return None
     rows = _rows(reals)

@@ -69,7 +69,7 @@ class PictureFiles(Images):
         self.root = data_folder(root)
         self.held_out, self.most_broken, self.download = held_out, most_broken, download
         self.transform = Transform(size, channels)
-        self.image_shape = (channels, size, size)
+        self.shape = (channels, size, size)
         self._caches: dict[Split, tuple[Cache, str]] = {}
 
     @abstractmethod

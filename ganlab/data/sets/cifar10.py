@@ -48,7 +48,7 @@ class CIFAR10(Images):
         **base: Any,
     ) -> None:
         super().__init__(**base)
-        self.image_shape = (channels, size, size)
+        self.shape = (channels, size, size)
         self.root, self.download = data_folder(root), download
 
     def prepare_data(self) -> None:
@@ -86,7 +86,7 @@ class CIFAR10(Images):
     def _rows(self, files: list[bytes]) -> Rows:
         images, labels = zip(*map(self._batch, files), strict=True)
         pixels = torch.cat(images).movedim(1, -1)
-        if self.image_shape[0] == 1:
+        if self.shape[0] == 1:
             pixels = (pixels.float() @ torch.tensor(LUMA)).round().to(torch.uint8)[..., None]
         return Rows(pixels.contiguous(), torch.cat(labels))
 

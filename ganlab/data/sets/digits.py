@@ -25,12 +25,12 @@ class Digits(Images):
     def __init__(self, *, size: int = 32, **base: Any) -> None:
         super().__init__(**base)
         bounds.between(1, MOST_PIXELS, self, size=size)
-        self.image_shape = (1, size, size)
+        self.shape = (1, size, size)
 
     def load(self) -> tuple[Rows, Rows]:
         digits = load_digits()
         images = torch.from_numpy(digits.images)[:, None].float() * (255 / 16)
-        images = interpolate(images, self.image_shape[1:], mode="bicubic", antialias=True)
+        images = interpolate(images, self.shape[1:], mode="bicubic", antialias=True)
         images = images.round().clamp(0, 255).to(torch.uint8)
         labels = torch.from_numpy(digits.target).long()
         held_out = torch.arange(len(images)) % 6 == 0

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import isqrt, pi
 from typing import Any, Literal
 
 import torch
-from PIL.Image import Image
 from torch import Tensor
 
 from ganlab import bounds
-from ganlab.data.grid import scatter
 from ganlab.data.stream import Batch, Blocks, ModeIndices, StreamData
 from ganlab.errors import Refused
+from ganlab.media import Medium, Points
 from ganlab.seeds import seed_for
 
 BLOCK = 4096  # points that are drawn at once
@@ -105,7 +104,7 @@ class Gaussians(StreamData):
         self.centres = defaults.centres(defaults.modes if modes is None else modes)
         self.sigma = defaults.sigma if sigma is None else sigma
         self.mixing = torch.tensor(defaults.mixing)
-        self.image_shape = (2,)
+        self.shape = (2,)
         self.classes = len(self.centres) if len(self.centres) > 1 else None
 
     def load(self) -> tuple[Blocks, None]:
@@ -114,5 +113,7 @@ class Gaussians(StreamData):
     def modes(self, features: Tensor, logits: Tensor | None) -> ModeIndices:
         return nearest_modes(features, self.centres, self.sigma, self.mixing)
 
-    def picture(self, samples: Tensor) -> Image:
-        return scatter(samples, self.splits.train[torch.arange(BLOCK // 2)][0])
+    @cached_property
+    def media(self) -> tuple[Medium, ...]:
+        points = Points(self.shape, reals=lambda: self.splits.train[torch.arange(BLOCK // 2)][0])
+        return points, *super().media[1:]

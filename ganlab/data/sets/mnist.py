@@ -52,7 +52,7 @@ class MNIST(Images):
     ) -> None:
         super().__init__(**base)
         self.size, self.channels = size, channels
-        self.image_shape = (channels, size, size)
+        self.shape = (channels, size, size)
         self.root = data_folder(root)
         self.download = download
 

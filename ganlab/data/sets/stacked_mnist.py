@@ -57,7 +57,7 @@ class StackedMNIST(MNIST):
         super().__init__(channels=1, **base)
         bounds.at_least(1, self, count=count)
         bounds.seed(self, stacking_seed=stacking_seed)
-        self.image_shape = (3, self.size, self.size)
+        self.shape = (3, self.size, self.size)
         self.count, self.stacking_seed = count, stacking_seed
 
     def load(self) -> tuple[Rows, Rows]:

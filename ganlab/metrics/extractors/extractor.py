@@ -13,16 +13,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from ganlab import bounds
+from ganlab import bounds, media
 from ganlab.class_paths import public_path
 from ganlab.errors import Refused
+from ganlab.media import Medium, Pictures
 from ganlab.metrics.extractors.code_identity import code_identity
 from ganlab.metrics.registry import words_after_number
 
@@ -49,6 +50,7 @@ class Extractor(nn.Module, ABC):
 
     Attributes:
         name: What a contract calls it.
+        medium: What it takes.
         suffix: What the names of its scores end in; empty only for the published FID's own protocol.
         published: Whether this is that protocol, or all but what its suffix says.
         sha256: Of the file of weights; none without weights.
@@ -57,6 +59,7 @@ class Extractor(nn.Module, ABC):
     """
 
     name: str
+    medium: ClassVar[type[Medium]] = Pictures
     suffix: str
     published: bool = False
     sha256: str | None = None
@@ -76,10 +79,10 @@ class Extractor(nn.Module, ABC):
         return {"name": self.name, "sha256": self.sha256, "dtype": "float32", **self.protocol()}
 
     def forward(self, images: Tensor) -> Seen:
-        if images.dtype != torch.uint8 or images.dim() != 4:
+        if not self.medium.holds(images):
             raise Refused(
-                f"An extractor takes bytes of shape (n, channels, height, width), not {images.dtype} of\n"
-                f"shape {tuple(images.shape)}; quantise numbers in [-1, 1] by ganlab.data.pictures."
+                f"The extractor {type(self).__name__} takes {self.medium.form}, not {images.dtype} of\n"
+                f"shape {tuple(images.shape)}: choose one for such samples."
             )
         if (weights := next(self.parameters(), None)) is not None:
             images = images.to(weights.device)
@@ -129,7 +132,7 @@ class Pixels(Extractor):
 class Points(Extractor):
     """Points of a space as they are, for data that are no images."""
 
-    name, suffix = "points", "_points"
+    name, suffix, medium = "points", "_points", media.Points
 
     def protocol(self) -> dict[str, Any]:
         return {"resize": None}

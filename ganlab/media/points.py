@@ -1,8 +1,8 @@
-"""Many samples drawn as one picture: a sheet of images, or a scatter plot of points."""
+"""Points of a space: numbers that networks play with as they are."""
 
 from __future__ import annotations
 
-from math import ceil, sqrt
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -11,37 +11,40 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from ganlab.errors import Refused
-
-GAP = 2
-MIN_SIDE = 64  # pixels; smaller images are enlarged up to this
+from ganlab.media.medium import Medium
 
 
-def quantise(images: Tensor) -> Tensor:
-    """From numbers in [-1, 1] to bytes; the inverse of normalising bytes, to the last bit.
+class Points(Medium):
+    """Points of a space, or anything else of which networks see the numbers themselves.
 
-    What is no number has no shade, and is refused.
+    Args:
+        reals: Returns real points, which those of the plane are drawn over; files do not hold them.
     """
-    if not images.isfinite().all():
-        raise Refused(
-            "These pictures hold values that are no numbers, as of weights that are none.\n"
-            "They cannot be shown or scored: take an earlier checkpoint."
-        )
-    return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
+    form = "numbers of shape (n, coordinates)"
 
-def grid(images: Tensor) -> Image.Image:
-    """A nearly square sheet of images, grey or coloured, row by row, with white gaps between them."""
-    bytes_ = quantise(images.detach().cpu()).movedim(1, -1)
-    enlarged = max(1, MIN_SIDE // max(bytes_.shape[1:3]))
-    bytes_ = bytes_.repeat_interleave(enlarged, 1).repeat_interleave(enlarged, 2)
-    count, height, width, channels = bytes_.shape
-    columns = ceil(sqrt(count))
-    rows = ceil(count / columns)
-    sheet = bytes_.new_full((rows * columns, height + GAP, width + GAP, channels), 255)
-    sheet[:count, :height, :width] = bytes_
-    sheet = sheet.unflatten(0, (rows, columns)).transpose(1, 2).flatten(2, 3).flatten(0, 1)
-    return Image.fromarray(sheet[:-GAP, :-GAP].squeeze(-1).numpy())
+    def __init__(self, shape: tuple[int, ...], reals: Callable[[], Tensor] | None = None) -> None:
+        super().__init__(shape)
+        self.reals = reals
+
+    def played(self, stored: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        return stored.to(dtype) if stored.is_floating_point() else stored
+
+    def stored(self, items: Tensor) -> Tensor:
+        return items.float()
+
+    @classmethod
+    def holds(cls, items: Tensor) -> bool:
+        return items.is_floating_point() and items.ndim > 1
+
+    @property
+    def drawable(self) -> bool:
+        return self.shape == (2,) and self.reals is not None
+
+    def sheet(self, items: Tensor) -> Image.Image:
+        if self.reals is None or self.shape != (2,):
+            return super().sheet(items)
+        return scatter(items, self.reals())
 
 
 def scatter(points: Tensor, reals: Tensor) -> Image.Image:

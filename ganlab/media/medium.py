@@ -1,0 +1,81 @@
+"""What all media have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from ganlab.class_paths import public_path
+from ganlab.errors import Refused
+
+
+class Medium(ABC):
+    """What a column of the data holds, told in one place: nobody else asks whether samples are pictures.
+
+    Tensors have a row for each item. `stored` they are as data, files, scores and people have them, such as
+    bytes; `played` as networks take and make them, such as numbers in [-1, 1].
+
+    Args:
+        shape: Of one item as it is played.
+
+    Attributes:
+        form: What stored items are, for messages.
+        suffix: Of a file that holds one item; empty if there is no such file.
+        array: What items are called in an .npz.
+    """
+
+    form: ClassVar[str]
+    suffix: ClassVar[str] = ""
+    array: ClassVar[str] = "samples"
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = tuple(shape)
+
+    @abstractmethod
+    def played(self, stored: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Items as networks play with them; numbers of floating point become those of `dtype`."""
+
+    @abstractmethod
+    def stored(self, items: Tensor) -> Tensor:
+        """Items as data have them; those that are stored already stay as they are."""
+
+    @classmethod
+    @abstractmethod
+    def holds(cls, items: Tensor) -> bool:
+        """Whether these can be stored items of this medium."""
+
+    @property
+    def drawable(self) -> bool:
+        """Whether people can be shown a sheet of items."""
+        return False
+
+    def sheet(self, items: Tensor) -> Image:
+        """Many items, stored or played, as one picture."""
+        raise Refused(
+            f"Samples of the shape {self.shape} are no pictures, and nobody knows how to draw them.\n"
+            "Take a file.npz."
+        )
+
+    def write(self, path: Path, item: Tensor) -> None:
+        """One stored item to a file."""
+        raise Refused(f"Samples of the shape {self.shape} are no pictures: take a file.npz.")
+
+    @classmethod
+    def as_array(cls, stored: Tensor) -> np.ndarray:
+        """Stored items as they lie in an .npz."""
+        return stored.cpu().numpy()
+
+    @classmethod
+    def from_array(cls, array: np.ndarray) -> Tensor:
+        """The same items, from an .npz."""
+        return torch.from_numpy(array)
+
+    def plain(self) -> dict[str, Any]:
+        """Its class path and arguments, without data, as files have them."""
+        return {"class_path": public_path(type(self)), "init_args": {"shape": list(self.shape)}}
