@@ -159,7 +159,7 @@ class StreamData(LightningDataModule, ABC):
 
     A subclass returns its items from `load`. It sets `shape` (and `classes`) in `__init__`, without
     touching files, because the networks are built from them. The columns of its items are pictures, if
-    `shape` has three entries, else points, and labels, if it has classes; else it overrides `media`.
+    `shape` has three entries or more, else points, and labels, if it has classes; else it overrides `media`.
 
     Args:
         batch_size: Images for each turn of the discriminator, on each process.

@@ -10,4 +10,4 @@ __all__ = ["Labels", "Medium", "Pictures", "Points", "medium_of"]
 
 def medium_of(shape: tuple[int, ...]) -> Medium:
     """The medium of items that nothing but their shape is known of."""
-    return Pictures(shape) if len(shape) == 3 else Points(shape)
+    return Pictures(shape) if len(shape) > 2 else Points(shape)

@@ -19,7 +19,7 @@ DRAWN = (1, 3)  # channels
 
 
 class Pictures(Medium):
-    """Pictures of any number of channels, which come first; those of one and three can be drawn."""
+    """Pictures, or volumes, of any number of channels, which come first; pictures of 1 or 3 can be drawn."""
 
     form = "bytes of shape (n, channels, height, width)"
     suffix = ".png"
@@ -40,7 +40,7 @@ class Pictures(Medium):
 
     @property
     def drawable(self) -> bool:
-        return self.shape[0] in DRAWN
+        return len(self.shape) == 3 and self.shape[0] in DRAWN
 
     def sheet(self, items: Tensor) -> Image.Image:
         return grid(items) if self.drawable else super().sheet(items)

@@ -82,7 +82,8 @@ class Extractor(nn.Module, ABC):
         if not self.medium.holds(images):
             raise Refused(
                 f"The extractor {type(self).__name__} takes {self.medium.form}, not {images.dtype} of\n"
-                f"shape {tuple(images.shape)}: choose one for such samples."
+                f"shape {tuple(images.shape)}: choose one for such samples, or store them as "
+                f"{self.medium.__name__}(shape).stored does."
             )
         if (weights := next(self.parameters(), None)) is not None:
             images = images.to(weights.device)
