@@ -15,6 +15,10 @@ from ganlab.comparison.read import Run
 from ganlab.errors import Refused
 from ganlab.system.atomic_file import atomic_write
 
+SCORE_HELP = (
+    "one of the scores alone, in full or in short: fid10k_digits, fid; "
+    "precision and density come with recall and coverage"
+)
 WIDTH = 160  # characters in a line, where there is no terminal
 
 
@@ -32,7 +36,7 @@ def _parse(arguments: list[str]) -> Any:
     add("--pool", action="store_true", help="put together what has one name, though its settings differ")
     add("--against", type=str, help="a group, by its name: test against it alone, as was declared beforehand")
     add("--pooled", action="store_true", help="one variance for all groups, which are taken to spread alike")
-    add("--score", type=str, help="one of the scores alone, in full or in short: fid10k_digits, fid")
+    add("--score", type=str, help=SCORE_HELP)
     add("--target", type=float, help="a value of the score: how soon is it reached?")
     add("--out", type=str, default="report", help="the folder to write to")
     add("--memorisation", type=bool, default=True, help="show the training images nearest to the samples")

@@ -57,15 +57,15 @@ def unique_name(settings: Settings, experiment: str) -> str:
     return f"{experiment} {hashlib.sha256(canonical(settings_of(settings)).encode()).hexdigest()[:6]}"
 
 
-def one_run_a_seed(alike: list[Run], usable: Callable[[Run], object] = bool) -> tuple[list[Run], list[Run]]:
-    """For each seed the latest run that is usable and ended, or usable, or ended, or else the latest one; and
-    all other runs.
+def one_run_a_seed(alike: list[Run], use: Callable[[Run], int] = bool) -> tuple[list[Run], list[Run]]:
+    """For each seed the latest run of those that ended, or else of all, among those of most use; and all
+    other runs.
     """
     chosen: dict[Any, Run] = {}
 
-    def rank(run: Run) -> tuple[bool, bool, str]:
+    def rank(run: Run) -> tuple[int, bool, str]:
         # A folder's name begins with the time at which its run began.
-        return bool(usable(run)), run.ended, run.folder.name if run.folder else ""
+        return use(run), run.ended, run.folder.name if run.folder else ""
 
     for run in alike:
         # Groups that were put together may have a seed with several settings.

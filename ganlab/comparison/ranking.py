@@ -40,7 +40,7 @@ def rank(table: Table, question: Question = DEFAULT) -> None:
     """Fill in the rows' means, intervals and tests, the table's reference, and notes on the statistics."""
     values = last_scores(table.rows)
     if not values.size:
-        table.notes.append("No run that ended has this score.")
+        table.notes.append("No run that ended has a last score.")
         return
     against = next((i for i, row in enumerate(table.rows) if row.group.name == question.against), None)
     table.pooled = question.pooled

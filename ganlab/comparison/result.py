@@ -25,8 +25,11 @@ class Row:
         low: The lower end of the mean's interval over training seeds; those of all groups hold at once with
             95 %. None with one seed.
         high: The upper end.
-        best: Of each run in `runs` the best of its evaluations; None for one that is not in the mean.
+        best: Of each run in `runs` the best of its evaluations; None for one that is not in the mean, unless
+            it is of a checkpoint that was selected.
         last: Of each run in `runs` the last of its evaluations; None for one that is not in the mean.
+        few_mean: As `mean`, of the last scores of as many samples as the floor, if that is of fewer; None
+            unless all runs in the mean have one.
         evaluations: Of how many evaluations each `best` is the best.
         best_mean: As `mean`, of `best`.
         standing: Of the table's reference, or how it was found to stand to it; open: they are not told apart.
@@ -52,6 +55,7 @@ class Row:
     high: float | None = None
     best: list[float | None] = field(default_factory=list)
     last: list[float | None] = field(default_factory=list)
+    few_mean: float | None = None
     evaluations: list[int] = field(default_factory=list)
     best_mean: float | None = None
     standing: Standing = "untested"
@@ -82,6 +86,8 @@ class Table:
         reference: The name of the group that the others are held against: the best, or one that was declared.
         pooled: All groups were taken to spread alike.
         floor: This very score of real samples that were never trained on.
+        few_score: The name of this score of fewer samples, if the floor is of so many.
+        few_floor: That score of real samples that were never trained on.
         target: A value of this score that the user asked about.
         notes: Sentences on the statistics.
     """
@@ -94,6 +100,8 @@ class Table:
     reference: str = ""
     pooled: bool = False
     floor: float | None = None
+    few_score: str = ""
+    few_floor: float | None = None
     target: float | None = None
     notes: list[str] = field(default_factory=list)
 

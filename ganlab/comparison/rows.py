@@ -13,24 +13,36 @@ from ganlab.comparison.result import Row
 from ganlab.comparison.significance import share_interval
 from ganlab.metrics.registry import Better, Scale, hash_of
 from ganlab.runs.records import Scored
+from ganlab.system.untrusted import number
 
 
 class Subject(NamedTuple):
-    """What one table is about: a score under a contract."""
+    """What one table is about: a score under a contract.
+
+    Attributes:
+        few: The name of this score of as many samples as the floor, if that is of fewer.
+    """
 
     contract: str
     score: str
     better: Better
     scale: Scale
     target: float | None
+    few: str = ""
 
     def evaluations(self, run: Run) -> list[Scored]:
         known = [evaluation for evaluation in run.evaluations if self.score in evaluation.scores]
         return [e for e in known if hash_of(e.contract, self.score) == self.contract]
 
+    def own(self, run: Run) -> list[Scored]:
+        """The evaluations without those of weights that were selected by a score."""
+        return [each for each in self.evaluations(run) if self.score not in each.selected]
+
     def runs(self, group: Group) -> list[Run]:
         """One run a seed: where a seed was run again, the newest with this score under this contract."""
-        return one_run_a_seed([*group.repeated, *group.runs], self.evaluations)[0]
+        return one_run_a_seed(
+            [*group.repeated, *group.runs], lambda run: bool(self.own(run)) + bool(self.evaluations(run))
+        )[0]
 
 
 class Outcome(NamedTuple):
@@ -39,7 +51,9 @@ class Outcome(NamedTuple):
     Attributes:
         evaluations: Those with this score under this contract.
         last: The last score; None if the run is left out of the mean.
-        best: The best score; None likewise.
+        few: The last score of as many samples as the floor, if that is of fewer; None likewise.
+        best: The best score; None likewise, unless it is of a checkpoint that was selected.
+        among: Of how many evaluations it is the best.
         trouble: Why the run is left out, in words; empty: it is not.
         lost: It failed, collapsed, or has no number at its end.
     """
@@ -47,27 +61,33 @@ class Outcome(NamedTuple):
     run: Run
     evaluations: list[Scored]
     last: float | None
+    few: float | None
     best: float | None
+    among: int
     trouble: str
     lost: bool
 
 
 def outcome(run: Run, subject: Subject) -> Outcome:
-    evaluations, score = subject.evaluations(run), subject.score
+    evaluations, own, score = subject.evaluations(run), subject.own(run), subject.score
     values = [value for e in evaluations if (value := e.scores[score]) is not None]
-    last = evaluations[-1] if evaluations else None
-    trouble = why_left_out(run)
-    lost = run.collapsed or run.state == "failed"
-    if not trouble and last is None:
-        trouble = f"has no {score} of this contract"
-    elif not trouble and last and last.step < run.step:
+    last, lost = own[-1] if own else None, run.collapsed or run.state == "failed"
+    among = max(len(evaluations), *(e.selected.get(score, 0) for e in evaluations), 0)
+    ended = not (trouble := why_left_out(run))
+    if ended and last is None:
+        selected = f"no last {score}, only one of a checkpoint that was selected among {among} evaluations"
+        trouble = f"has {selected if evaluations else f'no {score} of this contract'}"
+    elif ended and last and last.step < run.step:
         trouble = f"was last scored at step {last.step:,} of {run.step:,}"
-    elif not trouble and last and last.scores[score] is None:
+    elif ended and last and last.scores[score] is None:
         trouble, lost = f"has no last {score}: {last.reasons.get(score, 'no reason is told')}", True
+    best, few = None, None
+    if values and (not trouble or (ended and len(own) < len(evaluations))):
+        best = min(values) if subject.better == "min" else max(values)
     if trouble or not last:
-        return Outcome(run, evaluations, None, None, f"{_label(run)} {trouble}", lost)
-    best = min(values) if subject.better == "min" else max(values)
-    return Outcome(run, evaluations, last.scores[score], best, "", lost)
+        return Outcome(run, evaluations, None, None, best, among, f"{_label(run)} {trouble}", lost)
+    few = number(last.beside_floor.get(subject.few))
+    return Outcome(run, evaluations, last.scores[score], few, best, among, "", lost)
 
 
 def _label(run: Run) -> str:
@@ -94,8 +114,8 @@ def row(group: Group, outcomes: list[Outcome], subject: Subject) -> Row:
         lost=sum(o.lost for o in outcomes),
         best=[o.best for o in outcomes],
         last=[o.last for o in outcomes],
-        evaluations=[len(o.evaluations) for o in counted],
-        best_mean=_mean([o.best for o in counted if o.best is not None], subject.scale),
+        evaluations=[o.among for o in outcomes if o.best is not None],
+        best_mean=_mean([o.best for o in outcomes if o.best is not None], subject.scale),
         trouble=[o.trouble for o in outcomes if o.trouble],
     )
     result.trouble += [
@@ -106,13 +126,22 @@ def row(group: Group, outcomes: list[Outcome], subject: Subject) -> Row:
     if total := result.lost + result.seeds:
         result.share_low, result.share_high = share_interval(result.lost, total)
     if not counted:
-        result.missing |= dict.fromkeys(
-            ("mean", "low", "high", "best_mean"), "no run that ended has this score"
-        )
+        result.missing |= dict.fromkeys(("mean", "low", "high"), "no run that ended has a last score")
+    if result.best_mean is None:
+        result.missing["best_mean"] = "no run that ended has this score"
+    _fill_in_few(result, [o.few for o in counted], subject)
     _fill_in_costs(result, [o.run for o in counted] or runs)
     if subject.target is not None:
         _fill_in_target(result, [_first_at_target(o.evaluations, subject) for o in outcomes])
     return result
+
+
+def _fill_in_few(row: Row, values: list[float | None], subject: Subject) -> None:
+    known = [value for value in values if value is not None]
+    if len(known) == len(values):
+        row.few_mean = _mean(known, subject.scale)
+    elif subject.few:
+        row.missing["few_mean"] = f"{len(values) - len(known)} of {len(values)} runs did not record it"
 
 
 def _fill_in_costs(row: Row, runs: list[Run]) -> None:

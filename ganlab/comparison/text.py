@@ -23,6 +23,7 @@ from ganlab.comparison.report.words import (
     contrast,
     contrast_head,
     direction,
+    few_label,
     floor_label,
     how_means_are_made,
     mean_with_interval,
@@ -57,7 +58,6 @@ def columns(table: Table) -> list[Column]:
     def time(hours: float | None) -> str:
         return NONE if hours is None else number(value := hours * 3600 / seconds, 0 if value >= 100 else 1)
 
-    floor = NONE if table.floor is None else short(table.floor)
     result = [
         Column("group", lambda row: row.group.name, left=True),
         Column("seeds", lambda row: str(row.seeds)),
@@ -66,7 +66,7 @@ def columns(table: Table) -> list[Column]:
         Column(contrast_head(table), lambda row: contrast(row, table)),
         Column("lost [95 %]", share_lost),
         Column("best of run", lambda row: best_of(row, places)),
-        Column(floor_label(table), lambda row: floor, once=True),
+        _floor(table, places),
         Column("steps", lambda row: number(row.steps), once=True),
         Column("images", lambda row: _short_or_none(row.images), once=True),
         Column(unit, lambda row: time(row.hours)),
@@ -85,6 +85,12 @@ def columns(table: Table) -> list[Column]:
         Column("hardware", lambda row: row.hardware or NONE, left=True, once=True),
         Column("trouble", lambda row: f"{len(row.trouble)}: {'; '.join(row.trouble)}" if row.trouble else ""),
     ]
+
+
+def _floor(table: Table, places: int) -> Column:
+    if table.few_score:
+        return Column(few_label(table), lambda row: number(row.few_mean, places))
+    return Column(floor_label(table), lambda row: _short_or_none(table.floor), once=True)
 
 
 def _standing(row: Row, table: Table) -> str:
@@ -174,7 +180,8 @@ def table_csv(comparison: Comparison) -> str:
 
 def _flat_row(table: Table, row: dict[str, Any]) -> dict[str, Any]:
     about = {"contract": table.contract.get("hash"), "score": table.score, "better": table.better}
-    return {name: _cell(value) for name, value in {**about, **row, "floor": table.floor}.items()}
+    floors = {"floor": table.floor, "few_score": table.few_score, "few_floor": table.few_floor}
+    return {name: _cell(value) for name, value in {**about, **row, **floors}.items()}
 
 
 def _cell(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,13 @@ def columns(rows: Iterable[dict[str, Any]], over: str) -> dict[str, list[tuple[f
 
 @dataclass
 class Scored:
-    """One evaluation of a run: a row of scores.jsonl, with the seconds of training up to its step."""
+    """One evaluation of a run: a row of scores.jsonl, with the seconds of training up to its step.
+
+    Attributes:
+        contract: What its scores were measured under.
+        beside_floor: The same scores of as many samples as the floor, if that is of fewer.
+        selected: Of each score of weights that were chosen by a score, among how many evaluations.
+    """
 
     step: int
     images: int
@@ -36,13 +42,15 @@ class Scored:
     reasons: dict[str, str]
     floor: dict[str, Any]
     contract: dict[str, Any]
+    beside_floor: dict[str, Any] = field(default_factory=dict)
+    selected: dict[str, int] = field(default_factory=dict)
 
 
 def evaluations(
     rows: Iterable[dict[str, Any]], clock: list[dict[str, Any]], problems: Problems
 ) -> list[Scored]:
     """The evaluations in the order of steps. Of two rows of one step and contract the later counts, for each
-    score and floor that it has.
+    score and floor that it has, but one of selected weights replaces no other.
 
     Args:
         clock: The run's clock (`ganlab.runs.status.read_clock`), from which images and seconds follow.
@@ -54,11 +62,13 @@ def evaluations(
         if not isinstance(scores, dict) or not isinstance(contract, dict):
             lost += 1
             continue
-        reasons, floor = row.get("reasons"), row.get("floor")
-        evaluation = as_evaluation(
-            step, scores, reasons if isinstance(reasons, dict) else {}, contract, problems
-        )
-        evaluation.floor = floor if isinstance(floor, dict) else {}
+        reasons, floor, beside = (_mapping(row.get(name)) for name in ("reasons", "floor", "beside_floor"))
+        evaluation = as_evaluation(step, scores, reasons, contract, problems)
+        evaluation.floor = floor
+        if (among := row.get("selected_among")) is None:
+            evaluation.beside_floor = beside
+        else:
+            evaluation.selected = dict.fromkeys(evaluation.scores, whole_number(among) or 0)
         evaluation.images = whole_number(row.get("images")) or round(_interpolate(clock, step, "images") or 0)
         evaluation.seconds = _interpolate(clock, step, "seconds")
         key = evaluation.contract["hash"], step
@@ -71,10 +81,19 @@ def evaluations(
 def _completed(later: Scored, earlier: Scored | None) -> Scored:
     """A row with what an earlier one of the same step and contract has and it has not."""
     if earlier:
-        reasons = {name: why for name, why in earlier.reasons.items() if name not in later.scores}
-        later.scores, later.reasons = earlier.scores | later.scores, reasons | later.reasons
+        own = earlier.scores.keys() - earlier.selected.keys()
+        new = later.scores.keys() - (own & later.selected.keys())
+        for part in ("scores", "reasons", "selected"):
+            before, after = vars(earlier)[part], vars(later)[part]
+            kept = {name: value for name, value in before.items() if name not in new}
+            setattr(later, part, kept | {name: value for name, value in after.items() if name in new})
         later.floor = earlier.floor | later.floor
+        later.beside_floor = earlier.beside_floor | later.beside_floor
     return later
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def as_evaluation(

@@ -575,6 +575,127 @@ def test_each_score_of_a_contract_has_a_table(tmp_path: Path) -> None:
         compared(tmp_path, score="kid")
 
 
+def test_a_floor_of_fewer_samples_than_reals_is_of_the_same_score_against_all_reals(tmp_path: Path) -> None:
+    few = {"samples": 10_000, "fid10k_full": 3.0}
+    make(tmp_path, rows=[row(1000, 2.0, "fid50k", floor={**few, "fid10k_full": 1.0}, beside_floor=few)])
+    table = only_table(compared(tmp_path))
+    assert (table.score, table.few_score, table.few_floor) == ("fid50k", "fid10k_full", 1.0)
+    assert table.rows[0].few_mean == pytest.approx(3)
+    assert words.few_label(table) == "at n\u00a0=\u00a010k, real floor 1"
+
+
+# Scores of checkpoints that were selected by a score
+
+
+MANY = Contract(**{**{k: v for k, v in CONTRACT.items() if k != "hash"}, "samples": 50_000}).plain()
+
+
+def selected(step: int, value: float, name: str = "fid50k_digits", **more: Any) -> dict[str, Any]:
+    """A row that `ganlab evaluate --checkpoint best` added."""
+    new = {"contract": MANY, "floor": {}, "selected_among": 12, "checkpoint": "best.ckpt", **more}
+    return {key: each for key, each in row(step, value, name, **new).items() if key != "images"}
+
+
+@pytest.mark.parametrize("step", [500, 1000])
+def test_a_selected_checkpoints_score_is_a_best_of_run_and_no_last(step: int, tmp_path: Path) -> None:
+    for seed in range(2):
+        own = [row(500, 30.0), row(1000, 20.0)]
+        make(tmp_path, seed=seed, rows=[*own, selected(step, 4.0 + seed)])
+    first, table = compared(tmp_path).tables
+    assert (first.rows[0].last, first.rows[0].evaluations) == ([20, 20], [2, 2])
+    (result,) = table.rows
+    assert (result.seeds, result.last, result.mean, result.lost) == (0, [None, None], None, 0)
+    assert (result.best, result.evaluations) == ([4, 5], [12, 12])
+    assert result.best_mean == pytest.approx(math.sqrt(20))
+    among = (
+        "seed 0 has no last fid50k_digits, only one of a checkpoint that was selected among 12 evaluations"
+    )
+    assert result.trouble[0] == among
+    for output in outputs(tmp_path, "--score", "fid50k_digits"):
+        assert re.search(r"4\.47 (of )?12", output), output
+        assert "No group has a last fid50k_digits to compare." in output
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert '<figure class="plot">' not in page.split("contract-line")[1].split("</section>")[0]
+
+
+def test_a_selected_checkpoints_score_leaves_the_last_as_it_is(tmp_path: Path) -> None:
+    """It is of the last step here, where a run has a score of its own as well; and of another in kid."""
+    both = {"fid10k_digits": 3.0, "kid10k_digits": 0.1}
+    chosen = selected(1000, 3.0, contract=CONTRACT, scores=both, beside_floor={"fid300_digits": 0.1})
+    make(tmp_path, "a", 0, rows=[{**beside(7.0, 9.0), "step": 500}, beside(5.0, 2.0), chosen])
+    make(tmp_path, "a", 1, rows=[{**beside(7.0, 9.0), "step": 500}, chosen, beside(6.0, 2.0)])
+    fid, kid = compared(tmp_path).tables
+    assert (fid.rows[0].last, fid.rows[0].best, fid.rows[0].evaluations) == ([5, 6], [5, 6], [2, 2])
+    assert (kid.rows[0].last, kid.rows[0].best) == ([None, None], [0.1, 0.1])
+    assert fid.rows[0].few_mean == pytest.approx(2)
+
+
+def test_a_selected_checkpoints_score_is_the_best_of_a_run_with_a_last(tmp_path: Path) -> None:
+    own = [row(500, 9.0, "fid50k_digits", contract=MANY), row(1000, 8.0, "fid50k_digits", contract=MANY)]
+    make(tmp_path, rows=[*own, selected(700, 5.0)])
+    (result,) = only_table(compared(tmp_path)).rows
+    assert (result.last, result.best, result.evaluations) == ([8], [5], [12])
+
+
+def test_a_seeds_rerun_with_a_selected_score_alone_replaces_no_last(tmp_path: Path) -> None:
+    make(tmp_path, rows=[row(1000, 8.0, "fid50k_digits", contract=MANY)])
+    make(tmp_path, rows=[selected(1000, 5.0)], time="20261121-130000")
+    assert only_table(compared(tmp_path)).rows[0].last == [8]
+
+
+@pytest.mark.parametrize("among", ["x", -1, 1e999, [], {}, True, 0, 10**30])
+def test_a_selected_score_with_a_garbled_number_is_no_last_either(among: Any, tmp_path: Path) -> None:
+    make(tmp_path, rows=[selected(1000, 5.0, selected_among=among)])
+    result = compared(tmp_path)
+    (only,) = only_table(result).rows
+    assert (only.last, only.best, only.seeds) == ([None], [5], 0)
+    json.dumps(text.plain(result), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "few", [[], 3, {"fid300_digits": "x"}, {"fid300_digits": math.nan}, {"fid300_digits": {}}]
+)
+def test_a_garbled_score_beside_a_floor_is_none(few: Any, tmp_path: Path) -> None:
+    make(tmp_path, rows=[{**beside(5.0, 1.0), "beside_floor": few}])
+    result = compared(tmp_path)
+    assert only_table(result).rows[0].few_mean is None
+    json.dumps(text.plain(result), allow_nan=False)
+
+
+# Numbers that say nothing alone
+
+
+@pytest.mark.parametrize(
+    "score", ["precision10k_k3_digits", "precision", "precision_k3", "precision_recall", None]
+)
+def test_precision_is_shown_with_recall_and_after_it(score: str | None, tmp_path: Path) -> None:
+    overlap = {"precision10k_k3_digits": 0.9, "recall10k_k3_digits": 0.2}
+    make(tmp_path, "a", rows=[row(1000, 0.0, scores=overlap)])
+    make(tmp_path, "b", rows=[row(1000, 0.0, scores=overlap, contract=OTHER)], **{GAMMA: 2.0})
+    result = compared(tmp_path, score=score)
+    assert [(table.contract["reals"], table.score) for table in result.tables] == [
+        (reals, name) for reals in (1497, 9) for name in sorted(overlap, reverse=True)
+    ]
+    for output in outputs(tmp_path, *(("--score", score) if score else ())):
+        assert output.index("recall10k_k3_digits") < output.index("precision10k_k3_digits")
+
+
+def test_density_is_shown_with_coverage_and_recall_alone_where_it_is_asked_for(tmp_path: Path) -> None:
+    names = ("density10k_k5", "coverage10k_k5", "precision10k_k3", "recall10k_k3", "kid10k", "kid10k_all")
+    make(tmp_path, rows=[row(1000, 0.0, scores=dict.fromkeys(names, 0.5))])
+    shown = {
+        "density": ["coverage10k_k5", "density10k_k5"],
+        "recall": ["recall10k_k3"],
+        "coverage10k_k5": ["coverage10k_k5"],
+        "kid": ["kid10k"],
+        "kid10k_all": ["kid10k_all"],
+    }
+    for score, expected in shown.items():
+        assert [table.score for table in compared(tmp_path, score=score).tables] == expected
+    coverage, density = compared(tmp_path, score="density", target=0.4).tables
+    assert (coverage.target, density.target, density.rows[0].reached) == (None, 0.4, 1)
+
+
 # Troubles
 
 
@@ -688,6 +809,76 @@ def test_floors_that_differ_are_not_mixed(tmp_path: Path) -> None:
     table = only_table(compared(tmp_path))
     assert table.floor is None
     assert "Recorded floors differ, from 0.5 to 0.7: none is shown." in table.notes
+
+
+def beside(value: float, few: float, **more: Any) -> dict[str, Any]:
+    """A last row with a floor of 300 samples, and the score of as many beside it."""
+    floor = {"samples": 300, "fid300_digits": 0.44}
+    few_scores = {"samples": 300, "fid300_digits": few}
+    return row(1000, value, floor=floor, beside_floor=few_scores, **more)
+
+
+def test_a_floor_of_fewer_samples_stands_beside_the_scores_of_as_many(tmp_path: Path) -> None:
+    for seed, few in enumerate((1.0, 2.0)):
+        rows = [
+            {**beside(9.0, 50.0), "step": 500},
+            beside(0.3, few),
+            row(1000, 8.0, "is10k_digits", floor={}),
+        ]
+        make(tmp_path, "a", seed, rows=rows)
+        make(tmp_path, "b", seed, rows=[beside(0.6, 3.0)], **{GAMMA: 2.0})
+    make(tmp_path, "b", 2, rows=[beside(0.1, 0.1)], state="failed", **{GAMMA: 2.0})
+    for output in outputs(tmp_path, "--score", "fid"):
+        assert "at n = 300, real floor 0.44" in output.replace("\xa0", " ")
+        assert re.search(r"\b1\.41", output), output
+        assert "3.00" in output
+        assert not re.search(r"real floor, n = 10k 0", output.replace("\xa0", " "))
+    table = compared(tmp_path, score="fid").tables[0]
+    assert (table.floor, table.few_score, table.few_floor) == (None, "fid300_digits", 0.44)
+    assert [each.few_mean for each in table.rows] == [pytest.approx(math.sqrt(2)), pytest.approx(3)]
+    assert not any("floor" in note for note in table.notes)
+    plain = json.loads((tmp_path / "report" / "scores.json").read_text())["tables"][0]
+    written = [plain["few_score"], plain["few_floor"], plain["rows"][1]["few_mean"], plain["floor"]]
+    assert written == ["fid300_digits", 0.44, pytest.approx(3), None]
+    with (tmp_path / "report" / "table.csv").open(newline="") as file:
+        first, _ = csv.DictReader(file)
+    few = [first[name] for name in ("few_score", "few_floor", "few_mean", "floor")]
+    assert few == ["fid300_digits", "0.44", str(table.rows[0].few_mean), ""]
+
+
+def test_runs_of_which_some_recorded_no_score_beside_their_floor_have_no_mean_of_it(tmp_path: Path) -> None:
+    make(tmp_path, "a", 0, rows=[beside(0.3, 1.0)])
+    make(
+        tmp_path, "a", 1, rows=[{**beside(0.3, 1.0), "beside_floor": {"samples": 300, "kid300_digits": 1.0}}]
+    )
+    make(tmp_path, "b", 0, rows=[beside(0.6, 3.0)], **{GAMMA: 2.0})
+    table = only_table(compared(tmp_path))
+    assert [each.few_mean for each in table.rows] == [None, pytest.approx(3)]
+    assert table.rows[0].missing["few_mean"] == "1 of 2 runs did not record it"
+    assert "few_mean" not in table.rows[1].missing
+    assert "No floor of as many samples was recorded, but fid300_digits 0.44." in table.notes
+
+
+@pytest.mark.parametrize(
+    ("other", "note"),
+    [
+        (
+            {"samples": 300, "fid300_digits": 0.7},
+            "Recorded floors differ, from 0.44 to 0.7: none is shown.",
+        ),
+        (
+            {"samples": 500, "fid500_digits": 0.3},
+            "No floor of as many samples was recorded, but fid300_digits 0.44, fid500_digits 0.3.",
+        ),
+    ],
+)
+def test_floors_of_fewer_samples_are_not_mixed(other: dict[str, Any], note: str, tmp_path: Path) -> None:
+    make(tmp_path, "a", rows=[beside(0.3, 1.0)])
+    make(tmp_path, "b", rows=[{**beside(0.6, 3.0), "floor": other, "beside_floor": other}], **{GAMMA: 2.0})
+    table = only_table(compared(tmp_path))
+    assert (table.few_score, table.few_floor, table.floor) == ("", None, None)
+    assert [each.few_mean for each in table.rows] == [None, None]
+    assert note in table.notes
 
 
 def test_the_best_of_run_stands_after_the_last_with_the_number_it_was_selected_from(tmp_path: Path) -> None:

@@ -58,12 +58,16 @@ def score_lines(table: Table, groups: Sequence[Group], axis: Axis) -> list[Line]
 
 
 def score_points(run: Run, table: Table, axis: Axis) -> list[Point]:
-    """A run's values of a table's score; a later evaluation of the same step replaces the earlier."""
+    """A run's values of a table's score, without those of weights that were selected by a score; a later
+    evaluation of the same step replaces the earlier.
+    """
     points: dict[float, float] = {}
     for evaluation in run.evaluations:
         value, x = evaluation.scores.get(table.score), getattr(evaluation, axis)
         same = hash_of(evaluation.contract, table.score) == hash_of(table.contract, table.score)
-        if not same or x is None or value is None or not isfinite(value):
+        if not same or table.score in evaluation.selected:
+            continue
+        if x is None or value is None or not isfinite(value):
             continue
         if value > 0 or table.scale != "log":
             points[float(x)] = float(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ganlab.comparison.report.axis import NONE, decimals, memory, number, short, time_unit
@@ -12,6 +12,7 @@ from ganlab.comparison.report.words import (
     contract_line,
     contrast,
     direction,
+    few_label,
     floor_label,
     how_means_are_made,
     how_tested,
@@ -102,6 +103,15 @@ def _interval(row: Row, precision: int) -> str:
     return f"[{number(row.low, precision)}, {number(row.high, precision)}]"
 
 
+def _beside_floor(table: Table, precision: int) -> Iterator[Column]:
+    """Where the floor is of fewer samples, the column of scores of as many, with the floor in its head."""
+    hint = "mean of the last scores of as many samples as the real floor"
+    if table.few_score:
+        yield Column(
+            few_label(table), lambda row: row.few_mean, lambda v: number(v, precision), "few_mean", hint
+        )
+
+
 def _columns(table: Table, precision: int) -> list[Column]:
     longest = max((row.hours or 0.0 for row in table.rows), default=0.0) * 3600
     unit, seconds = time_unit(longest)
@@ -111,6 +121,7 @@ def _columns(table: Table, precision: int) -> list[Column]:
         return number(amount, 0 if amount >= 100 else 1)
 
     columns = [
+        *_beside_floor(table, precision),
         Column("best of run", lambda row: row.best_mean, lambda v: number(v, precision), "best_mean",
                "mean over the seeds of each run's best score, which is the better the more there were"),
         Column("of", lambda row: max(row.evaluations, default=None), number, "best_mean",

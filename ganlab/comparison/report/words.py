@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import inf
 
-from ganlab.comparison.report.axis import NONE, decimals, number
+from ganlab.comparison.report.axis import NONE, decimals, number, short
 from ganlab.comparison.result import Comparison, Row, Table
 from ganlab.metrics.contract import Contract
 from ganlab.metrics.registry import measured
@@ -76,6 +76,11 @@ def floor_label(table: Table) -> str:
     """`real floor, n = 10k`: a floor is of as many samples as the score that it stands beside."""
     count = measured_count(table.score)
     return f"real floor, n\u00a0=\u00a0{count}" if count else "real floor"
+
+
+def few_label(table: Table) -> str:
+    """`at n = 300, real floor 0.44`: where the floor is of fewer samples, with the score of as many."""
+    return f"at n\u00a0=\u00a0{measured_count(table.few_score)}, real floor {short(table.few_floor or 0.0)}"
 
 
 def size(table: Table, contrast: float) -> str:
