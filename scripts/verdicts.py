@@ -3,8 +3,9 @@
 python scripts/verdicts.py [--only WORD ...] [--steps N] [--seeds N] [--out FILE]
 
 Each is a run of some minutes at most: DCGANs of width 8 on digits at 16 pixels, small MLPs on a ring. Prints
-a table: what was done to a run, the verdict, the symptoms with the step and the images at which each began,
-and at the end how many of the healthy runs raised an alarm or were stopped.
+a table: what was done to a run, the verdict, what it was found by, and the symptoms with the step of the
+alarm and the images at which each began; and at the end how many of the healthy runs raised an alarm or were
+stopped.
 """
 
 from __future__ import annotations
@@ -194,7 +195,9 @@ WRONG: dict[str, Callable[[], Run]] = {
     ),
     "generator frozen after 200 steps": partial(digits, NonSaturatingGAN, rate=2e-4, act=freeze),
     "ten training images, whatever the latent": lambda: digits(HingeGAN, generator=Copies(images_of(10))),
-    "all training images, whatever the latent": lambda: digits(HingeGAN, generator=Copies(images_of(1497))),
+    "all training images, whatever the latent": lambda: digits(
+        HingeGAN, generator=Copies(images_of(1497)), scores=("fid", "copied")
+    ),
     "one image, whatever the latent": lambda: digits(HingeGAN, generator=Still()),
     "one class only": lambda: digits(OfOneClass),
     "modes lost at step 500": lambda: digits(
@@ -235,7 +238,8 @@ def row(name: str, content: dict[str, Any], ended: int, steps: int) -> str:
         for alarm in content["alarms"]
     ]
     stopped = [f"stopped at {ended:,}"] if ended != steps else []
-    return f"| {name} | {content['verdict']} | {', '.join([*alarms, *stopped]) or '-'} |"
+    verdict, _, looked_at = content["verdict"].partition("; ")
+    return f"| {name} | {verdict} | {looked_at} | {', '.join([*alarms, *stopped]) or '-'} |"
 
 
 def main() -> None:
@@ -255,7 +259,7 @@ def table(only: list[str], steps: int, seeds: int, out: Path | None) -> dict[str
     allowed = tuple(f"seed {seed}" for seed in range(seeds))
     healthy = {name: build for name, build in HEALTHY.items() if name.endswith(allowed)}
     results: dict[str, tuple[dict[str, Any], int]] = {}
-    tell("| run | verdict | alarms: symptom and step |\n|:--|:--|:--|", out)
+    tell("| run | verdict | found by | alarms: symptom and step |\n|:--|:--|:--|:--|", out)
     for name, build in {**WRONG, **healthy}.items():
         if only and not any(word in name for word in only):
             continue

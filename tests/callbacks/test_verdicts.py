@@ -14,6 +14,7 @@ KINDS = {
     "discriminator's rate x 1000, non-saturating loss": "diverged",
     "generator frozen after 200 steps": "not learning",
     "ten training images, whatever the latent": "collapsed to about 10 distinct samples",
+    "all training images, whatever the latent": "memorising",
     "one image, whatever the latent": "collapsed to about 1 distinct sample",
     "one class only": "finished, far from the floor",
     "modes lost at step 500": "collapsed to about 27 distinct samples at 32 k images (samples differ less",
