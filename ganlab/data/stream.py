@@ -192,6 +192,11 @@ class StreamData(LightningDataModule, ABC):
         made = medium_of(self.shape)
         return (made,) if self.classes is None else (made, Labels(self.classes, self.class_names))
 
+    @property
+    def condition(self) -> Medium | None:
+        """What a batch's second column holds, which a conditional game tells its networks."""
+        return self.media[1] if len(self.media) > 1 else None
+
     @cached_property
     def splits(self) -> Splits:
         train, held_out = self.load()
