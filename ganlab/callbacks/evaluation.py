@@ -206,7 +206,9 @@ class Evaluation(Callback):
             # For callbacks that monitor a score; loggers get it below, however seldom they log.
             monitored = {name: nan if value is None else value for name, value in values.items()}
             model.log_dict(monitored, logger=validating)
-        contract = contract_of(scorer, data, self.split, fakes="raw" if self.raw else "ema", seed=self.seed)
+        told = model.condition_rule
+        fakes_of = "raw" if self.raw else "ema"
+        contract = contract_of(scorer, data, self.split, fakes=fakes_of, seed=self.seed, conditions=told)
         if trainer.is_global_zero:
             scores = "" if validating else f"step {trainer.global_step:,}  {described(values)}  "
             print(f"{scores}({contract})")

@@ -27,6 +27,7 @@ from ganlab.checkpoints.rebuild import class_paths, outdated, rebuild
 from ganlab.checkpoints.weights import load_weights
 from ganlab.class_paths import public_path
 from ganlab.errors import Refused
+from ganlab.game.conditions import LabelFrequencies
 from ganlab.game.ema import Average
 from ganlab.game.gan import GAN
 from ganlab.system.untrusted import MOST_TEXT, read_bytes, readable
@@ -37,7 +38,7 @@ MOST_HEADER = 2**24  # bytes
 CONFIG, WEIGHTS = "config.json", "generator.safetensors"
 FAKES = ("ema", "raw")
 # Of a game's arguments, those that sampling needs, and those that only training needs.
-SAMPLING = ("latent_size", "latent_distribution", "channels_last", "media")
+SAMPLING = ("latent_size", "latent_distribution", "channels_last", "conditional", "media")
 TRAINING = (
     "generator",
     "discriminator",
@@ -83,6 +84,7 @@ def describe(game: GAN, hyperparameters: dict[str, Any], *, raw: bool, step: int
         **{player: _part(hyperparameters[player]) for player in players},
         "weights": FAKES[raw],
         "step": step,
+        **({"conditions": told} if (told := game.conditions and game.conditions.plain()) else {}),
     }
 
 
@@ -142,6 +144,7 @@ def load_export(folder: Path, *, classes: Iterable[type] = (), trusted: bool = F
     }
     game = rebuild(hyperparameters, source, classes=classes, trusted=trusted)
     load_weights(game.generator, _read_weights(folder / WEIGHTS, game), folder / WEIGHTS, owner=game)
+    game.conditions = LabelFrequencies.rebuilt(config.get("conditions"))
     game.ema = Average(game.generator)
     if config["weights"] == "ema":
         game.generator = Absent(f"{folder} holds the generator's average alone: leave out raw.")

@@ -73,7 +73,7 @@ def write_onnx(folder: Path, game: GAN) -> str:
 def _inputs(game: GAN, count: int) -> dict[str, Tensor]:
     """Latents, and labels if the game is conditional, by the names of the file's inputs."""
     inputs = {"latents": game.latents(count, seed=0).float()}
-    if type(game).condition is not GAN.condition:
+    if game.is_conditional:
         inputs["labels"] = torch.arange(count) % 2  # Every conditional game has at least two classes.
     return inputs
 

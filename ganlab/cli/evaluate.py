@@ -28,6 +28,7 @@ from ganlab.cli.parser import (
 from ganlab.cli.references import Reference, compared_with, reference_of
 from ganlab.data.pictures.archive import reading
 from ganlab.data.pictures.decode import Transparency
+from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
 from ganlab.metrics.extractors.extractor import Extractor
 from ganlab.metrics.given_images import GivenImages
@@ -116,8 +117,11 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     classes = _classes(scorer, given)
     if torch.cuda.is_available():
         extractor.to("cuda")
-    fakes, batches = ("given", given.batches()) if given else _drawn(source, scorer.samples, chosen)
-    reference = reference_of(compared, chosen, scorer, fakes)
+    if given:
+        fakes, told, batches = "given", None, given.batches()
+    else:
+        fakes, told, batches = _drawn(source, compared, scorer.samples, chosen)
+    reference = reference_of(compared, chosen, scorer, fakes, told)
     if classes:
         matched(reference.reals.classes, classes)
     row, says = _scored(scorer, batches, given, reference, classes)
@@ -137,13 +141,17 @@ def _existing(name: str) -> Path:
     return what
 
 
-def _drawn(source: Path | None, count: int, chosen: Any) -> tuple[str, Batches]:
-    """Whose weights the samples of an export or a checkpoint are made with, and the samples."""
+def _drawn(
+    source: Path | None, compared: StreamData | GivenImages, count: int, chosen: Any
+) -> tuple[str, str | None, Batches]:
+    """Whose weights the samples of an export or a checkpoint are made with, what they are told, and they."""
     assert source
     fakes = read_config(source)["weights"] if source.is_dir() else export.FAKES[chosen.raw]
     game = load(source, trust_code=chosen.trust_code)
+    if game.is_conditional and not game.conditions and isinstance(compared, StreamData):
+        game.meet(compared)
     game = game.to("cuda") if torch.cuda.is_available() else game
-    return fakes, fake_batches(game, count, chosen.seed, raw=chosen.raw)
+    return fakes, game.condition_rule, fake_batches(game, count, chosen.seed, raw=chosen.raw)
 
 
 def _told_source(source: Path, row: dict[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.loggers import dispatch, tensorboard, wandb  # noqa: F401
 from ganlab.loggers.csv import MetricsCSV
+from ganlab.media import Medium
 from ganlab.runs import rollback
 from ganlab.runs.folder import (
     experiment_name,
@@ -95,6 +96,13 @@ class GanCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         add_options(parser)
+        for player in PLAYERS:
+            target = f"model.init_args.{player}.init_args.condition"
+            parser.link_arguments("data.condition", target, compute_fn=self._told, apply_on="instantiate")
+
+    def _told(self, condition: Medium | None) -> Medium | None:
+        """What networks are told of a batch's second column: nothing, unless the game is conditional."""
+        return condition if self.settings.model.init_args.get("conditional") else None
 
     def before_instantiate_classes(self) -> None:
         settings = self.settings
@@ -267,6 +275,8 @@ def _load_settings(text: str) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Medium):
+        return value.plain()
     return list(value) if isinstance(value, tuple) else value
 
 

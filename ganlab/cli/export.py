@@ -38,8 +38,7 @@ from ganlab.system.untrusted import below, yaml_config
 CARD = """\
 ---
 library_name: ganlab
-pipeline_tag: unconditional-image-generation
-license: unknown  # choose one before you share it
+{tag}license: unknown  # choose one before you share it
 tags:
 - ganlab
 - gan
@@ -168,6 +167,7 @@ def _card(
     values = {name: value for name, value in (score or {}).get("scores", {}).items() if value is not None}
     rows = "".join(f"| {name} | {value:.5g} |\n" for name, value in values.items())
     return CARD.format(
+        tag="" if "conditions" in config else "pipeline_tag: unconditional-image-generation\n",
         title=re.sub(r"[^\w .-]", "", title),
         pictures="![64 samples](samples.png)\n\n" if (folder / "samples.png").exists() else "",
         variant=config["variant"],

@@ -58,12 +58,15 @@ def compared_with(chosen: Any, settings: dict[str, Any]) -> StreamData | GivenIm
     return stream
 
 
-def reference_of(compared: StreamData | GivenImages, chosen: Any, scorer: Scorer, fakes: str) -> Reference:
+def reference_of(
+    compared: StreamData | GivenImages, chosen: Any, scorer: Scorer, fakes: str, told: str | None
+) -> Reference:
     split: Split = "train" if chosen.split == "train" else "held_out"
     seed = None if fakes == "given" else chosen.seed
     if isinstance(compared, StreamData):
         reals, floor = prepare_reference(scorer, compared, split)
-        return Reference(reals, contract_of(scorer, compared, split, fakes=fakes, seed=seed), floor)
+        contract = contract_of(scorer, compared, split, fakes=fakes, seed=seed, conditions=told)
+        return Reference(reals, contract, floor)
     if scorer.needs("training"):
         raise Refused(
             "The score copied compares with training images, by others that were held out: name a data\n"
@@ -71,7 +74,7 @@ def reference_of(compared: StreamData | GivenImages, chosen: Any, scorer: Scorer
         )
     reals = given_reals(scorer, compared)
     identity = scorer.extractor.identity(), compared.identity
-    contract = Contract(*identity, compared.total, scorer.samples, fakes=fakes, seed=seed)
+    contract = Contract(*identity, compared.total, scorer.samples, fakes=fakes, seed=seed, conditions=told)
     if scorer.needs("classes") and compared.sorted_classes:
         # The images' identity is their pixels', in whatever folders they lie.
         contract = replace(contract, parameters={"class_fid": {"classes": compared.sorted_classes.digest}})

@@ -19,6 +19,8 @@ from ganlab.cli.parser import (
     silence_warnings,
 )
 from ganlab.errors import Refused, refuse_missing
+from ganlab.game.gan import GAN
+from ganlab.media import Labels
 from ganlab.runs.folder import run_of
 from ganlab.runs.load import Which, load, selection_note
 from ganlab.runs.own import is_own
@@ -50,8 +52,9 @@ def _parse(arguments: list[str]) -> Any:
         "--count", type=int | None, help=f"samples, else {COUNT}; walks side by side, else {WALKS}"
     )
     parser.add_argument("--seed", type=int, default=0, help="sample i follows from it and i alone")
+    parser.add_argument("--class", type=str | None, metavar="K", help="of all samples: its number or name")
     parser.add_argument(
-        "--class", type=int | None, metavar="K", help="the class of all samples, if the game has classes"
+        "--classes", type=str | None, metavar="K,L", help="or all: equally many samples of each, a row each"
     )
     parser.add_argument("--checkpoint", type=Which, default="newest", help=CHECKPOINT_HELP)
     parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
@@ -72,9 +75,14 @@ def _sample(chosen: Any) -> None:
     run = run_of(checkpoint)
     # What another's run says of its data would be built, and opens files.
     known = run if run and (chosen.trust_code or is_own(run)) else None
-    source = Source(game, chosen.seed, chosen.raw, chosen["class"], known)
-    source.refuse_wrong_label()
     count = chosen.count or (WALKS if out.suffix in WALK_WRITERS else COUNT)
+    source = Source(game, chosen.seed, chosen.raw, run=known)
+    if classes := _classes(game, chosen):
+        each = -(-count // len(classes))
+        count = each * len(classes)
+        source.classes = [label for label in classes for _ in range(each)]
+        source.columns = each if len(classes) > 1 else None
+    source.refuse_wrong_classes()
     try:
         _write(out, source, count, stops=chosen.interpolate or STOPS, frames=chosen.frames or FRAMES)
     except OSError as error:
@@ -83,6 +91,20 @@ def _sample(chosen: Any) -> None:
     print(f"{count:,} {kind}{'s' if count > 1 else ''} of {checkpoint} (seed {chosen.seed}): {out}")
     if note := selection_note(checkpoint):
         print(note)
+
+
+def _classes(game: GAN, chosen: Any) -> list[str]:
+    """Those that are asked for; none: the plan's."""
+    if chosen["class"] is not None and chosen.classes is not None:
+        raise Refused("--class is one of all samples, --classes are several: give one of the two.")
+    if chosen.classes is None:
+        return [] if chosen["class"] is None else [chosen["class"]]
+    if chosen.classes != "all":
+        return chosen.classes.split(",")
+    known = game.media[1] if len(game.media) > 1 else None
+    if not isinstance(known, Labels) or known.several:
+        raise Refused("--classes all: this game knows of no classes; name them, --classes 0,1,2.")
+    return [str(number) for number in range(known.classes)]
 
 
 def _write(out: Path, source: Source, count: int, *, stops: int, frames: int) -> None:
@@ -94,7 +116,7 @@ def _write(out: Path, source: Source, count: int, *, stops: int, frames: int) ->
 
 
 def _refuse_numbers(chosen: Any) -> None:
-    for name, least in (("count", 1), ("interpolate", 2), ("frames", 2), ("class", 0)):
+    for name, least in (("count", 1), ("interpolate", 2), ("frames", 2)):
         if (value := chosen[name]) is not None and value < least:
             raise Refused(f"--{name} is {value}; it is at least {least}.")
         if value is not None and name in ("interpolate", "frames") and value > MOST_FRAMES:

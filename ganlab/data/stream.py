@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from ganlab import bounds
 from ganlab.errors import Refused
-from ganlab.media import Labels, Medium, medium_of
+from ganlab.media import Labels, Medium, medium_of, played
 from ganlab.seeds import seed_for
 from ganlab.system.memory import refuse_beyond_memory
 
@@ -198,6 +198,17 @@ class StreamData(LightningDataModule, ABC):
         return self.media[1] if len(self.media) > 1 else None
 
     @cached_property
+    def label_counts(self) -> list[int]:
+        """How often each class is among the training items; of an endless stream among its first."""
+        train, classes = self.splits.train, self.classes or 0
+        labels = getattr(train, "labels", None)
+        if labels is None:
+            total = len(train) if isinstance(train, Sized) else DIGEST_CHUNK
+            columns = [train[positions][1] for positions in torch.arange(total).split(DIGEST_CHUNK)]
+            labels = torch.cat(columns)
+        return labels.cpu().bincount(minlength=classes).tolist()
+
+    @cached_property
     def splits(self) -> Splits:
         train, held_out = self.load()
         if isinstance(train, Sized) and not len(train):
@@ -252,8 +263,7 @@ class StreamData(LightningDataModule, ABC):
         """A batch as networks play with it; columns of no known medium stay as they are."""
         model = None if self.trainer is None else self.trainer.lightning_module
         dtype = cast(torch.dtype, torch.float32 if model is None else model.dtype)
-        known = [medium.played(column, dtype) for medium, column in zip(self.media, batch, strict=False)]
-        return *known, *batch[len(known) :]
+        return played(self.media, batch, dtype)
 
     def modes(self, features: Tensor, logits: Tensor | None) -> ModeIndices:
         """The modes of samples, from an extractor's outputs; refused where the data have no known modes."""

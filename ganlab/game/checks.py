@@ -84,6 +84,16 @@ def batch_size(size: int, game: Game) -> None:
         )
 
 
+@torch.no_grad()
+def takes_labels_alone(game: Any) -> bool:
+    """Whether a game takes its condition from labels, and from nothing else of a batch."""
+    try:
+        return game.condition((None, torch.zeros(2, dtype=torch.long))) is not None
+    # A user's own method, of a batch that lacks what it needs, may raise anything.
+    except Exception:
+        return False
+
+
 def step_layout(game: Game) -> dict[str, int]:
     """Into how many parts a step's images are divided; saved in checkpoints."""
     processes, parts = game.trainer.world_size, game.accumulation

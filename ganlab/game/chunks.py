@@ -10,18 +10,32 @@ from torch import Tensor
 CHUNK_SIZE = 64
 
 
+class PerChunk:
+    """An argument that is made for the rows of a chunk when these are needed.
+
+    Args:
+        make: From the rows' slice to the argument.
+    """
+
+    def __init__(self, make: Callable[[slice], Any]) -> None:
+        self.make = make
+
+
 def in_chunks(function: Callable[..., Any], count: int, *arguments: Any) -> Any:
     """The joined results of `function`; it is given the rows of a chunk of each tensor of length `count`."""
-    if count <= CHUNK_SIZE:
-        return function(*arguments)
     results = []
-    for start in range(0, count, CHUNK_SIZE):
-        rows = slice(start, start + CHUNK_SIZE)
-        chunk = apply_to_collection(
-            arguments, Tensor, lambda t, rows=rows: t[rows] if t.ndim and len(t) == count else t
-        )
-        results.append(function(*chunk))
-    return joined(results)
+    for start in range(0, max(count, 1), CHUNK_SIZE):
+        rows = slice(start, min(start + CHUNK_SIZE, count))
+        results.append(function(*(_some(argument, rows, count) for argument in arguments)))
+    return results[0] if len(results) == 1 else joined(results)
+
+
+def _some(argument: Any, rows: slice, count: int) -> Any:
+    if isinstance(argument, PerChunk):
+        return argument.make(rows)
+    if count <= CHUNK_SIZE:
+        return argument
+    return apply_to_collection(argument, Tensor, lambda t: t[rows] if t.ndim and len(t) == count else t)
 
 
 def whole_chunks(count: int) -> int:

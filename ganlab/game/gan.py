@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, cast
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.strategies import ParallelStrategy
@@ -21,19 +20,21 @@ from torch.optim.lr_scheduler import LRScheduler
 from ganlab import losses
 from ganlab.augment import Augmentation, augment
 from ganlab.class_paths import configured
+from ganlab.data.stream import StreamData
 from ganlab.game import checks
-from ganlab.game.chunks import in_chunks
-from ganlab.game.draws import Draws, drawn_in_blocks
+from ganlab.game.conditions import LabelFrequencies, conditions_of
+from ganlab.game.draws import Draws
 from ganlab.game.ema import Average, share_kept
-from ganlab.game.players import Side, evaluating, frozen, fused, keep_channels_last, sides
+from ganlab.game.players import Side, frozen, fused, keep_channels_last, sides
+from ganlab.game.sampling import Sampling
 from ganlab.game.terms import TermRecord, Terms, explained, refuse_non_finite, with_penalties
 from ganlab.game.turn import Turn, at_least_float32, split
-from ganlab.media import Medium, medium_of
+from ganlab.media import Medium
 from ganlab.seeds import reseed, seed_for
 from ganlab.version import VERSION
 
 
-class GAN(LightningModule):
+class GAN(Sampling):
     """A GAN without a loss. A variant overrides the smallest of these that says what is new:
 
     `loss`, `penalties`, `discriminator_terms` and `generator_terms`, `judge`, `fake` / `real` / `latent` /
@@ -46,6 +47,7 @@ class GAN(LightningModule):
         generator_scheduler: Makes a learning rate's schedule, in generator steps, of an optimizer.
         latent_size: Numbers in a latent.
         latent_distribution: Standard normal, or uniform on [-1, 1].
+        conditional: Tell both networks the batch's second column: labels, or whatever samples are made from.
         critic_steps: The discriminator's turns before each turn of the generator, each with fresh reals.
         accumulation: Micro-batches that a turn's batch is cut into; their gradients are averaged.
         generator_clip: Largest norm of the generator's gradient.
@@ -79,6 +81,7 @@ class GAN(LightningModule):
         discriminator_scheduler: LRSchedulerCallable | None = None,
         latent_size: int = 128,
         latent_distribution: Literal["normal", "uniform"] = "normal",
+        conditional: bool = False,
         critic_steps: int = 1,
         accumulation: int = 1,
         generator_clip: float | None = None,
@@ -110,7 +113,7 @@ class GAN(LightningModule):
         self.ema_half_life, self.ema_ramp = ema_half_life, ema_ramp
         self.instance_noise, self.instance_noise_steps = instance_noise, instance_noise_steps
         self.augmentations, self.compiled, self.seed = tuple(augmentations), compile, seed
-        self.media = tuple(media)
+        self.conditional, self.media = conditional, tuple(media)
         checks.numbers(self)
         self._saved_layout: dict[str, int] = {}
         self.images_per_step, self._batch_checked = 0, False
@@ -160,7 +163,7 @@ class GAN(LightningModule):
 
     def condition(self, batch: Any) -> Any:
         """What both players are given besides latents and images; None: nothing."""
-        return None
+        return batch[1] if self.conditional else None
 
     def after_discriminator_step(self, logged: Terms) -> None:
         """Called with the turn's terms and notes, averaged over this process's batch."""
@@ -242,9 +245,6 @@ class GAN(LightningModule):
         elif self.logs_at(self.global_step + 1):
             logged[f"{side.name}_gradient_norm"] = get_total_norm(gradients)
 
-    def _draws(self, seed: int, total: int, **where: Any) -> Draws:
-        return Draws(seed, total, device=self.device, dtype=cast(torch.dtype, self.dtype), **where)
-
     # Parts of the step
 
     def augmented(self, images: Any) -> Any:
@@ -303,28 +303,21 @@ class GAN(LightningModule):
             skips_bad_steps=self._has_scaler,
         )
 
-    def sample(self, count: int, *, seed: int, raw: bool = False, condition: Any = None, at: int = 0) -> Any:
-        """A seed's samples from number `at` on, by the average or, `raw`, by the generator itself."""
-        return self.generate(self.latents(count, seed=seed, at=at), raw=raw, condition=condition)
+    @property
+    def is_conditional(self) -> bool:
+        return self.conditional or type(self).condition is not GAN.condition
 
-    def medium(self, made: Tensor) -> Medium:
-        """Of what it makes: as the data said, else by the shape of these samples."""
-        return self.media[0] if self.media else medium_of(made.shape[1:])
-
-    def latents(self, count: int, *, seed: int, at: int = 0) -> Tensor:
-        return drawn_in_blocks(lambda *of: self.latent(self._draws(*of, drawn_on="cpu")), seed, at, count)
-
-    @torch.no_grad()
-    def generate(self, latents: Tensor, *, raw: bool = False, condition: Any = None) -> Any:
-        """Images of these latents, without gradients; a few at a time, to save memory."""
-        network = self.generator if raw else self.ema
-        with evaluating(network):
-            return in_chunks(self.fake, len(latents), network, latents, condition)
+    def meet(self, data: StreamData) -> None:
+        """Learn from data what is made, and what samples are told where nothing else is said."""
+        self.media = data.media
+        if self.is_conditional:
+            self.conditions = conditions_of(data, checks.takes_labels_alone(self))
 
     # Lightning's hooks
 
     def setup(self, stage: str) -> None:
-        self.media = getattr(cast(Any, self.trainer).datamodule, "media", self.media)
+        if isinstance(data := cast(Any, self.trainer).datamodule, StreamData):
+            self.meet(data)
         checks.loss(self, GAN)
         checks.trainer_settings(self)
 
@@ -356,10 +349,13 @@ class GAN(LightningModule):
         checkpoint["terms"] = self.record.state(self._means)
         checkpoint["played"] = checks.step_layout(self)
         checkpoint["ganlab"] = VERSION
+        if self.conditions:
+            checkpoint["conditions"] = self.conditions.plain()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.record.restore(checkpoint.get("terms", {}))
         self._saved_layout = checkpoint.get("played", {})
+        self.conditions = self.conditions or LabelFrequencies.rebuilt(checkpoint.get("conditions"))
         self.images_per_step = self._saved_layout.get("images_per_step", 0)
         # Lightning makes the weights float64 only after it has loaded them, rounded to float32.
         if self._trainer is not None and self._trainer.precision == "64-true":

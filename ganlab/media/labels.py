@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganlab.errors import Refused
 from ganlab.media.medium import Medium
 
 
@@ -32,6 +33,15 @@ class Labels(Medium):
 
     def stored(self, items: Tensor) -> Tensor:
         return items
+
+    def number_of(self, label: int | str) -> int:
+        """The number of a class that is given by number or name."""
+        if self.names and label in self.names:
+            return self.names.index(str(label))
+        if not str(label).isdecimal() or int(label) >= self.classes:
+            known = ", ".join(self.names[:20]) if self.names else f"0 to {self.classes - 1}"
+            raise Refused(f"There is no class {label}: classes are {known}.")
+        return int(label)
 
     @classmethod
     def holds(cls, items: Tensor) -> bool:

@@ -55,8 +55,8 @@ class Medium(ABC):
         """Whether people can be shown a sheet of items."""
         return False
 
-    def sheet(self, items: Tensor) -> Image:
-        """Many items, stored or played, as one picture."""
+    def sheet(self, items: Tensor, columns: int | None = None) -> Image:
+        """Many items, stored or played, as one picture, which is nearly square if no columns are given."""
         raise Refused(
             f"Samples of the shape {self.shape} are no pictures, and nobody knows how to draw them.\n"
             "Take a file.npz."

@@ -42,8 +42,8 @@ class Pictures(Medium):
     def drawable(self) -> bool:
         return len(self.shape) == 3 and self.shape[0] in DRAWN
 
-    def sheet(self, items: Tensor) -> Image.Image:
-        return grid(items) if self.drawable else super().sheet(items)
+    def sheet(self, items: Tensor, columns: int | None = None) -> Image.Image:
+        return grid(items, columns) if self.drawable else super().sheet(items)
 
     def write(self, path: Path, item: Tensor) -> None:
         if not self.drawable:
@@ -78,13 +78,13 @@ def quantise(images: Tensor) -> Tensor:
     return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
-def grid(images: Tensor) -> Image.Image:
-    """A nearly square sheet of images, grey or coloured, row by row, with white gaps between them."""
+def grid(images: Tensor, columns: int | None = None) -> Image.Image:
+    """Images row by row with white gaps between them, nearly square if no columns are given."""
     bytes_ = as_bytes(images.detach().cpu()).movedim(1, -1)
     enlarged = max(1, MIN_SIDE // max(bytes_.shape[1:3]))
     bytes_ = bytes_.repeat_interleave(enlarged, 1).repeat_interleave(enlarged, 2)
     count, height, width, channels = bytes_.shape
-    columns = ceil(sqrt(count))
+    columns = columns or ceil(sqrt(count))
     rows = ceil(count / columns)
     sheet = bytes_.new_full((rows * columns, height + GAP, width + GAP, channels), 255)
     sheet[:count, :height, :width] = bytes_

@@ -41,7 +41,7 @@ class Points(Medium):
     def drawable(self) -> bool:
         return self.shape == (2,) and self.reals is not None
 
-    def sheet(self, items: Tensor) -> Image.Image:
+    def sheet(self, items: Tensor, columns: int | None = None) -> Image.Image:
         if self.reals is None or self.shape != (2,):
             return super().sheet(items)
         return scatter(items, self.reals())

@@ -33,6 +33,7 @@ class Contract:
         quantiser: How numbers in [-1, 1] become bytes.
         version: Of the code that computes scores from features.
         transparency: What became of transparent pictures among images from elsewhere; left out without any.
+        conditions: Where those of a conditional game come from; left out without any.
         parameters: By score, what it alone depends on; in that score's hash, never in the others'.
     """
 
@@ -45,6 +46,7 @@ class Contract:
     quantiser: str = "round((x + 1) * 127.5), 8 bits"
     version: int = VERSION
     transparency: str | None = None
+    conditions: str | None = None
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -53,7 +55,7 @@ class Contract:
 
     def _fields(self) -> dict[str, Any]:
         # So that the hash of a contract to which a new field says nothing stays what it was.
-        absent = {name for name in ("transparency", "parameters") if not getattr(self, name)}
+        absent = {name for name in ("transparency", "conditions", "parameters") if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in absent}
 
     def plain(self) -> dict[str, Any]:
@@ -64,6 +66,7 @@ class Contract:
         name, resize = self.extractor["name"], self.extractor.get("resize", "")
         protocol = f"{name}-{resize}" if resize in ("tf1", "clean") else name
         line = f"{short(self.samples)} · {protocol} · {self.data['split']} {self.reals:,} · {self.fakes}"
+        line = f"{line} · told {self.conditions}" if self.conditions else line
         return f"{line} · transparency {self.transparency}" if self.transparency else line
 
 

@@ -241,7 +241,15 @@ def _batches(data: StreamData, items: Any, total: int) -> Batches:
         yield index, data.media[0].stored(items[_spread(items, index, total)][0])
 
 
-def contract_of(scorer: Scorer, data: StreamData, split: Split, *, fakes: str, seed: int | None) -> Contract:
+def contract_of(
+    scorer: Scorer,
+    data: StreamData,
+    split: Split,
+    *,
+    fakes: str,
+    seed: int | None,
+    conditions: str | None = None,
+) -> Contract:
     """The contract of fakes that are scored against a split of data."""
     items: Any = getattr(data.splits, split)
     return Contract(
@@ -251,5 +259,6 @@ def contract_of(scorer: Scorer, data: StreamData, split: Split, *, fakes: str, s
         samples=scorer.samples,
         fakes=fakes,
         seed=seed,
+        conditions=conditions,
         parameters={"copied": numbers(data)} if scorer.needs("training") else {},
     )

@@ -8,18 +8,16 @@ from contextlib import contextmanager
 import torch
 import torch.distributed as dist
 
-from ganlab.game.chunks import whole_chunks
 from ganlab.game.draws import BLOCK
 from ganlab.game.gan import GAN
 from ganlab.metrics.scorer import Batches
 from ganlab.system.processes import rank_and_world, shares
 
 
-def portions(samples: int) -> Iterator[tuple[int, int, int]]:
-    """Of each block its first sample, how many of it are asked for, and how many are drawn for them."""
+def portions(samples: int) -> Iterator[tuple[int, int]]:
+    """Of each block its first sample, and how many of it are asked for."""
     for start in range(0, samples, BLOCK):
-        count = min(BLOCK, samples - start)
-        yield start, count, min(BLOCK, whole_chunks(count))
+        yield start, min(BLOCK, samples - start)
 
 
 def fake_batches(model: GAN, samples: int, seed: int, *, raw: bool = False) -> Batches:
@@ -30,8 +28,8 @@ def fake_batches(model: GAN, samples: int, seed: int, *, raw: bool = False) -> B
     blocks = [*portions(samples)]
     own = [int(block) for block in shares(len(blocks), 1)]
     for block in own or [0]:
-        start, count, drawn = blocks[block]
-        made = model.sample(drawn, seed=seed, raw=raw, at=start)[:count]
+        start, count = blocks[block]
+        made = model.sample(count, seed=seed, raw=raw, at=start, whole=True)
         yield start + torch.arange(count if own else 0), model.medium(made).stored(made)
 
 

@@ -74,8 +74,9 @@ def _images(source: Source, walks: int, stops: int, frames: int) -> Iterator[Ima
     if not all(isinstance(latent, Tensor) for latent in latents):
         raise Refused(f"The latents of {type(game).__name__} are no tensor: there is no way between two.")
     to_normal, from_normal = CONVERSIONS[game.latent_distribution]
+    told = game.told(torch.arange(walks), seed=source.seed, classes=source.classes)
     for positions in round_trip(to_normal(torch.stack(latents)), frames):
-        images = game.generate(from_normal(positions), raw=source.raw, condition=source.condition(walks))
+        images = game.generate(from_normal(positions), raw=source.raw, condition=told)
         image = game.medium(images).sheet(images)
         scale = max(1, MIN_SIDE // max(image.size))
         yield image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)

@@ -7,7 +7,7 @@ those that an evaluation with this seed scores and that `game.sample(count, seed
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,36 +37,34 @@ class Source:
     Args:
         seed: Sample i follows from it and i alone.
         raw: By the generator's own weights instead of their average.
-        label: The class of all samples, for a conditional game.
+        classes: The samples' classes, in turn; none: as often as the game was trained with them.
+        columns: Of a sheet; none: as many as make it nearly square.
         run: The folder of the run whose data draw samples that are no pictures.
     """
 
     game: GAN
     seed: int = 0
     raw: bool = False
-    label: int | None = None
+    classes: Sequence[int | str] | None = None
+    columns: int | None = None
     run: Path | None = None
 
     def blocks(self, count: int) -> Iterator[Tensor]:
-        for first, some, drawn in portions(count):
-            block = self.game.sample(
-                drawn, seed=self.seed, raw=self.raw, condition=self.condition(drawn), at=first
+        for first, some in portions(count):
+            yield self.game.sample(
+                some, seed=self.seed, raw=self.raw, classes=self.classes, at=first, whole=True
             )
-            yield block[:some]
 
-    def condition(self, count: int) -> Tensor | None:
-        return None if self.label is None else torch.full((count,), self.label, device=self.game.device)
-
-    def refuse_wrong_label(self) -> None:
-        """Draw two samples to see whether the game takes this class: only the game itself knows."""
+    def refuse_wrong_classes(self) -> None:
+        """Draw two samples to see whether the game takes these classes: only the game itself knows."""
         kind = type(self.game)
-        if kind.fake is GAN.fake and kind.condition is GAN.condition:
-            if self.label is not None:
-                raise Refused(f"{kind.__name__} knows no classes: leave out --class.")
+        if kind.fake is GAN.fake and not self.game.is_conditional:
+            if self.classes is not None:
+                raise Refused(f"{kind.__name__} knows no classes: leave out --class ({self.classes[0]}).")
             return
-        label = "no class" if self.label is None else f"the class {self.label}"
+        label = "no class" if self.classes is None else f"the class {self.classes[0]}"
         try:
-            self.game.sample(2, seed=0, raw=self.raw, condition=self.condition(2))
+            self.game.sample(2, seed=0, raw=self.raw, classes=self.classes)
         except (IndexError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             raise Refused(
                 f"{kind.__name__} draws no samples when it is told {label} (--class):\n"
@@ -78,7 +76,7 @@ def sheet(source: Source, count: int) -> Image.Image:
     if count > LARGEST:
         raise Refused(f"{count:,} samples are too many for one picture: take a folder or a file.npz.")
     samples = torch.cat([block.cpu() for block in source.blocks(count)])
-    return _medium(source, samples).sheet(samples)
+    return _medium(source, samples).sheet(samples, source.columns)
 
 
 def _medium(source: Source, samples: Tensor) -> Medium:

@@ -34,8 +34,10 @@ from trained_runs import (
 import ganlab
 from ganlab import losses
 from ganlab.checkpoints.allow_list import ALLOWED
+from ganlab.checkpoints.export import SAMPLING
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.media import Medium
 from ganlab.sampling.write import Source, sheet
 
 pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
@@ -129,7 +131,7 @@ def test_the_folder_holds_only_data(export: Path, run: Path) -> None:
     assert config["variant"].endswith("R3GAN")
     assert config["game"]["class_path"] == "ganlab.GAN"
     assert config["game"]["init_args"]["latent_size"] == 4
-    assert config["game"]["init_args"].keys() == {"latent_size", "latent_distribution", "channels_last"}
+    assert config["game"]["init_args"].keys() == {*SAMPLING}
     assert config["generator"]["class_path"].endswith(".MLPGenerator")
     assert config["generator"]["init_args"]["shape"] == [1, 8, 8]
     assert (config["weights"], config["step"]) == ("ema", ganlab.runs.load.step_of(newest(run)))
@@ -563,7 +565,13 @@ def test_a_hostile_checkpoint_runs_nothing(case: str, run: Path, field: Path) ->
 
 def test_what_may_be_named_is_public_and_of_a_game() -> None:
     """Every allowed path is public, and leads to a class of ganlab's or torch's layers, optimizers, …"""
-    roots = (torch.nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, losses.Loss)
+    roots = (
+        torch.nn.Module,
+        torch.optim.Optimizer,
+        torch.optim.lr_scheduler.LRScheduler,
+        losses.Loss,
+        Medium,
+    )
     for path, kind in ALLOWED.items():
         assert issubclass(kind, roots), path
         assert kind not in roots, path

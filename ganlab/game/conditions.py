@@ -1,0 +1,116 @@
+"""What samples are told: the condition of sample i of a seed, the same wherever it is drawn."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganlab.data.stream import FiniteItems, StreamData
+from ganlab.errors import Refused
+from ganlab.game.draws import BLOCK
+from ganlab.media import Labels
+from ganlab.seeds import seed_for
+from ganlab.system.untrusted import number
+
+Batch = tuple[Any, ...]
+
+
+class Conditions(ABC):
+    """Where the conditions of samples come from.
+
+    Attributes:
+        rule: In a contract's words.
+    """
+
+    rule: str
+
+    @abstractmethod
+    def batch(self, numbers: Tensor, seed: int) -> Batch:
+        """A batch, as data store it, from which a game takes the conditions of samples of these numbers.
+
+        A column that is not known is None.
+        """
+
+    @abstractmethod
+    def plain(self) -> dict[str, Any] | None:
+        """What checkpoints and exports hold of them; None: nothing, because they are somebody's data."""
+
+
+class LabelFrequencies(Conditions):
+    """Labels as often as a split has them: each at a uniform number that follows from seed and number."""
+
+    def __init__(self, counts: Sequence[float], rule: str = "labels of train") -> None:
+        self.counts, self.rule = [*counts], rule
+        shares = torch.tensor(self.counts, dtype=torch.float64).cumsum(0)
+        self._upper = shares / shares[-1]
+
+    def batch(self, numbers: Tensor, seed: int) -> Batch:
+        labels = torch.searchsorted(self._upper, _uniform(numbers, seed), right=True)
+        return None, labels.clamp(max=len(self.counts) - 1)
+
+    def plain(self) -> dict[str, Any]:
+        return {"counts": self.counts, "rule": self.rule}
+
+    @classmethod
+    def rebuilt(cls, plain: Any) -> LabelFrequencies | None:
+        """From what a file holds; None if that are no counts."""
+        counts = plain.get("counts") if isinstance(plain, dict) else None
+        values = [number(count) for count in counts] if isinstance(counts, list) else []
+        known = [value for value in values if value is not None and value >= 0]
+        if len(known) != len(values) or not sum(known):
+            return None
+        return cls(known, str(plain.get("rule"))[:80])
+
+
+class ItemsOfSplit(Conditions):
+    """Of sample i whatever the game takes from item i of a split."""
+
+    def __init__(self, items: FiniteItems, rule: str) -> None:
+        self.items, self.rule = items, rule
+
+    def batch(self, numbers: Tensor, seed: int) -> Batch:
+        if len(numbers) and int(numbers.max()) >= len(self.items):
+            raise Refused(
+                f"Samples are told what {self.rule} hold, and there are {len(self.items):,} of these:\n"
+                f"there is none for sample {int(numbers.max()):,}. Draw fewer."
+            )
+        return tuple(self.items[numbers])
+
+    def plain(self) -> None:
+        return None
+
+
+def conditions_of(data: StreamData, takes_labels_alone: bool) -> Conditions:
+    """Those of a conditional game on these data.
+
+    Args:
+        takes_labels_alone: The game takes its condition from the labels, and from nothing else of a batch.
+    """
+    if takes_labels_alone and isinstance(data.condition, Labels) and not data.condition.several:
+        return LabelFrequencies(data.label_counts)
+    if (held_out := data.splits.held_out) is not None:
+        return ItemsOfSplit(held_out, "items of held_out")
+    train: Any = data.splits.train
+    if not hasattr(train, "__len__"):
+        raise Refused(f"{type(data).__name__} is endless and holds nothing out: there is nothing to tell.")
+    return ItemsOfSplit(train, "training items")
+
+
+def _uniform(numbers: Tensor, seed: int) -> Tensor:
+    """A number in [0, 1) for each of these numbers of samples."""
+    if not len(numbers):
+        return torch.empty(0, dtype=torch.float64)
+    first, last = (int(number) // BLOCK for number in numbers.aminmax())
+    drawn = [
+        torch.rand(BLOCK, dtype=torch.float64, generator=_source(seed, block))
+        for block in range(first, last + 1)
+    ]
+    return torch.cat(drawn)[numbers - first * BLOCK]
+
+
+def _source(seed: int, block: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed_for("condition", seed, block))

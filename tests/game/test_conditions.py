@@ -1,0 +1,215 @@
+"""What samples are told: labels and items, the same wherever a sample is drawn."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+from torch.utils.data import TensorDataset
+
+import ganlab
+from ganlab.data.stream import StreamData
+from ganlab.errors import Refused
+from ganlab.game.conditions import ItemsOfSplit, LabelFrequencies
+from ganlab.game.gan import GAN
+from ganlab.media import Labels, Medium, Pictures
+from ganlab.metrics import Pixels
+from ganlab.metrics.reference import contract_of
+from ganlab.metrics.scorer import Scorer
+from ganlab.sampling.plan import fake_batches
+from ganlab.testing import SHAPE, Specks, new, play
+from ganlab.variants import HingeGAN
+
+
+class Shades(nn.Module):
+    """A generator whose samples are their labels' shades."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shade = nn.Parameter(torch.zeros(1))
+
+    def forward(self, latent: Tensor, label: Tensor) -> Tensor:
+        return (label / 10 + self.shade)[:, None, None, None].expand(-1, *SHAPE)
+
+
+class Judge(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64 + 3, 1)
+
+    def forward(self, images: Tensor, label: Tensor) -> Tensor:
+        return self.layer(torch.cat([images.flatten(1), one_hot(label, 3).to(images.dtype)], 1)).squeeze(1)
+
+
+def labelled(**arguments: Any) -> GAN:
+    return new(
+        HingeGAN, **{"generator": Shades(), "discriminator": Judge(), "conditional": True, **arguments}
+    )
+
+
+def labels_of(samples: Tensor) -> list[int]:
+    return (samples[:, 0, 0, 0] * 10).round().long().tolist()
+
+
+def told(game: GAN, data: StreamData | None = None) -> GAN:
+    data = data or Specks()
+    data.setup("fit")
+    game.meet(data)
+    return game
+
+
+def test_labels_come_as_often_as_in_the_training_split() -> None:
+    counts = [1, 0, 5, 4]
+    _, labels = LabelFrequencies(counts).batch(torch.arange(20_000), seed=0)
+    shares = labels.bincount(minlength=4) / 20_000
+    assert shares.tolist() == pytest.approx([0.1, 0.0, 0.5, 0.4], abs=0.01)
+    _, others = LabelFrequencies(counts).batch(torch.arange(20_000), seed=1)
+    assert (labels != others).float().mean() > 0.3
+
+
+def test_a_samples_condition_follows_from_its_seed_and_number_alone() -> None:
+    game = told(labelled())
+    many = labels_of(game.sample(700, seed=4))
+    assert len({*many}) == 3
+    for at, count in ((0, 5), (3, 130), (249, 2), (600, 100)):
+        assert labels_of(game.sample(count, seed=4, at=at)) == many[at : at + count]
+        assert labels_of(game.sample(count, seed=4, at=at, whole=True)) == many[at : at + count]
+    batches = torch.cat([pictures for _, pictures in fake_batches(game, 700, 4)])
+    shades = Pictures(SHAPE).stored(torch.tensor(many)[:, None, None, None] / 10)
+    assert torch.equal(batches[:, :1, :1, :1], shades)
+
+
+def test_classes_are_given_by_number_or_name_and_repeated_in_turn() -> None:
+    game = told(labelled())
+    assert labels_of(game.sample(5, seed=0, classes=[2])) == [2] * 5
+    assert labels_of(game.sample(5, seed=0, classes=[2, 0])) == [2, 0, 2, 0, 2]
+    game.media = (game.media[0], Labels(3, ("ant", "bee", "cat")))
+    assert labels_of(game.sample(3, seed=0, classes=["cat", "bee"])) == [2, 1, 2]
+    for wrong in (3, -1, "dog"):
+        with pytest.raises(Refused, match="There is no class"):
+            game.sample(2, seed=0, classes=[wrong])
+
+
+def test_a_game_that_tells_nothing_refuses_classes() -> None:
+    with pytest.raises(Refused, match="tells its networks nothing"):
+        new(HingeGAN).sample(2, seed=0, classes=[1])
+
+
+class Halved(StreamData):
+    """Pictures, and beside each its darker half as the second column."""
+
+    def __init__(self, *, held_out: int | None = 12, **base: Any) -> None:
+        super().__init__(**{"batch_size": 8, **base})
+        self.shape, self.held_out = SHAPE, held_out
+
+    @property
+    def media(self) -> tuple[Medium, ...]:  # type: ignore[override]
+        return Pictures(SHAPE), Pictures(SHAPE)
+
+    def load(self) -> tuple[Any, Any]:
+        images = torch.randint(
+            256, (37, *SHAPE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+        )
+        pairs = TensorDataset(images, images // 2)
+        return pairs, TensorDataset(*pairs[: self.held_out]) if self.held_out else None
+
+
+class Bright(nn.Module):
+    """A generator whose samples are twice their source."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, latent: Tensor, source: Tensor) -> Tensor:
+        return self.scale * (2 * source + 1)
+
+
+class JudgeOfPairs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2 * 64, 1)
+
+    def forward(self, images: Tensor, source: Tensor) -> Tensor:
+        return self.layer(torch.cat([images, source], 1).flatten(1)).squeeze(1)
+
+
+def paired() -> GAN:
+    return labelled(generator=Bright(), discriminator=JudgeOfPairs())
+
+
+@pytest.mark.parametrize(("held_out", "rule"), [(12, "items of held_out"), (None, "training items")])
+def test_sample_i_is_made_of_item_i(held_out: int | None, rule: str) -> None:
+    data = Halved(held_out=held_out)
+    game = told(paired(), data)
+    assert game.condition_rule == rule
+    sources = data.splits.train[torch.arange(12)][1]
+    made = game.sample(12, seed=0)
+    assert torch.equal(made, 2 * Pictures(SHAPE).played(sources) + 1)
+    assert torch.equal(game.sample(3, seed=9, at=4), made[4:7])
+    assert torch.equal(game.sample(12, seed=0, whole=True), made)
+    assert torch.equal(game.sample(2, seed=0, given=sources[5:7]), made[5:7])
+    with pytest.raises(Refused, match="there is none for sample 39"):
+        game.sample(40, seed=0)
+
+
+class FromTheReal(HingeGAN):
+    """Takes its condition from the pictures themselves."""
+
+    def condition(self, batch: Any) -> Any:
+        return batch[0] / 2
+
+
+class OfItsOwn(HingeGAN):
+    """Takes its condition from labels, by a method of its own."""
+
+    def condition(self, batch: Any) -> Any:
+        return 2 - batch[1]
+
+
+def test_a_condition_of_a_variants_own_comes_from_labels_or_from_items() -> None:
+    build = partial(labelled, conditional=False)
+    items = told(new(FromTheReal, generator=Bright(), discriminator=JudgeOfPairs()))
+    assert isinstance(items.conditions, ItemsOfSplit)
+    assert items.sample(3, seed=0).shape == (3, *SHAPE)
+    labels = told(new(OfItsOwn, generator=Shades(), discriminator=Judge()))
+    assert isinstance(labels.conditions, LabelFrequencies)
+    assert labels_of(labels.sample(2, seed=0, classes=[0])) == [2, 2]
+    assert told(build(generator=None)).conditions is None
+
+
+@pytest.mark.parametrize("build", [labelled, paired])
+def test_training_resumes_exactly_and_draws_what_it_drew(build: Any, tmp_path: Path) -> None:
+    data = Specks if build is labelled else Halved
+    straight = build()
+    expected = ganlab.testing.state(straight, play(straight, data(), steps=6))
+    play(build(), data(), steps=3).save_checkpoint(tmp_path / "half.ckpt")
+    resumed = build()
+    trainer = play(resumed, data(), steps=6, resume=tmp_path / "half.ckpt")
+    ganlab.testing.assert_same(expected, ganlab.testing.state(resumed, trainer), what="the resumed run")
+    assert torch.equal(straight.sample(9, seed=1), resumed.sample(9, seed=1))
+
+
+def test_a_checkpoint_holds_frequencies_of_labels_and_no_items(tmp_path: Path) -> None:
+    for build, data, held in ((labelled, Specks(), {"counts", "rule"}), (paired, Halved(), None)):
+        play(build(), data, steps=1).save_checkpoint(tmp_path / "one.ckpt")
+        content = torch.load(tmp_path / "one.ckpt", weights_only=True)["conditions"]
+        assert (content and content.keys()) == held
+    counts = {"counts": [13, 12, 12], "rule": "labels of train"}
+    assert LabelFrequencies.rebuilt(counts).counts == [13, 12, 12]  # type: ignore[union-attr]
+    for garbled in (None, 5, {}, {"counts": 3}, {"counts": []}, {"counts": [1, "a"]}, {"counts": [0, 0]}):
+        assert LabelFrequencies.rebuilt(garbled) is None
+    for garbled in ({"counts": [float("nan"), 1]}, {"counts": [-1, 2]}, {"counts": [1e400]}):
+        assert LabelFrequencies.rebuilt(garbled) is None
+
+
+def test_a_contract_tells_where_conditions_come_from_and_others_keep_their_hash() -> None:
+    scorer, data = Scorer(Pixels(), ("fid",), 100), Specks()
+    plain = contract_of(scorer, data, "train", fakes="ema", seed=0)
+    told_labels = contract_of(scorer, data, "train", fakes="ema", seed=0, conditions="labels of train")
+    assert "conditions" not in plain.plain()
+    assert plain.hash != told_labels.hash
+    assert str(told_labels).endswith(" · told labels of train")
