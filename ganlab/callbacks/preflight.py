@@ -10,8 +10,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from ganlab.callbacks.beginning import Beginning
 from ganlab.callbacks.checkpoints import Checkpoints
 from ganlab.callbacks.evaluation import Evaluation
+from ganlab.callbacks.trial import try_all_ways
 from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
+from ganlab.game.gan import GAN
 from ganlab.runs.folder import run_of
 from ganlab.system.untrusted import json_object, open_regular
 from ganlab.training.trainer import callbacks_of, data_of, is_trial_run
@@ -32,6 +34,8 @@ class Preflight(Callback):
             print(_start(Path(folder), Path(checkpoint)) if checkpoint else f"training in {folder}")
             parts = [*_data(trainer), *_extractors(trainer), _disk_space(trainer, model), *_wandb(trainer)]
             print("pre-flight: " + " · ".join([*parts, *_versions(trainer)]), flush=True)
+        if isinstance(model, GAN) and not is_trial_run(trainer):
+            try_all_ways(trainer, model)
 
 
 def refuse_odd_folders(run: Path) -> None:

@@ -14,13 +14,11 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from ganlab import data, metrics, networks, variants  # noqa: F401
 from ganlab.callbacks import Preemption, Preflight, Progress, Status, Watchdog
 from ganlab.callbacks.beginning import Beginning
-from ganlab.callbacks.checkpoints import Checkpoints
-from ganlab.callbacks.evaluation import Evaluation
 from ganlab.callbacks.rollback import Rollback
-from ganlab.callbacks.samples import Samples
 from ganlab.class_paths import accepted, name_publicly
 from ganlab.cli.arguments import AUTO
-from ganlab.cli.parser import TRUST_HELP, Parser
+from ganlab.cli.options import PLAYERS, add_options
+from ganlab.cli.parser import Parser
 from ganlab.cli.run_folder import RunFolder
 from ganlab.comparison import groups
 from ganlab.errors import Refused
@@ -39,13 +37,6 @@ from ganlab.runs.resume import lasting
 from ganlab.system.hardware import best_precision
 from ganlab.system.processes import is_first_process
 from ganlab.training.trainer import Trainer
-
-PLAYERS = ("generator", "discriminator")
-FACTS_OF_DATA = ("shape", "classes")  # filled in for networks that take arguments of these names
-RESUME = "Go on with this run's folder or checkpoint; auto: with the newest run of the same settings."
-RESTART = "Begin the run that is resumed anew: its records and checkpoints are removed."
-INIT_FROM = "Begin a new run with the weights of this run or checkpoint."
-ROLLBACK = "Begin a new run where this run was best, or with its checkpoint, and with what is changed here."
 
 
 class GanCLI(LightningCLI):
@@ -278,30 +269,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Medium):
         return value.plain()
     return list(value) if isinstance(value, tuple) else value
-
-
-def add_options(parser: LightningArgumentParser) -> None:
-    parser.add_argument("--runs", type=str, default="runs", help="The folder that collects all runs.")
-    parser.add_lightning_class_args(Samples, "samples")
-    parser.add_lightning_class_args(Evaluation, "evaluation")
-    parser.add_lightning_class_args(Checkpoints, "checkpoints")
-    parser.add_lightning_class_args(Preemption, "preemption")
-    parser.add_lightning_class_args(Watchdog, "watchdog")
-    parser.add_argument("--resume", type=str | None, help=RESUME)
-    parser.add_argument("--restart", action="store_true", help=RESTART)
-    parser.add_argument("--trust_code", action="store_true", help=TRUST_HELP)
-    parser.add_argument("--init_from", type=str | None, help=INIT_FROM)
-    parser.add_argument("--rollback", type=str | None, help=ROLLBACK)
-    parser.add_argument(
-        "--checkpoint_every",
-        type=int | None,
-        help="Short for checkpoints.every_n_steps, which it replaces.",
-    )
-    for player in PLAYERS:
-        for fact in FACTS_OF_DATA:
-            target = f"model.init_args.{player}.init_args.{fact}"
-            parser.link_arguments(f"data.{fact}", target, apply_on="instantiate")
-    latent = "init_args.latent_size"
-    parser.link_arguments(f"model.{latent}", f"model.init_args.generator.{latent}")
-    parser.link_arguments("seed_everything", "model.init_args.seed")
-    parser.link_arguments("seed_everything", "data.init_args.seed")

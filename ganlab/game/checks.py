@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any, Protocol
 
 import torch
@@ -82,6 +83,22 @@ def batch_size(size: int, game: Game) -> None:
             f"{game.critic_steps} x accumulation {game.accumulation}).\n"
             f"Choose a batch size that is a multiple of {parts}."
         )
+
+
+def networks_of_conditions(game: Any, base: type[Game]) -> None:
+    """Refuse networks that take no condition in a game that tells them one."""
+    calls = {"generator": ("fake", "latents"), "discriminator": ("judge", "images")}
+    for player, (method, first) in calls.items():
+        network = getattr(game, player)
+        if getattr(type(game), method) is not getattr(base, method):
+            continue
+        try:
+            signature(network.forward).bind(first, "condition")
+        except TypeError as error:
+            raise Refused(
+                f"{type(network).__name__} takes {first} and no condition, but the game is conditional\n"
+                f"(model.conditional): choose another {player}, or leave conditional out."
+            ) from error
 
 
 @torch.no_grad()

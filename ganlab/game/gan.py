@@ -319,6 +319,8 @@ class GAN(Sampling):
         if isinstance(data := cast(Any, self.trainer).datamodule, StreamData):
             self.meet(data)
         checks.loss(self, GAN)
+        if self.conditional:
+            checks.networks_of_conditions(self, GAN)
         checks.trainer_settings(self)
 
     def configure_model(self) -> None:

@@ -19,7 +19,7 @@ from ganlab.metrics import Pixels
 from ganlab.metrics.reference import contract_of
 from ganlab.metrics.scorer import Scorer
 from ganlab.sampling.plan import fake_batches
-from ganlab.testing import SHAPE, Specks, new, play
+from ganlab.testing import SHAPE, Discriminator, Generator, Specks, new, play
 from ganlab.variants import HingeGAN
 
 
@@ -90,6 +90,13 @@ def test_classes_are_given_by_number_or_name_and_repeated_in_turn() -> None:
     for wrong in (3, -1, "dog"):
         with pytest.raises(Refused, match="There is no class"):
             game.sample(2, seed=0, classes=[wrong])
+
+
+@pytest.mark.parametrize(("player", "takes"), [("generator", "latents"), ("discriminator", "images")])
+def test_a_network_that_takes_no_condition_is_refused_before_the_first_step(player: str, takes: str) -> None:
+    network = {"generator": Generator, "discriminator": Discriminator}[player]()
+    with pytest.raises(Refused, match=f"takes {takes} and no condition.*\n.*another {player}"):
+        play(labelled(**{player: network}), steps=1)
 
 
 def test_a_game_that_tells_nothing_refuses_classes() -> None:

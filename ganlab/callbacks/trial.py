@@ -1,0 +1,54 @@
+"""Before the first step two samples go all the ways that samples will go, so that none fails hours later."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Trainer
+from torch import Tensor
+
+from ganlab.callbacks.watch.likeness import reals_of
+from ganlab.errors import Refused
+from ganlab.game.gan import GAN
+from ganlab.seeds import seed_for
+from ganlab.training.trainer import data_of
+
+
+def try_all_ways(trainer: Trainer, game: GAN) -> None:
+    """Draw two samples as one picture, compare with reals, and write and read a checkpoint.
+
+    Nothing is scored or written into the run; random numbers, buffers and modes stay as they were. The first
+    evaluation's extractor is tried by the evaluation itself.
+    """
+    devices = [game.device] if game.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), torch.no_grad():
+        made = game.sample(2, seed=seed_for("trial"))
+        if isinstance(made, Tensor):
+            medium = game.medium(made)
+            stored = medium.stored(made)
+            medium.as_array(stored)
+            if medium.drawable:
+                medium.sheet(stored)
+        reals_of(game, data_of(trainer))
+    _save_and_load(trainer)
+
+
+def _save_and_load(trainer: Trainer) -> None:
+    """On all processes, because what is saved is gathered from all."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trial.ckpt"
+        with suppress(OSError):  # Temporary files may have less room than the run.
+            trainer.save_checkpoint(path)
+        if not path.is_file():
+            return
+        try:
+            torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise Refused(
+                "A checkpoint of this run could not be loaded again: it holds more than plain values.\n"
+                f"{reason}"
+            ) from error
