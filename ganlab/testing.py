@@ -6,7 +6,7 @@ test_my_gan = conformance(MyGAN)
 import copy
 import tempfile
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from ganlab.game.terms import NonFiniteError, Terms
 from ganlab.training.trainer import Trainer
 
 SHAPE = (1, 8, 8)
-Game = Callable[..., GAN]
 
 
 class Generator(nn.Sequential):
@@ -70,9 +69,12 @@ class Specks(StreamData):
 
 
 def new(variant: type[GAN], **arguments: Any) -> GAN:
+    """A game of small networks; others are given as networks, or as what makes them anew each time."""
     torch.manual_seed(0)
-    players = {"generator": Generator(), "discriminator": Discriminator()}
-    return variant(**{**players, "latent_size": 8, **arguments})
+    players = {"generator": Generator, "discriminator": Discriminator}
+    made = {name: arguments.get(name, player) for name, player in players.items()}
+    made = {name: player if isinstance(player, nn.Module) else player() for name, player in made.items()}
+    return variant(**{"latent_size": 8, **arguments, **made})
 
 
 def play(
@@ -109,6 +111,21 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor], *, what: str) 
     assert not different, f"{what}: {different[0]} differs first, of {len(different)} tensors"
 
 
+@dataclass(frozen=True)
+class Game:
+    """What is checked: a variant, with its own arguments, on its data."""
+
+    variant: type[GAN]
+    data: Callable[[], LightningDataModule] = Specks
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, **more: Any) -> GAN:
+        return new(self.variant, **{**self.arguments, **more})
+
+    def play(self, game: GAN, **settings: Any) -> Trainer:
+        return play(game, self.data(), **settings)
+
+
 # The checks
 
 
@@ -118,7 +135,7 @@ def trains(build: Game) -> None:
         game = build(critic_steps=critic_steps)
         before = state(game)
         counts = {"generator": 0, "discriminator": 0, "batches": 0}
-        trainer = play(game, steps=20, callbacks=[_Count(counts)])
+        trainer = build.play(game, steps=20, callbacks=[_Count(counts)])
         after = state(game)
         for player in ("generator", "discriminator", "ema"):
             names = [name for name in after if name.startswith(player)]
@@ -129,7 +146,7 @@ def trains(build: Game) -> None:
         assert all(value - value == 0 for value in values.values()), values
         assert {"real_logit", "fake_logit"} <= values.keys()
         assert {"generator_gradient_norm", "discriminator_gradient_norm"} <= values.keys()
-        assert values["images"] == 20 * critic_steps * 8
+        assert values["images"] == 20 * critic_steps * build.data().batch_size  # type: ignore[attr-defined]
 
 
 class _Count(Callback):
@@ -156,7 +173,7 @@ def leaves_the_other_side_alone(build: Game) -> None:
         return logged
 
     game._play_turn = watched  # type: ignore[method-assign]
-    play(game, steps=4)
+    build.play(game, steps=4)
 
 
 def _side_state(side: Side) -> dict[str, Tensor]:
@@ -169,7 +186,7 @@ def _side_state(side: Side) -> dict[str, Tensor]:
 def follows_its_seed(build: Game) -> None:
     """Two runs of one seed are the same; one of another seed is not."""
     runs = [build(seed=seed) for seed in (1, 1, 2)]
-    one, again, another = (state(game, play(game, steps=6)) for game in runs)
+    one, again, another = (state(game, build.play(game, steps=6)) for game in runs)
     assert_same(one, again, what="two runs of one seed")
     assert any(not torch.equal(one[name], another[name]) for name in one), "the seed changes nothing"
 
@@ -177,13 +194,13 @@ def follows_its_seed(build: Game) -> None:
 def resumes_exactly(build: Game) -> None:
     """A run that was stopped and resumed is the run that was not, to the last bit."""
     straight = build()
-    expected = state(straight, play(straight, steps=7))
+    expected = state(straight, build.play(straight, steps=7))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "half.ckpt"
-        play(build(), steps=4).save_checkpoint(path)
+        build.play(build(), steps=4).save_checkpoint(path)
         torch.load(path, weights_only=True)
         resumed = build(seed=0)
-        trainer = play(resumed, steps=7, resume=path)
+        trainer = build.play(resumed, steps=7, resume=path)
     assert trainer.global_step == 7
     assert_same(expected, state(resumed, trainer), what="the resumed run")
 
@@ -200,7 +217,7 @@ def judges_in_float32(build: Game) -> None:
             return original(turn)
 
         game.discriminator_terms = watched  # type: ignore[method-assign]
-        play(game, steps=2, precision=precision)
+        build.play(game, steps=2, precision=precision)
         assert set(dtypes) == {expected}, f"{precision}: logits are {set(dtypes)}"
 
 
@@ -218,7 +235,7 @@ def reports_a_bad_number(build: Game) -> None:
     with tempfile.TemporaryDirectory() as folder:
         report = ""
         try:
-            play(game, steps=20, callbacks=[_SaveEach(folder)])
+            build.play(game, steps=20, callbacks=[_SaveEach(folder)])
         except NonFiniteError as error:
             report = str(error)
         assert "at step 7" in report, report or "a term that is no number went unnoticed"
@@ -229,7 +246,7 @@ def reports_a_bad_number(build: Game) -> None:
 
 
 def _term_names(build: Game) -> set[str]:
-    return set(play(build(), steps=5).callback_metrics)
+    return set(build.play(build(), steps=5).callback_metrics)
 
 
 class _SaveEach(Callback):
@@ -243,11 +260,11 @@ class _SaveEach(Callback):
 def is_not_touched_by_evaluation(build: Game) -> None:
     """Sampling and validation between steps change nothing in training."""
     plain, evaluated = build(), build()
-    expected = state(plain, play(plain, steps=6))
+    expected = state(plain, build.play(plain, steps=6))
     validation: dict[str, Any] = dict(
         val_check_interval=2, check_val_every_n_epoch=None, num_sanity_val_steps=1
     )
-    result = state(evaluated, play(evaluated, steps=6, callbacks=[_Sampled()], **validation))
+    result = state(evaluated, build.play(evaluated, steps=6, callbacks=[_Sampled()], **validation))
     assert_same(expected, result, what="the run that was evaluated")
 
 
@@ -269,12 +286,19 @@ CHECKS = (
 )
 
 
-def conformance(variant: type[GAN], **arguments: Any) -> Any:
-    """A pytest function that runs every check; `arguments` are the variant's own, such as its networks."""
+def conformance(
+    variant: type[GAN], data: Callable[[], LightningDataModule] = Specks, **arguments: Any
+) -> Any:
+    """A pytest function that runs every check.
+
+    Args:
+        data: Makes the data that are played with.
+        arguments: The variant's own; networks as what makes them, so that no two games share one.
+    """
     import pytest
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
     def test(check: Callable[[Game], None]) -> None:
-        check(partial(new, variant, **arguments))
+        check(Game(variant, data, arguments))
 
     return test

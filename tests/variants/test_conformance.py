@@ -1,12 +1,10 @@
 """Every variant, found by subclassing, passes every check."""
 
-from functools import partial
-
 import pytest
 
 import ganlab.variants
 from ganlab.game.gan import GAN
-from ganlab.testing import CHECKS, new
+from ganlab.testing import CHECKS, Game
 
 VARIANTS = [variant for variant in GAN.__subclasses__() if variant.__module__.startswith("ganlab.variants")]
 
@@ -18,4 +16,4 @@ def test_all_that_ship_are_found() -> None:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.__name__)
 def test_conforms(variant: type[GAN], check) -> None:
-    check(partial(new, variant))
+    check(Game(variant))
