@@ -515,6 +515,36 @@ def test_a_label_reaches_the_generator(
     assert not (tmp_path / "no.png").exists()
 
 
+def test_classes_have_a_row_each(conditional: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(conditional / "code")
+    game = ganlab.load(conditional, classes=defined_classes(import_for_test(monkeypatch, "my_conditional")))
+    shades = quantise(game.ema.network.shades.weight.detach().tanh()).squeeze(1)
+    trusted = (conditional, "--trust_code")
+    sample_here(*trusted, "--out", "some.npz", "--classes", "7,2", "--count", "6", folder=tmp_path)
+    drawn = torch.from_numpy(read_images(tmp_path / "some.npz"))[:, 0, 0, 0]
+    assert torch.equal(drawn, shades[[7, 7, 7, 2, 2, 2]])
+    sample_here(*trusted, "--out", "all.png", "--classes", "all", "--count", "30", folder=tmp_path)
+    sheet = np.asarray(Image.open(tmp_path / "all.png"))
+    assert sheet.shape == (10 * 66 - 2, 3 * 66 - 2)
+    assert [sheet[66 * row, 0] for row in range(10)] == shades.tolist()
+    for wrong in (("--classes", "3,12"), ("--classes", "3", "--class", "3")):
+        refused(here("sample", *trusted, "--out", "no.png", *wrong, folder=tmp_path), tmp_path)
+
+
+def test_an_export_draws_the_classes_that_the_run_draws(
+    conditional: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = here("export", conditional, "--out", "mine", "--trust_code", folder=tmp_path)
+    assert answer.code == 0, answer
+    monkeypatch.syspath_prepend(conditional / "code")
+    for source, name in ((conditional, "run.npz"), (tmp_path / "mine", "export.npz")):
+        sample_here(source, "--trust_code", "--out", name, "--count", "300", folder=tmp_path)
+    images = read_images(tmp_path / "run.npz")
+    assert (images == read_images(tmp_path / "export.npz")).all()
+    assert len(np.unique(images)) == 10
+    assert "unconditional" not in (tmp_path / "mine" / "README.md").read_text()
+
+
 # What is refused
 
 
