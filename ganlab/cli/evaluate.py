@@ -34,6 +34,7 @@ from ganlab.metrics.reference import (
     default_scores,
     given_reals,
     numbers_of,
+    of_kept,
     part_of,
     prepare_reference,
 )
@@ -266,10 +267,12 @@ def _reference(
         )
     reals = given_reals(scorer, compared)
     identity = scorer.extractor.identity(), compared.identity
-    contract = Contract(*identity, compared.total, scorer.samples, fakes=fakes, seed=seed)
+    parameters = of_kept(scorer, compared.total)
     if scorer.needs("classes") and compared.sorted_classes:
         # The images' identity is their pixels', in whatever folders they lie.
-        contract = replace(contract, parameters={"class_fid": {"classes": compared.sorted_classes.digest}})
+        parameters.setdefault("class_fid", {})["classes"] = compared.sorted_classes.digest
+    counts = compared.total, scorer.samples
+    contract = Contract(*identity, *counts, fakes=fakes, seed=seed, parameters=parameters)
     return Reference(reals, contract, {}, compared.told_transparency())
 
 
