@@ -22,7 +22,7 @@ from ganlab.data import MNIST, Digits, FashionMNIST, StackedMNIST, StreamData
 from ganlab.errors import Refused
 from ganlab.metrics import Classifier, Extractor, Pixels, StackedClassifier
 from ganlab.metrics.observed import Reals
-from ganlab.metrics.reference import prepare_reference
+from ganlab.metrics.reference import limited, prepare_reference
 from ganlab.metrics.registry import TABLE
 from ganlab.metrics.scorer import Scorer
 from ganlab.system.processes import shares
@@ -121,12 +121,12 @@ SPOILED: dict[str, Callable[[Held], Tensor]] = {
 }
 
 
-def scores_of(scorer: Scorer, reals: Reals, images: Tensor) -> dict[str, float | None]:
-    """Of the scorer's number of images, evenly spaced among these, by the columns' names."""
-    count = scorer.samples
+def scores_of(scorer: Scorer, reals: Reals, images: Tensor, count: int) -> dict[str, float | None]:
+    """Of so many images, evenly spaced among these, by the columns' names; without scores that need more."""
+    scorer = scorer.of(count)
     images = images[torch.arange(count) * len(images) // count]
     fakes = scorer.observe(((index, images[index]) for index in shares(count, BATCH)), count)
-    values, _ = scorer.score(reals, fakes)
+    values, _ = scorer.score(limited(reals, count), fakes)
     return {
         column: values[scorer.names(score)[place]]
         for score in scorer.chosen
@@ -148,16 +148,19 @@ def table(name: str, row: Row, root: str, wanted: list[str]) -> None:
     has_logits = extractor(images.images[:1]).logits is not None
     endless = not isinstance(data.splits.train, Sized)
     needs = {"logits": has_logits, "training": not endless}
-    chosen = tuple(score for score in wanted if needs.get(TABLE[score].needs, True))
-    scorer = Scorer(extractor, chosen, len(images.without_class))
+    count, needed = len(images.images), {score: TABLE[score] for score in wanted}
+    chosen = tuple(s for s, row in needed.items() if needs.get(row.needs, True) and row.least <= count)
+    scorer = Scorer(extractor, chosen, count)
     reals, _ = prepare_reference(scorer, data, "train")
-    floor = scores_of(scorer, reals, images.images)
-    print(f"\n{name}: {scorer.samples:,} images, by {extractor.name}\n")
+    floor = scores_of(scorer, reals, images.images, count)
+    print(f"\n{name}: {count:,} images, by {extractor.name}\n")
     print(f"| | {' | '.join(floor)} |\n|---|{'---:|' * len(floor)}")
     for what, spoil in SPOILED.items():
         try:
-            values = scores_of(scorer, reals, spoil(images))
-            cells = [cell(column, values[column], floor[column]) for column in floor]
+            spoiled = spoil(images)
+            values = scores_of(scorer, reals, spoiled, n := len(spoiled))
+            beside = floor if n == count else scores_of(scorer, reals, images.images, n)
+            cells = [cell(column, values.get(column), beside.get(column)) for column in floor]
         except Refused:
             cells = ["refused"] * len(floor)
         print(f"| {what} | {' | '.join(cells)} |", flush=True)

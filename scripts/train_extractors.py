@@ -25,11 +25,12 @@ from torch_fidelity.metric_fid import (  # type: ignore[import-untyped]
 )
 
 from ganlab.data import MNIST, Digits, FashionMNIST, StreamData
-from ganlab.metrics.extractors.classifiers import Classifier, LeNet, framed
+from ganlab.metrics.extractors.classifiers import SIDE, Classifier, LeNet, framed
 from ganlab.metrics.extractors.extractor import FOLDER
 
 BATCH, RATE, SEED = 128, 3e-3, 0
 NOISE = 20 / 255  # the largest standard deviation of the noise that is trained with
+BESIDE = 16  # images that show nothing, and as many of two halves, beside each batch of the data's
 BLOCK = 2000
 
 Pair = tuple[Tensor, Tensor]
@@ -68,20 +69,49 @@ def augment(images: Tensor) -> Tensor:
     return moved + NOISE * torch.rand(n, 1, 1, 1) * torch.randn_like(moved)
 
 
+def nothing(n: int) -> Tensor:
+    """Images that show nothing: black or of one grey, and noise of random mean and strength."""
+    grey = torch.rand(n // 2, 1, 1, 1) * torch.randint(2, (n // 2, 1, 1, 1))
+    mean, strength = torch.rand(2, n - n // 2, 1, 1, 1)
+    noise = mean + strength / 2 * torch.randn(len(mean), 1, SIDE, SIDE)
+    return torch.cat([grey.expand(-1, 1, SIDE, SIDE), noise.clamp(0, 1)])
+
+
+def halves(images: Tensor) -> Tensor:
+    """One half of each image, left or upper, beside the other half of the image before it."""
+    first = torch.arange(SIDE) < SIDE // 2
+    return torch.where(first if torch.rand(()) < 0.5 else first[:, None], images, images.roll(1, 0))
+
+
 def train(images: Tensor, labels: Tensor, row: Row) -> LeNet:
+    """A classifier that had two classes more in training, of images that are none of the data's.
+
+    Without them its features tell the classes alone: a black image may lie amid the data's.
+    """
     torch.manual_seed(SEED)
-    network = LeNet(classes=int(labels.max()) + 1)
+    classes = int(labels.max()) + 1
+    network, more = LeNet(classes + 2), torch.tensor([classes, classes + 1]).repeat_interleave(BESIDE)
     steps = math.ceil(len(images) / BATCH)
     optimizer = torch.optim.AdamW(network.parameters(), RATE, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=row.epochs * steps)
     for _ in range(row.epochs):
         for chosen in torch.randperm(len(images)).split(BATCH):
-            _, logits = network(augment(framed(images[chosen], row.native)))
-            cross_entropy(logits, labels[chosen]).backward()
+            seen = framed(images[chosen], row.native)
+            _, logits = network(augment(torch.cat([seen, nothing(BESIDE), halves(seen[:BESIDE])])))
+            cross_entropy(logits, torch.cat([labels[chosen], more])).backward()
             optimizer.step()
             optimizer.zero_grad()
             schedule.step()
-    return network.requires_grad_(False)
+    return without_more(network, classes)
+
+
+def without_more(network: LeNet, classes: int) -> LeNet:
+    state = network.state_dict()
+    for name in ("classes.weight", "classes.bias"):
+        state[name] = state[name][:classes]
+    fewer = LeNet(classes)
+    fewer.load_state_dict(state)
+    return fewer.requires_grad_(False)
 
 
 def standardise(network: LeNet, images: Tensor, row: Row) -> None:

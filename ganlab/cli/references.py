@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from ganlab.errors import Refused
 from ganlab.metrics.contract import Contract
 from ganlab.metrics.given_images import GivenImages
 from ganlab.metrics.observed import Reals
-from ganlab.metrics.reference import contract_of, given_reals, prepare_reference
+from ganlab.metrics.reference import contract_of, given_reals, of_kept, prepare_reference
 from ganlab.metrics.scorer import Scorer
 from ganlab.system.untrusted import readable, yaml_config
 
@@ -74,10 +73,12 @@ def reference_of(
         )
     reals = given_reals(scorer, compared)
     identity = scorer.extractor.identity(), compared.identity
-    contract = Contract(*identity, compared.total, scorer.samples, fakes=fakes, seed=seed, conditions=told)
+    parameters = of_kept(scorer, compared.total)
     if scorer.needs("classes") and compared.sorted_classes:
         # The images' identity is their pixels', in whatever folders they lie.
-        contract = replace(contract, parameters={"class_fid": {"classes": compared.sorted_classes.digest}})
+        parameters.setdefault("class_fid", {})["classes"] = compared.sorted_classes.digest
+    counts = compared.total, scorer.samples
+    contract = Contract(*identity, *counts, fakes=fakes, seed=seed, conditions=told, parameters=parameters)
     return Reference(reals, contract, {}, compared.told_transparency())
 
 

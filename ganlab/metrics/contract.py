@@ -10,7 +10,7 @@ from typing import Any
 
 VERSION = 1  # counts changes of what a score computes from features
 
-
+CHOICE = "one by chance of each of as many parts"  # of a set of which not all are taken
 OF_SCORES = "parameters"  # the field that is part of a score's hash, and not of the contract's
 
 

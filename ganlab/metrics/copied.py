@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
+from ganlab.metrics.contract import CHOICE
 from ganlab.metrics.scores import blocks, squared, triangle
 
 MOST = 50_000  # training images that samples are compared with, and held-out images at most
@@ -120,12 +121,14 @@ def fits(data: StreamData) -> bool:
 def numbers(data: StreamData) -> dict[str, Any]:
     """What the score depends on besides the rest of its contract."""
     train: Any = data.splits.train
+    some = max(len(train), _held_out(data)) > MOST
     return {
         "training_images": min(len(train), MOST),
         "training": data.fingerprint_of("train"),
         "held_out_images": min(_held_out(data), MOST),
         "held_out": data.fingerprint_of("held_out"),
         "quantile": QUANTILE,
+        **({"chosen": CHOICE} if some else {}),
     }
 
 

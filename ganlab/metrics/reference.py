@@ -14,17 +14,18 @@ from torch import Tensor
 
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
-from ganlab.metrics.contract import VERSION, Contract, digest
+from ganlab.metrics.contract import CHOICE, VERSION, Contract, digest
 from ganlab.metrics.copied import MOST, TrainingImages, fits, numbers, refuse_unfit
 from ganlab.metrics.given_images import GivenImages
 from ganlab.metrics.observed import Classes, Observed
+from ganlab.metrics.registry import TABLE
 from ganlab.metrics.scorer import Batches, Reals, Scorer, described, some_rows
 from ganlab.metrics.statistics import FeatureRows, Gaussian
 from ganlab.system.cache_folder import cache_home, read_cached, write_cached
 from ganlab.system.processes import broadcast, on_rank_zero, rank_and_world, shares
 
 BATCH = 250
-FLOOR_VERSION = 2  # counts changes of how a floor is taken
+FLOOR_VERSION = 3  # counts changes of how a floor is taken
 
 
 def default_scores(reference: Any) -> tuple[str, ...]:
@@ -33,8 +34,16 @@ def default_scores(reference: Any) -> tuple[str, ...]:
 
 
 def kept_indices(total: int, samples: int) -> Tensor | None:
-    """Which reals keep their features: as many as there are fakes, evenly spaced; None for all."""
-    return None if total <= samples else torch.arange(samples) * total // samples
+    """Which reals keep their features: as many as there are fakes; None for all.
+
+    One of each of so many equal parts, by chance: sets are often sorted by class, and MNIST's images come
+    from two groups of writers in turn, so that every sixth would be of one of them.
+    """
+    if total <= samples:
+        return None
+    edges = torch.arange(samples + 1) * total // samples
+    chance = torch.rand(samples, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return edges[:-1] + (chance * edges.diff()).long()
 
 
 def statistics(scorer: Scorer, batches: Callable[[], Batches], total: int, identity: dict[str, Any]) -> Reals:
@@ -45,6 +54,7 @@ def statistics(scorer: Scorer, batches: Callable[[], Batches], total: int, ident
     """
     kept = kept_indices(total, scorer.samples) if scorer.keeps_features else None
     parts = [scorer.extractor.identity(), identity, scorer.keeps_features and scorer.samples, VERSION]
+    parts += [CHOICE] * (kept is not None)
     key = digest([*parts, "spatial"] if scorer.needs("spatial") else parts)
     path = cache_home() / "statistics" / key
     cached = broadcast(_read(path) if rank_and_world()[0] == 0 else None)
@@ -231,8 +241,9 @@ def _classes(scorer: Scorer, data: StreamData, items: Any, kept: Tensor | None, 
 
 
 def _spread(items: Any, index: Tensor, total: int) -> Tensor:
-    """Which items are taken for these of `total`: evenly spaced, because sets are often sorted by class."""
-    return index * _count(items, total) // total
+    """Which items are taken for these of `total`."""
+    kept = kept_indices(_count(items, total), total)
+    return index if kept is None else kept[index]
 
 
 def _batches(data: StreamData, items: Any, total: int) -> Batches:
@@ -260,5 +271,12 @@ def contract_of(
         fakes=fakes,
         seed=seed,
         conditions=conditions,
-        parameters={"copied": numbers(data)} if scorer.needs("training") else {},
+        parameters=of_kept(scorer, _count(items, scorer.samples))
+        | ({"copied": numbers(data)} if scorer.needs("training") else {}),
     )
+
+
+def of_kept(scorer: Scorer, total: int) -> dict[str, dict[str, Any]]:
+    """For each score of features, how those of the reals were chosen, if not all are kept."""
+    of_features = [name for name in scorer.chosen if TABLE[name].needs in ("features", "logits", "classes")]
+    return {name: {"reals": CHOICE} for name in of_features if total > scorer.samples}

@@ -187,7 +187,7 @@ def test_it_stands_in_the_panel_of_data_that_hold_images_out(asked, names, tmp_p
     (row,) = map(json.loads, (tmp_path / "scores.jsonl").read_text().splitlines())
     assert row["scores"].keys() >= names
     assert ("copied50_pixels" in row["scores"]) == (asked == "digits")
-    assert ("parameters" in row["contract"]) == (asked == "digits")
+    assert ("copied" in row["contract"].get("parameters", {})) == (asked == "digits")
 
 
 def test_copies_in_the_training_set_are_seen_where_the_fid_is_blind(tmp_path):

@@ -29,6 +29,7 @@ from ganlab.metrics import Classifier, Extractor, Pixels, Points, StackedClassif
 from ganlab.metrics.contract import short
 from ganlab.metrics.given_images import GivenImages
 from ganlab.metrics.reference import beside_floor, contract_of, part_of, prepare_reference
+from ganlab.metrics.registry import hash_of
 from ganlab.metrics.scorer import Scorer
 from ganlab.networks import DCGANDiscriminator, MLPDiscriminator, MLPGenerator
 from ganlab.sampling.plan import fake_batches
@@ -366,7 +367,7 @@ def test_a_floor_of_fewer_images_stands_beside_scores_of_as_many():
 
 
 def test_of_given_images_the_part_is_spread_over_all():
-    assert part_of({"samples": 3}, 9, in_order=True).tolist() == [0, 3, 6]
+    assert (part_of({"samples": 3}, 9, in_order=True) // 3).tolist() == [0, 1, 2]
     assert part_of({"samples": 3}, 9).tolist() == [0, 1, 2]
     assert part_of({}, 9) is None
 
@@ -448,6 +449,26 @@ def test_reals_are_extracted_once_and_again_when_anything_differs(cache_home):
     changed.splits.train.images[5, 3, 3] ^= 1
     assert extracted(data=changed) == 1497 + floor
     assert extracted() == 0
+
+
+@pytest.mark.parametrize(("split", "samples"), [("train", 200), ("held_out", 600)])
+def test_a_set_that_alternates_is_taken_from_all_over(split, samples):
+    """As MNIST does, whose images come from two groups of writers in turn; the reals here, then the floor."""
+    dark = torch.tensor([0, 200], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 16, 16, 1)
+    data = digits()
+    data.load = lambda: (Rows(dark.repeat(600, 1, 1, 1)), Rows(dark.repeat(300, 1, 1, 1)))
+    _, floor = prepare_reference(Scorer(Pixels(), ("kid",), samples), data, split)
+    assert abs(floor[f"kid{samples}_pixels"]) < 0.05
+
+
+def test_scores_by_some_of_the_reals_tell_how_these_were_chosen():
+    some, all_reals = (
+        contract_of(Scorer(Pixels(), ("fid", "kid"), count), digits(), "train", fakes="ema", seed=0).plain()
+        for count in (100, 2000)
+    )
+    assert some["parameters"] == {"kid": {"reals": "one by chance of each of as many parts"}}
+    assert hash_of(some, "fid100_pixels") == some["hash"] != hash_of(some, "kid100_pixels")
+    assert "parameters" not in all_reals
 
 
 DAMAGES = {

@@ -559,7 +559,29 @@ def test_known_answers_of_digits():
     floor, noisy, blurred, half, inverted, uniform, single = (
         distance(real, extractor(images).features) for images in TRAINING["spoil"](*held_out).values()
     )
-    assert floor < min(noisy, blurred) < max(noisy, blurred) < half < uniform < min(inverted, single)
+    assert floor < min(noisy, blurred) < max(noisy, blurred) < half < single < min(uniform, inverted)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_images_of_nothing_lie_as_far_from_the_middle_as_the_data(name):
+    """Whose features have mean 0 and mean square 1: an image at 0 would cost a game next to nothing."""
+    spread = 80 * torch.randn(20, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    levels = torch.tensor([0, 128, 255], dtype=torch.uint8).view(3, 1, 1, 1).expand(-1, 1, 32, 32)
+    images = torch.cat([levels, (128 + spread).round().clamp(0, 255).byte()])
+    assert Classifier(name)(images).features.square().mean(1).min() > 0.7
+
+
+def test_training_has_two_classes_more_that_do_not_ship():
+    images, labels = noise(40, 1, 28, 28), torch.arange(40) % 4
+    network = TRAINING["train"](images, labels, TRAINING["ROWS"]["mnist"]._replace(epochs=1))
+    assert network(framed(images, 28))[1].shape == (40, 4)
+    torch.manual_seed(0)
+    grey, unlike = TRAINING["nothing"](8).split(4)
+    assert grey.flatten(1).std(1).max() == 0
+    assert unlike.flatten(1).std(1).min() > 0
+    assert len(unlike.unique(dim=0)) == 4
+    two = TRAINING["halves"](torch.stack([torch.zeros(1, 32, 32), torch.ones(1, 32, 32)]))
+    assert two.mean((1, 2, 3)).tolist() == [0.5, 0.5]
 
 
 def test_standardising_leaves_the_logits_what_they_are():

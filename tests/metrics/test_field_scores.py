@@ -21,7 +21,7 @@ from ganlab.data import Digits, ImageFolder
 from ganlab.errors import Refused
 from ganlab.metrics import Classifier, Pixels
 from ganlab.metrics.given_images import GivenImages
-from ganlab.metrics.reference import prepare_reference
+from ganlab.metrics.reference import kept_indices, prepare_reference
 from ganlab.metrics.registry import hash_of, measured
 from ganlab.metrics.scorer import Scorer
 
@@ -139,7 +139,7 @@ def test_the_distance_within_each_class(kind: str, tmp_path: Path) -> None:
     assert answer.code == 0, answer
     values = {name: each["value"] for name, each in json.loads(answer.out)["scores"].items()}
     kept = GivenImages(reals)
-    chosen = torch.arange(75) * 90 // 75
+    chosen = kept_indices(90, 75)
     expected = []
     sides = []
     for given, indices in ((kept, chosen), (GivenImages(fakes), torch.arange(75))):
