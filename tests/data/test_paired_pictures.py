@@ -2,11 +2,14 @@
 
 import io
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from sets import encoded, folder, packed, picture
 
@@ -333,6 +336,33 @@ UNPAIRED = {
 def test_what_is_no_pair_is_never_guessed_at(kind, form, tmp_path):
     files, words = UNPAIRED[kind]
     assert words in refused(Pairs(root=str(form(tmp_path / "set.zip", files))))
+
+
+PARTS = ["A", "B", "train", "val", "test", "trainA", "trainB", "testB", "deep", ""]
+NAMES = st.builds(
+    lambda parts, stem, ending: "/".join([*filter(None, parts), stem + ending]),
+    st.lists(st.sampled_from(PARTS), max_size=3),
+    st.sampled_from(["1", "2", "1.x"]),
+    st.sampled_from([".png", ".jpg", ".JPG", ".txt"]),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(NAMES, unique=True, max_size=9), st.sampled_from(["left", "right"]))
+def test_whatever_the_names_are_only_equal_ones_are_pairs(names, source):
+    pictures = {name for name in names if not name.endswith(".txt")}
+    try:
+        pairs = Pairs(source=source).find_pictures(SimpleNamespace(path=Path("set"), names=sorted(names)))
+    except Refused as error:
+        assert len(str(error).splitlines()) <= 3  # noqa: PT017
+        return
+    used = [name for pair in pairs for name in (pair.name, pair.source) if name]
+    assert sorted(used) == sorted(pictures), "each picture is in one pair"
+    for pair in pairs:
+        if pair.source:
+            assert Path(pair.name).stem == Path(pair.source).stem
+            assert ("test" in pair.name or "val" in pair.name) == pair.held_out
+    assert len({bool(pair.source) for pair in pairs}) <= 1
 
 
 def test_missing_pairs_are_told_with_the_right_layout(tmp_path):
