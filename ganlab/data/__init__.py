@@ -8,6 +8,7 @@ from ganlab.data.sets.digits import Digits
 from ganlab.data.sets.folder import ImageFolder
 from ganlab.data.sets.gaussians import Gaussians
 from ganlab.data.sets.mnist import EMNIST, KMNIST, MNIST, FashionMNIST
+from ganlab.data.sets.pairs import Pairs
 from ganlab.data.sets.stacked_mnist import StackedMNIST
 from ganlab.data.stream import Blocks, Shuffled, Stream, StreamData
 
@@ -23,6 +24,7 @@ __all__ = [
     "FashionMNIST",
     "Gaussians",
     "ImageFolder",
+    "Pairs",
     "Rows",
     "Shuffled",
     "StackedMNIST",

@@ -76,6 +76,14 @@ class Rows:
             self.images = map_file(self.path, state["images"])
 
 
+class PairRows(Rows):
+    """Pictures that stand one above the other in one array: (the upper ones, the lower ones)."""
+
+    def __getitem__(self, positions: Tensor, /) -> tuple[Tensor, ...]:
+        images, *labels = super().__getitem__(positions)
+        return *images.chunk(2, -2), *labels
+
+
 def map_file(path: Path, shape: tuple[int, ...]) -> Tensor:
     # Copy on write ("c"): nothing that is written to the tensor reaches the file.
     return torch.from_numpy(np.memmap(path, np.uint8, "c", shape=tuple(shape)))

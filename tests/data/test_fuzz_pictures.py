@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 from fuzzing import SIXTHS, sixth, state_of, tried, within
+from PIL import Image
 from sets import encoded, folder, packed, picture
 
-from ganlab.data import Digits, ImageFolder
+from ganlab.data import Digits, ImageFolder, Pairs
 from ganlab.errors import Failed, Refused
 from ganlab.metrics import Pixels
 from ganlab.metrics.given_images import GivenImages
@@ -151,6 +152,41 @@ def test_broken_pictures(part, place):
         if number % 4 == 0:
             checked(root, place / "out")
         assert (state_of(root), state_of(place / "elsewhere")) == before, (kind, name)
+        shutil.rmtree(root)
+
+
+PAIRS = [(broken, name, change) for broken in ("AB", "A", "B") for name, change in CHANGES]
+
+
+def pair_files(broken: str) -> dict[str, bytes]:
+    """Pairs in one file each, or in two folders."""
+    pairs = [[picture(side + n, 8, 8) for side in (0, 500)] for n in range(COUNT)]
+    if broken == "AB":
+        together = [Image.fromarray(np.hstack(pair)) for pair in pairs]
+        return {f"AB/{n:02}.png": encoded(image, "PNG") for n, image in enumerate(together)}
+    named = [(side, n, image) for n, pair in enumerate(pairs) for side, image in zip("AB", pair, strict=True)]
+    return {f"{side}/{n:02}.png": encoded(image, "PNG") for side, n, image in named}
+
+
+def pairs_of(root: Path) -> list[bytes]:
+    data = Pairs(root=str(root), size=8, held_out=0, most_broken=0.1)
+    data.prepare_data()
+    columns = data.splits.train[torch.arange(len(data.splits.train))]
+    return [torch.stack(pair).numpy().tobytes() for pair in zip(*columns, strict=True)]
+
+
+@pytest.mark.parametrize("part", SIXTHS)
+def test_broken_pairs(part, place):
+    """What is left are whole pairs, whichever file is broken: that of both sides, or one of two."""
+    for broken, name, change in sixth(PAIRS, part):
+        root = folder(place / "data", pair_files(broken))
+        unbroken = pairs_of(root)
+        del unbroken[7]
+        change(root / broken / "07.png", source_of(broken + name, part), other_file(place))
+        before = state_of(root), state_of(place / "elsewhere")
+        pairs, _ = outcome(pairs_of, root)
+        assert pairs is None or [pair for pair in pairs if pair in unbroken] == unbroken, (broken, name)
+        assert (state_of(root), state_of(place / "elsewhere")) == before, (broken, name)
         shutil.rmtree(root)
 
 

@@ -19,6 +19,7 @@ from ganlab.data import (
     Digits,
     FashionMNIST,
     ImageFolder,
+    Pairs,
     Rows,
     StackedMNIST,
     StreamData,
@@ -34,6 +35,7 @@ def root(tmp_path_factory):
     sets.folder(root / "cats_vs_dogs", sets.pets("kaggle"))
     sets.folder(root / "celeba", sets.faces())
     sets.folder(root / "mine", {f"{n}.png": sets.encoded(sets.picture(n), "PNG") for n in range(14)})
+    sets.packed(root / "pairs.zip", {f"{n}.png": sets.encoded(sets.picture(n), "PNG") for n in range(14)})
     return root
 
 
@@ -54,6 +56,7 @@ KINDS = {
     "CatsVsDogs": lambda **how: CatsVsDogs(size=8, **how),
     "CelebA": lambda **how: CelebA(size=8, crop=178, attributes=["Male"], **how),
     "ImageFolder": lambda **how: ImageFolder(root=f"{how.pop('folder', 'mine')}", size=8, **how),
+    "Pairs": lambda **how: Pairs(root="pairs.zip", size=8, **how),
     "Digits": lambda **how: Digits(**how),
 }
 

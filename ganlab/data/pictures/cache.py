@@ -22,7 +22,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -59,33 +59,40 @@ class Pictures:
     Attributes:
         names: Their names in the archive.
         keys: Their names in a fingerprint, independent of where the archive lies and how it is packed.
+        sources: Of pairs of files, the other file of each; else none.
     """
 
     archive: Archive
     names: list[str]
     keys: list[str]
+    sources: Sequence[str] = ()
 
     def content_digest(self, title: str) -> str:
         """A digest of all names and bytes; files are read only if they may have changed since last time."""
-        stamp = json.dumps([self.archive.stamp(self.names), self.keys])
+        files = [*self.names, *self.sources]
+        keys = [*self.keys, *self.keys[: len(self.sources)]]
+        stamp = json.dumps([self.archive.stamp(files), self.keys])
         known = cache_home() / "known" / hashlib.sha256(stamp.encode()).hexdigest()
         if text := read_cached(known):
             return text.decode()
         digest = hashlib.sha256()
-        parts = _in_parallel(self._digests, len(self.names), f"{title}: reading")
-        for key, file_digest in zip(self.keys, chain.from_iterable(parts), strict=True):
+        parts = _in_parallel(
+            lambda part: [self._digest(files[index]) for index in part], len(files), f"{title}: reading"
+        )
+        for key, file_digest in zip(keys, chain.from_iterable(parts), strict=True):
             digest.update(encoded_name(f"{key}\0{file_digest}\n"))
         write_cached(known, digest.hexdigest().encode())
         return digest.hexdigest()
-
-    def _digests(self, part: range) -> list[str]:
-        return [self._digest(self.names[index]) for index in part]
 
     def _digest(self, name: str) -> str:
         try:
             return hashlib.sha256(self.read(name)).hexdigest()
         except Broken:
             return "broken"
+
+    def contents(self, index: int) -> list[bytes]:
+        """The files of one picture, or of one pair."""
+        return [self.read(name) for name in (self.names[index], *self.sources[index : index + 1])]
 
     def read(self, name: str) -> bytes:
         """A picture's file; raises Broken if it is damaged, Refused if the system cannot read it now."""
@@ -195,7 +202,7 @@ def _decode(
         def decode(part: range) -> None:
             for index in part:
                 try:
-                    content = transform(pictures.read(pictures.names[index]))
+                    content = transform(*pictures.contents(index))
                 except Broken as error:
                     why = readable(str(error)[:MAX_REASON])
                     skipped[index] = f"{readable(pictures.keys[index])} ({why})"

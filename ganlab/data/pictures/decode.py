@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from ganlab.system.untrusted import reason
 
 Transparency = Literal["white", "drop"]
+Side = Literal["left", "right"]
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 MAX_PIXELS = 100_000_000  # more can only be meant to fill the memory
 # Pillow knows a file by its contents, whatever its name, and runs Ghostscript on PostScript.
@@ -45,16 +46,56 @@ class Transform:
     def identity(self) -> dict[str, Any]:
         return asdict(self) | {"resize": "bicubic, antialias", "version": VERSION}
 
-    def __call__(self, content: bytes) -> np.ndarray:
+    def __call__(self, content: bytes, /) -> np.ndarray:
         """The pixels of an encoded picture as bytes, channels last."""
         with opened(content) as file:
-            image = convert(ImageOps.exif_transpose(file), self.channels)
-            side = max(1, min(image.width, image.height, round(image.width * self.crop)))
-            left, top = round((image.width - side) / 2), round((image.height - side) / 2)
-            # Crop first: a resize with a box would blend in pixels from outside the box.
-            image = image.crop((left, top, left + side, top + side))
-            image = image.resize((self.size, self.size), Image.Resampling.BICUBIC)
-        return np.asarray(image).reshape(self.shape)
+            return self._square(self._upright(file))
+
+    def _upright(self, file: Image.Image) -> Image.Image:
+        return convert(ImageOps.exif_transpose(file), self.channels)
+
+    def _square(self, image: Image.Image) -> np.ndarray:
+        side = max(1, min(image.width, image.height, round(image.width * self.crop)))
+        left, top = round((image.width - side) / 2), round((image.height - side) / 2)
+        # Crop first: a resize with a box would blend in pixels from outside the box.
+        image = image.crop((left, top, left + side, top + side))
+        image = image.resize((self.size, self.size), Image.Resampling.BICUBIC)
+        return np.asarray(image).reshape(self.size, self.size, self.channels)
+
+
+@dataclass(frozen=True)
+class PairTransform(Transform):
+    """Two pictures, each cut and resized as one is: what is made, and below it its source.
+
+    Attributes:
+        source: Which half the source is, of a file that holds both side by side.
+    """
+
+    source: Side = "left"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return 2 * self.size, self.size, self.channels
+
+    def __call__(self, *contents: bytes) -> np.ndarray:
+        """Of one file that holds both side by side, or of a file of what is made and one of its source."""
+        if len(contents) == 1:
+            return np.concatenate(self._halves(contents[0]))
+        made = super().__call__(contents[0])
+        try:
+            return np.concatenate([made, super().__call__(contents[1])])
+        except Broken as error:
+            raise Broken(f"its source: {error}") from error
+
+    def _halves(self, content: bytes) -> list[np.ndarray]:
+        with opened(content) as file:
+            image = self._upright(file)
+            width, height = image.size
+            if width % 2 or width <= height:
+                raise Broken(f"{width} x {height} pixels are no two pictures side by side")
+            middle = width // 2
+            halves = [self._square(image.crop((x, 0, x + middle, height))) for x in (0, middle)]
+        return halves if self.source == "right" else halves[::-1]
 
 
 @contextmanager

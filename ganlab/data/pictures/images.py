@@ -15,6 +15,7 @@ from ganlab.data.pictures.arrays import array_file
 from ganlab.data.rows import Rows
 from ganlab.data.stream import Batch, Split, Splits, StreamData
 from ganlab.errors import Refused
+from ganlab.media import Pictures
 from ganlab.seeds import seed_for
 from ganlab.system.hardware import free_memory
 from ganlab.system.untrusted import reason
@@ -64,10 +65,16 @@ class Images(StreamData):
         self.splits = Splits(self._placed("train", train, device), self._placed("held_out", held_out, device))
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        images, *others = super().on_after_batch_transfer(batch, dataloader_idx)
-        if self.flip and self.trainer is not None and self.trainer.training:
-            images = mirrored(images, self._flips().to(images.device, non_blocking=True))
-        return images, *others
+        columns = super().on_after_batch_transfer(batch, dataloader_idx)
+        if not (self.flip and self.trainer is not None and self.trainer.training):
+            return columns
+        flips = self._flips().to(columns[0].device, non_blocking=True)
+        # A picture and the picture that it is made from are mirrored together.
+        known = [
+            mirrored(column, flips) if isinstance(medium, Pictures) else column
+            for medium, column in zip(self.media, columns, strict=False)
+        ]
+        return *known, *columns[len(known) :]
 
     @property
     def _pin_memory(self) -> bool:

@@ -29,11 +29,16 @@ HELD_OUT = frozenset({"held_out", "test", "test_set", "val", "valid", "validatio
 
 
 class PictureFile(NamedTuple):
-    """A picture's name in its archive, its label, and whether the set itself holds it out."""
+    """A picture's name in its archive, its label, and whether the set itself holds it out.
+
+    Attributes:
+        source: The file of what it is made from, if that is a file of its own.
+    """
 
     name: str
     label: int | tuple[int, ...] | None = None
     held_out: bool = False
+    source: str | None = None
 
 
 class PictureFiles(Images):
@@ -51,6 +56,7 @@ class PictureFiles(Images):
     usual_names: ClassVar[tuple[str, ...]] = ()  # patterns for its folder or zip within `root`
     layout: ClassVar[str]  # which files it takes, in a sentence
     origin: ClassVar[str]  # where the set comes from
+    rows: ClassVar[type[Rows]] = Rows  # how the decoded pictures are read
 
     def __init__(
         self,
@@ -112,7 +118,8 @@ class PictureFiles(Images):
         """A split's decoded pictures, built now if need be, and a hash of names, contents and transform."""
         if split not in self._caches:
             files = self.pictures[split]
-            pictures = Pictures(self.source[0], [picture.name for picture in files], self._keys(files))
+            names, sources = [file.name for file in files], [file.source for file in files if file.source]
+            pictures = Pictures(self.source[0], names, self._keys(files), sources)
             title = f"{type(self).__name__}-{split}".lower()
             self._caches[split] = open_cache(
                 pictures, self.transform, most_broken=self.most_broken, title=title
@@ -122,7 +129,7 @@ class PictureFiles(Images):
     def _rows(self, split: Split) -> Rows:
         cache, _ = self.cache_of(split)
         labels = [p.label for index, p in enumerate(self.pictures[split]) if index not in cache.skipped]
-        return Rows(
+        return self.rows(
             map_file(cache.images, cache.shape),
             None if None in labels else torch.tensor(labels),
             path=cache.images,
