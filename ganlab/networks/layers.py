@@ -61,10 +61,10 @@ def widths(levels: int, *, width: int, max_width: int) -> list[int]:
     return [min(width * 2**level, max_width) for level in range(levels)]
 
 
-NormalizationKind = Literal["batch", "spectral", "spectral_batch", "none"]
+NormalizationKind = Literal["batch", "spectral", "spectral_batch", "instance", "none"]
 
 
-def _unchanged(layer: nn.Module) -> nn.Module:
+def unchanged(layer: nn.Module) -> nn.Module:
     return layer
 
 
@@ -72,30 +72,45 @@ def _unchanged(layer: nn.Module) -> nn.Module:
 class Normalization:
     """What a kind of normalisation does to a layer's weight, and to the channels that the layer gives."""
 
-    weight: Callable[[nn.Module], nn.Module] = _unchanged
-    channels: Callable[[int], nn.Module] = nn.Identity
+    weight: Callable[[nn.Module], nn.Module] = unchanged
+    channels: Callable[..., nn.Module] = nn.Identity
     # A bias before a layer that subtracts the mean would be subtracted again: it would have no gradient.
     subtracts_mean: bool = False
 
 
 # Spectral norm estimates the singular vectors when it is applied: initialise the weight first. Alone it
 # bounds how far a generator can spread its samples, so that Zhang et al. 2018 (SAGAN, arXiv:1805.08318) give
-# the generator batch norm as well.
+# the generator batch norm as well. Instance norm is for batches of one or a few pictures: it takes the
+# statistics of each by itself, in evaluation too, where batch norm takes the training's average.
 NORMALIZATIONS: dict[str, Normalization] = {
     "batch": Normalization(channels=nn.BatchNorm2d, subtracts_mean=True),
     "spectral": Normalization(weight=spectral_norm),
     "spectral_batch": Normalization(weight=spectral_norm, channels=nn.BatchNorm2d, subtracts_mean=True),
+    "instance": Normalization(channels=nn.InstanceNorm2d, subtracts_mean=True),
     "none": Normalization(),
 }
 
 
-class Residual(nn.Module):
+class Conditional(nn.Module):
+    """A layer that is given the condition of a network as well; None where that has none."""
+
+
+class Sequential(nn.Sequential, Conditional):
+    """Layers in order; those that are given the condition as well get it."""
+
+    def forward(self, inputs: Tensor, condition: Tensor | None = None) -> Tensor:
+        for layer in self:
+            inputs = layer(inputs, condition) if isinstance(layer, Conditional) else layer(inputs)
+        return inputs
+
+
+class Residual(Conditional):
     """Sum of two paths."""
 
-    def __init__(self, *, branch: nn.Module, shortcut: nn.Module) -> None:
+    def __init__(self, *, branch: Sequential, shortcut: nn.Module) -> None:
         super().__init__()
         self.branch = branch
         self.shortcut = shortcut
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.shortcut(images) + self.branch(images)
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.shortcut(images) + self.branch(images, condition)

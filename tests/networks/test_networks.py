@@ -24,7 +24,7 @@ from ganlab.networks import (
     ResNetDiscriminator,
     ResNetGenerator,
 )
-from ganlab.networks.dcgan import INITIAL_STD
+from ganlab.networks.strided import INITIAL_STD
 from ganlab.networks.layers import NORMALIZATIONS, NormalizationKind, Pyramid, Residual, widths
 from ganlab.networks.mlp import ACTIVATIONS, ActivationKind
 
