@@ -41,8 +41,18 @@ def embedding(labels: Labels, size: int, *, std: float = 1.0) -> nn.Module:
     return layer
 
 
+def required(condition: Tensor | None) -> Tensor:
+    """The condition of a network that needs one."""
+    if condition is None:
+        raise Refused(
+            "A network that was built to take a condition is given none.\n"
+            "Set conditional: true in the model; in Python, call network(inputs, condition)."
+        )
+    return condition
+
+
 class Conditioning(nn.Module):
-    """Where the condition enters a network; here nowhere.
+    """Where the condition enters a network: here at neither end.
 
     Attributes:
         added: The channels that inputs gain.
@@ -52,6 +62,7 @@ class Conditioning(nn.Module):
 
     def inputs(self, inputs: Tensor, condition: Tensor | None) -> Tensor:
         """What the first layer is given."""
+        required(condition)
         return inputs
 
     def logits(self, logits: Tensor, features: Tensor, condition: Tensor | None) -> Tensor:
@@ -89,7 +100,7 @@ class Concatenation(Conditioning):
         self.embedding = embedding(labels, math.prod(self.shape))
 
     def inputs(self, inputs: Tensor, condition: Tensor | None) -> Tensor:
-        return torch.cat([inputs, self.embedding(condition).unflatten(1, self.shape)], 1)
+        return torch.cat([inputs, self.embedding(required(condition)).unflatten(1, self.shape)], 1)
 
 
 class Projection(Conditioning):
@@ -136,22 +147,31 @@ class ConditionalNorms(Conditioning):
         return replace(norm, channels=partial(ConditionalNorm, self.labels, norm.channels))
 
 
+def source_channels(network: nn.Module, source: Medium | None, shape: tuple[int, ...]) -> int:
+    """The channels of pictures that a network takes as its condition; they must be of the images' size."""
+    name = type(network).__name__
+    if not isinstance(source, Pictures):
+        raise Refused(
+            f"{name} takes pictures as its condition, not {source and type(source).__name__}.\n"
+            "It needs conditional: true in the model, and data whose second column is pictures."
+        )
+    if len(source.shape) != 3 or source.shape[1:] != tuple(shape[1:]):
+        raise Refused(
+            f"{name}: the condition is of the shape {source.shape}, the images are of {tuple(shape)}.\n"
+            "Both need the same height and width: resize or pad them in the data."
+        )
+    return source.shape[0]
+
+
 class Source(Conditioning):
     """A picture of the images' size as more of their channels."""
 
     def __init__(self, network: nn.Module, source: Pictures, shape: tuple[int, ...]) -> None:
         super().__init__()
-        if len(source.shape) != 3 or source.shape[1:] != tuple(shape[1:]):
-            raise Refused(
-                f"{type(network).__name__}: the condition is of the shape {source.shape}, the images are of "
-                f"{tuple(shape)}.\nBoth need the same height and width: resize or pad them in the data."
-            )
-        self.added = source.shape[0]
+        self.added = source_channels(network, source, shape)
 
     def inputs(self, inputs: Tensor, condition: Tensor | None) -> Tensor:
-        if condition is None:
-            raise Refused("A network that was built to take pictures as its condition is given none.")
-        return torch.cat([inputs, condition], 1)
+        return torch.cat([inputs, required(condition)], 1)
 
 
 def generator_conditioning(

@@ -25,6 +25,17 @@ def choose(table: Mapping[str, Choice], *, name: str, value: str) -> Choice:
     return table[value]
 
 
+def picture(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Channels, height and width of a picture; any other shape is refused."""
+    if len(shape) != 3 or min(shape) < 1:
+        raise Refused(
+            f"shape is {tuple(shape)}, but this network needs (channels, height, width), from 1 on.\n"
+            "For any other shape, such as points in the plane, take MLPGenerator and MLPDiscriminator."
+        )
+    channels, height, width = shape
+    return channels, height, width
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pyramid:
     """The sizes of a network's maps: that of the coarsest, and how often it doubles up to the image."""
@@ -34,20 +45,15 @@ class Pyramid:
     doublings: int
 
     @classmethod
-    def of(cls, shape: tuple[int, ...]) -> "Pyramid":
-        shape = tuple(shape)
-        if len(shape) != 3 or min(shape) < 1:
-            raise Refused(
-                f"shape is {shape}, but this network needs (channels, height, width), from 1 on.\n"
-                "For any other shape, such as points in the plane, take MLPGenerator and MLPDiscriminator."
-            )
-        channels, height, width = shape
+    def of(cls, shape: tuple[int, ...], *, enough: int = COARSEST_SIDE) -> "Pyramid":
+        """The pyramid of an image's shape; a side of `enough` pixels is not halved any more."""
+        channels, height, width = picture(shape)
         doublings = 0
-        while min(height, width) > COARSEST_SIDE and height % 2 == width % 2 == 0:
+        while min(height, width) > enough and height % 2 == width % 2 == 0:
             height, width, doublings = height // 2, width // 2, doublings + 1
         if doublings == 0 or min(height, width) > COARSEST_SIDE:
             raise Refused(
-                f"shape is {shape}: its height and width do not halve down to 4, 5, 6 or 7 pixels.\n"
+                f"shape is {tuple(shape)}: its height and width do not halve down to 4, 5, 6 or 7 pixels.\n"
                 "Sides that work: 8, 16, 32, 64, 128, 256, ... and 28, 48, 56, 80, 96, 112, 192, 224, ...\n"
                 "The order is (channels, height, width); resize, crop or pad the images in the data."
             )
