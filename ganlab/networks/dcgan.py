@@ -16,9 +16,9 @@ from ganlab.networks.conditioning import (
 from ganlab.networks.layers import (
     NORMALIZATIONS,
     SLOPE,
+    Layers,
     NormalizationKind,
     Pyramid,
-    Sequential,
     choose,
     widths,
 )
@@ -51,7 +51,7 @@ class DCGANGenerator(nn.Module):
         bias = not norm.subtracts_mean
 
         def stage(layer: Weighted, channels: int, *reshape: nn.Module) -> nn.Module:
-            return Sequential(weighted(layer, normalization), *reshape, norm.channels(channels), nn.ReLU())
+            return Layers(weighted(layer, normalization), *reshape, norm.channels(channels), nn.ReLU())
 
         channels = widths(pyramid.doublings, width=width, max_width=max_width)[::-1]
         coarsest = (channels[0], *pyramid.coarsest)
@@ -60,7 +60,7 @@ class DCGANGenerator(nn.Module):
         self.shape = tuple(shape)
         self.latent_size = latent_size
         self.project = stage(start, channels[0], nn.Unflatten(1, coarsest))
-        self.upsample = Sequential(
+        self.upsample = Layers(
             *(stage(Doubling(coarse, fine, bias=bias), fine) for coarse, fine in pairwise(channels))
         )
         self.image = nn.Sequential(weighted(last, normalization), nn.Tanh())

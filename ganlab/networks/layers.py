@@ -101,7 +101,7 @@ class Conditional(nn.Module):
     """A layer that is given the condition of a network as well; None where that has none."""
 
 
-class Sequential(nn.Sequential, Conditional):
+class Layers(nn.Sequential, Conditional):
     """Layers in order; those that are given the condition as well get it."""
 
     def forward(self, inputs: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -113,7 +113,7 @@ class Sequential(nn.Sequential, Conditional):
 class Residual(Conditional):
     """Sum of two paths."""
 
-    def __init__(self, *, branch: Sequential, shortcut: nn.Module) -> None:
+    def __init__(self, *, branch: Layers, shortcut: nn.Module) -> None:
         super().__init__()
         self.branch = branch
         self.shortcut = shortcut

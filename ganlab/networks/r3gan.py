@@ -13,7 +13,7 @@ from ganlab.networks.conditioning import (
     discriminator_conditioning,
     generator_conditioning,
 )
-from ganlab.networks.layers import SLOPE, Pyramid, Residual, Sequential, widths
+from ganlab.networks.layers import SLOPE, Layers, Pyramid, Residual, widths
 
 MOST_BLOCKS = 1000  # of a map
 
@@ -74,7 +74,7 @@ class _Blocks:
         mix = nn.Conv2d(inner, inner, 3, padding=1, groups=inner // self.group_size)
         narrow = nn.Conv2d(inner, channels, 1)
         _initialise_branch([widen, mix, narrow], branches=self.branches)
-        branch = Sequential(widen, nn.LeakyReLU(SLOPE), mix, nn.LeakyReLU(SLOPE), narrow)
+        branch = Layers(widen, nn.LeakyReLU(SLOPE), mix, nn.LeakyReLU(SLOPE), narrow)
         return Residual(branch=branch, shortcut=nn.Identity())
 
 

@@ -15,11 +15,11 @@ from ganlab.networks.conditioning import (
 )
 from ganlab.networks.layers import (
     NORMALIZATIONS,
+    Layers,
     Normalization,
     NormalizationKind,
     Pyramid,
     Residual,
-    Sequential,
     choose,
     widths,
 )
@@ -57,7 +57,7 @@ def _two_convolutions(inputs: int, outputs: int, norm: Normalization) -> list[nn
 def _doubling(inputs: int, outputs: int, norm: Normalization) -> Residual:
     before, after = _activation(inputs, norm), _two_convolutions(inputs, outputs, norm)
     return Residual(
-        branch=Sequential(*before, nn.Upsample(scale_factor=2), *after),
+        branch=Layers(*before, nn.Upsample(scale_factor=2), *after),
         # A 1x1 convolution and a nearest-neighbour doubling commute: this order does a quarter of the work.
         shortcut=nn.Sequential(_pointwise(inputs, outputs, norm), nn.Upsample(scale_factor=2)),
     )
@@ -65,7 +65,7 @@ def _doubling(inputs: int, outputs: int, norm: Normalization) -> Residual:
 
 def _halving(inputs: int, outputs: int, norm: Normalization, before: list[nn.Module]) -> Residual:
     return Residual(
-        branch=Sequential(*before, *_two_convolutions(inputs, outputs, norm), nn.AvgPool2d(2)),
+        branch=Layers(*before, *_two_convolutions(inputs, outputs, norm), nn.AvgPool2d(2)),
         shortcut=nn.Sequential(nn.AvgPool2d(2), _pointwise(inputs, outputs, norm)),
     )
 
@@ -98,9 +98,9 @@ class ResNetGenerator(nn.Module):
         start = nn.Linear(latent_size + self.conditioning.added, channels[0] * math.prod(pyramid.coarsest))
         unflatten = nn.Unflatten(1, (channels[0], *pyramid.coarsest))
         self.project = nn.Sequential(_weighted(start, norm), unflatten)
-        self.upsample = Sequential(*(_doubling(*pair, norm) for pair in pairwise(channels)))
+        self.upsample = Layers(*(_doubling(*pair, norm) for pair in pairwise(channels)))
         last = nn.Conv2d(channels[-1], pyramid.channels, 3, padding=1)
-        self.image = Sequential(*_activation(channels[-1], norm), _weighted(last, norm), nn.Tanh())
+        self.image = Layers(*_activation(channels[-1], norm), _weighted(last, norm), nn.Tanh())
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
         maps = self.project(self.conditioning.inputs(latent, condition))
@@ -138,7 +138,7 @@ class ResNetDiscriminator(nn.Module):
         blocks = [_halving(pyramid.channels + self.conditioning.added, channels[0], norm, before=[])]
         for fine, coarse in pairwise(channels):
             blocks.append(_halving(fine, coarse, norm, before=_activation(fine, norm)))
-        same_size = Sequential(*_activation(last, norm), *_two_convolutions(last, last, norm))
+        same_size = Layers(*_activation(last, norm), *_two_convolutions(last, last, norm))
         blocks.append(Residual(branch=same_size, shortcut=nn.Identity()))
         self.features = nn.Sequential(*blocks, *_activation(last, norm))
         self.logit = _weighted(nn.Linear(last, 1), norm)
