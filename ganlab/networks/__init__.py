@@ -2,6 +2,7 @@
 
 from ganlab.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from ganlab.networks.mlp import MLPDiscriminator, MLPGenerator
+from ganlab.networks.pix2pix import PatchGANDiscriminator, UNetGenerator
 from ganlab.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from ganlab.networks.resnet import ResNetDiscriminator, ResNetGenerator
 
@@ -10,8 +11,10 @@ __all__ = [
     "DCGANGenerator",
     "MLPDiscriminator",
     "MLPGenerator",
+    "PatchGANDiscriminator",
     "R3GANDiscriminator",
     "R3GANGenerator",
     "ResNetDiscriminator",
     "ResNetGenerator",
+    "UNetGenerator",
 ]

@@ -25,6 +25,17 @@ def choose(table: Mapping[str, Choice], *, name: str, value: str) -> Choice:
     return table[value]
 
 
+def picture(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Channels, height and width of a picture; any other shape is refused."""
+    if len(shape) != 3 or min(shape) < 1:
+        raise Refused(
+            f"shape is {tuple(shape)}, but this network needs (channels, height, width), from 1 on.\n"
+            "For any other shape, such as points in the plane, take MLPGenerator and MLPDiscriminator."
+        )
+    channels, height, width = shape
+    return channels, height, width
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pyramid:
     """The sizes of a network's maps: that of the coarsest, and how often it doubles up to the image."""
@@ -34,20 +45,15 @@ class Pyramid:
     doublings: int
 
     @classmethod
-    def of(cls, shape: tuple[int, ...]) -> "Pyramid":
-        shape = tuple(shape)
-        if len(shape) != 3 or min(shape) < 1:
-            raise Refused(
-                f"shape is {shape}, but this network needs (channels, height, width), from 1 on.\n"
-                "For any other shape, such as points in the plane, take MLPGenerator and MLPDiscriminator."
-            )
-        channels, height, width = shape
+    def of(cls, shape: tuple[int, ...], *, enough: int = COARSEST_SIDE) -> "Pyramid":
+        """The pyramid of an image's shape; a side of `enough` pixels is not halved any more."""
+        channels, height, width = picture(shape)
         doublings = 0
-        while min(height, width) > COARSEST_SIDE and height % 2 == width % 2 == 0:
+        while min(height, width) > enough and height % 2 == width % 2 == 0:
             height, width, doublings = height // 2, width // 2, doublings + 1
         if doublings == 0 or min(height, width) > COARSEST_SIDE:
             raise Refused(
-                f"shape is {shape}: its height and width do not halve down to 4, 5, 6 or 7 pixels.\n"
+                f"shape is {tuple(shape)}: its height and width do not halve down to 4, 5, 6 or 7 pixels.\n"
                 "Sides that work: 8, 16, 32, 64, 128, 256, ... and 28, 48, 56, 80, 96, 112, 192, 224, ...\n"
                 "The order is (channels, height, width); resize, crop or pad the images in the data."
             )
@@ -61,10 +67,10 @@ def widths(levels: int, *, width: int, max_width: int) -> list[int]:
     return [min(width * 2**level, max_width) for level in range(levels)]
 
 
-NormalizationKind = Literal["batch", "spectral", "spectral_batch", "none"]
+NormalizationKind = Literal["batch", "spectral", "spectral_batch", "instance", "none"]
 
 
-def _unchanged(layer: nn.Module) -> nn.Module:
+def unchanged(layer: nn.Module) -> nn.Module:
     return layer
 
 
@@ -72,30 +78,45 @@ def _unchanged(layer: nn.Module) -> nn.Module:
 class Normalization:
     """What a kind of normalisation does to a layer's weight, and to the channels that the layer gives."""
 
-    weight: Callable[[nn.Module], nn.Module] = _unchanged
-    channels: Callable[[int], nn.Module] = nn.Identity
+    weight: Callable[[nn.Module], nn.Module] = unchanged
+    channels: Callable[..., nn.Module] = nn.Identity
     # A bias before a layer that subtracts the mean would be subtracted again: it would have no gradient.
     subtracts_mean: bool = False
 
 
 # Spectral norm estimates the singular vectors when it is applied: initialise the weight first. Alone it
 # bounds how far a generator can spread its samples, so that Zhang et al. 2018 (SAGAN, arXiv:1805.08318) give
-# the generator batch norm as well.
+# the generator batch norm as well. Instance norm is for batches of one or a few pictures: it takes the
+# statistics of each by itself, in evaluation too, where batch norm takes the training's average.
 NORMALIZATIONS: dict[str, Normalization] = {
     "batch": Normalization(channels=nn.BatchNorm2d, subtracts_mean=True),
     "spectral": Normalization(weight=spectral_norm),
     "spectral_batch": Normalization(weight=spectral_norm, channels=nn.BatchNorm2d, subtracts_mean=True),
+    "instance": Normalization(channels=nn.InstanceNorm2d, subtracts_mean=True),
     "none": Normalization(),
 }
 
 
-class Residual(nn.Module):
+class Conditional(nn.Module):
+    """A layer that is given the condition of a network as well; None where that has none."""
+
+
+class Layers(nn.Sequential, Conditional):
+    """Layers in order; those that are given the condition as well get it."""
+
+    def forward(self, inputs: Tensor, condition: Tensor | None = None) -> Tensor:
+        for layer in self:
+            inputs = layer(inputs, condition) if isinstance(layer, Conditional) else layer(inputs)
+        return inputs
+
+
+class Residual(Conditional):
     """Sum of two paths."""
 
-    def __init__(self, *, branch: nn.Module, shortcut: nn.Module) -> None:
+    def __init__(self, *, branch: Layers, shortcut: nn.Module) -> None:
         super().__init__()
         self.branch = branch
         self.shortcut = shortcut
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.shortcut(images) + self.branch(images)
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.shortcut(images) + self.branch(images, condition)

@@ -10,6 +10,12 @@ from torch import Tensor, nn
 
 from ganlab import bounds
 from ganlab.errors import Refused
+from ganlab.media import Medium
+from ganlab.networks.conditioning import (
+    DiscriminatorConditioning,
+    discriminator_conditioning,
+    generator_conditioning,
+)
 from ganlab.networks.layers import SLOPE, choose
 
 ActivationKind = Literal["leaky_relu", "relu", "tanh", "elu", "silu", "gelu", "softplus"]
@@ -34,8 +40,11 @@ def _size(shape: tuple[int, ...]) -> int:
     return math.prod(shape)
 
 
-def _layers(network: nn.Module, sizes: list[int], activation: str) -> list[nn.Module]:
-    bounds.at_least(1, network, **{f"hidden[{index}]": size for index, size in enumerate(sizes[1:])})
+def _check(network: nn.Module, hidden: tuple[int, ...]) -> None:
+    bounds.at_least(1, network, **{f"hidden[{index}]": size for index, size in enumerate(hidden)})
+
+
+def _layers(sizes: list[int], activation: str) -> list[nn.Module]:
     activate = choose(ACTIVATIONS, name="activation", value=activation)
     return [layer for pair in pairwise(sizes) for layer in (nn.Linear(*pair), activate())]
 
@@ -50,6 +59,7 @@ class MLPGenerator(nn.Module):
         self,
         *,
         shape: tuple[int, ...],
+        condition: Medium | None = None,
         latent_size: int = 128,
         hidden: tuple[int, ...] = (256, 256),
         activation: ActivationKind = "relu",
@@ -57,18 +67,20 @@ class MLPGenerator(nn.Module):
     ) -> None:
         super().__init__()
         bounds.at_least(1, self, latent_size=latent_size)
+        _check(self, hidden)
         self.shape = tuple(shape)
         self.latent_size = latent_size
-        sizes = [latent_size, *hidden]
+        self.conditioning = generator_conditioning(self, condition, latent_size)
+        sizes = [latent_size + self.conditioning.added, *hidden]
         self.layers = nn.Sequential(
-            *_layers(self, sizes, activation),
+            *_layers(sizes, activation),
             nn.Linear(sizes[-1], _size(shape)),
             nn.Unflatten(1, self.shape),
             nn.Tanh() if bounded else nn.Identity(),
         )
 
-    def forward(self, latent: Tensor) -> Tensor:
-        return self.layers(latent)
+    def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.layers(self.conditioning.inputs(latent, condition))
 
 
 class MLPDiscriminator(nn.Module):
@@ -81,14 +93,21 @@ class MLPDiscriminator(nn.Module):
         self,
         *,
         shape: tuple[int, ...],
+        condition: Medium | None = None,
         hidden: tuple[int, ...] = (256, 256),
         activation: ActivationKind = "leaky_relu",
+        conditioning: DiscriminatorConditioning = "projection",
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
-        sizes = [_size(shape), *hidden]
-        self.features = nn.Sequential(nn.Flatten(), *_layers(self, sizes, activation))
+        _check(self, hidden)
+        size = _size(shape)
+        features = hidden[-1] if hidden else size
+        self.conditioning = discriminator_conditioning(self, condition, conditioning, features=features)
+        sizes = [size + self.conditioning.added, *hidden]
+        self.features = nn.Sequential(nn.Flatten(), *_layers(sizes, activation))
         self.logit = nn.Linear(sizes[-1], 1)
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.logit(self.features(images)).squeeze(1)
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        features = self.features(self.conditioning.inputs(images.flatten(1), condition))
+        return self.conditioning.logits(self.logit(features).squeeze(1), features, condition)

@@ -7,7 +7,13 @@ from torch import Tensor, nn
 
 from ganlab import bounds
 from ganlab.errors import Refused
-from ganlab.networks.layers import SLOPE, Pyramid, Residual, widths
+from ganlab.media import Medium
+from ganlab.networks.conditioning import (
+    DiscriminatorConditioning,
+    discriminator_conditioning,
+    generator_conditioning,
+)
+from ganlab.networks.layers import SLOPE, Layers, Pyramid, Residual, widths
 
 MOST_BLOCKS = 1000  # of a map
 
@@ -68,7 +74,7 @@ class _Blocks:
         mix = nn.Conv2d(inner, inner, 3, padding=1, groups=inner // self.group_size)
         narrow = nn.Conv2d(inner, channels, 1)
         _initialise_branch([widen, mix, narrow], branches=self.branches)
-        branch = nn.Sequential(widen, nn.LeakyReLU(SLOPE), mix, nn.LeakyReLU(SLOPE), narrow)
+        branch = Layers(widen, nn.LeakyReLU(SLOPE), mix, nn.LeakyReLU(SLOPE), narrow)
         return Residual(branch=branch, shortcut=nn.Identity())
 
 
@@ -84,6 +90,7 @@ class R3GANGenerator(nn.Module):
         self,
         *,
         shape: tuple[int, ...],
+        condition: Medium | None = None,
         latent_size: int = 128,
         width: int = 32,
         max_width: int = 512,
@@ -107,15 +114,17 @@ class R3GANGenerator(nn.Module):
         self.shape = tuple(shape)
         self.latent_size = latent_size
         self.basis = nn.Parameter(torch.randn(channels[0], *pyramid.coarsest))
-        self.modulation = _linear_map(nn.Linear(latent_size, channels[0], bias=False))
+        self.conditioning = generator_conditioning(self, condition, latent_size)
+        scales = nn.Linear(latent_size + self.conditioning.added, channels[0], bias=False)
+        self.modulation = _linear_map(scales)
         self.upsample = nn.Sequential(
             nn.Sequential(*residual.at(channels[0])), *(stage(*pair) for pair in pairwise(channels))
         )
         self.image = nn.Sequential(_linear_map(nn.Conv2d(channels[-1], pyramid.channels, 1)), nn.Tanh())
 
-    def forward(self, latent: Tensor) -> Tensor:
-        modulated = self.basis * self.modulation(latent)[:, :, None, None]
-        return self.image(self.upsample(modulated))
+    def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
+        scales = self.modulation(self.conditioning.inputs(latent, condition))
+        return self.image(self.upsample(self.basis * scales[:, :, None, None]))
 
 
 class R3GANDiscriminator(nn.Module):
@@ -130,11 +139,13 @@ class R3GANDiscriminator(nn.Module):
         self,
         *,
         shape: tuple[int, ...],
+        condition: Medium | None = None,
         width: int = 32,
         max_width: int = 512,
         blocks: int = 2,
         group_size: int = 16,
         expansion: int = 2,
+        conditioning: DiscriminatorConditioning = "projection",
     ) -> None:
         super().__init__()
         bounds.at_least(1, self, width=width)
@@ -150,8 +161,11 @@ class R3GANDiscriminator(nn.Module):
             return nn.Sequential(nn.AvgPool2d(2), _pointwise(fine, coarse), *residual.at(coarse))
 
         coarse = channels[-1]
+        self.conditioning = discriminator_conditioning(
+            self, condition, conditioning, inputs=(1, *shape[1:]), features=coarse
+        )
         whole_map = nn.Conv2d(coarse, coarse, pyramid.coarsest, groups=coarse, bias=False)
-        first = _linear_map(nn.Conv2d(pyramid.channels, channels[0], 1))
+        first = _linear_map(nn.Conv2d(pyramid.channels + self.conditioning.added, channels[0], 1))
         self.shape = tuple(shape)
         self.features = nn.Sequential(
             nn.Sequential(first, *residual.at(channels[0])),
@@ -160,5 +174,6 @@ class R3GANDiscriminator(nn.Module):
         )
         self.logit = _linear_map(nn.Linear(coarse, 1))
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.logit(self.features(images)).squeeze(1)
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        features = self.features(self.conditioning.inputs(images, condition))
+        return self.conditioning.logits(self.logit(features).squeeze(1), features, condition)

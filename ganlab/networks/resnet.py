@@ -6,8 +6,16 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from ganlab import bounds
+from ganlab.media import Medium
+from ganlab.networks.conditioning import (
+    DiscriminatorConditioning,
+    GeneratorConditioning,
+    discriminator_conditioning,
+    generator_conditioning,
+)
 from ganlab.networks.layers import (
     NORMALIZATIONS,
+    Layers,
     Normalization,
     NormalizationKind,
     Pyramid,
@@ -49,7 +57,7 @@ def _two_convolutions(inputs: int, outputs: int, norm: Normalization) -> list[nn
 def _doubling(inputs: int, outputs: int, norm: Normalization) -> Residual:
     before, after = _activation(inputs, norm), _two_convolutions(inputs, outputs, norm)
     return Residual(
-        branch=nn.Sequential(*before, nn.Upsample(scale_factor=2), *after),
+        branch=Layers(*before, nn.Upsample(scale_factor=2), *after),
         # A 1x1 convolution and a nearest-neighbour doubling commute: this order does a quarter of the work.
         shortcut=nn.Sequential(_pointwise(inputs, outputs, norm), nn.Upsample(scale_factor=2)),
     )
@@ -57,7 +65,7 @@ def _doubling(inputs: int, outputs: int, norm: Normalization) -> Residual:
 
 def _halving(inputs: int, outputs: int, norm: Normalization, before: list[nn.Module]) -> Residual:
     return Residual(
-        branch=nn.Sequential(*before, *_two_convolutions(inputs, outputs, norm), nn.AvgPool2d(2)),
+        branch=Layers(*before, *_two_convolutions(inputs, outputs, norm), nn.AvgPool2d(2)),
         shortcut=nn.Sequential(nn.AvgPool2d(2), _pointwise(inputs, outputs, norm)),
     )
 
@@ -72,27 +80,31 @@ class ResNetGenerator(nn.Module):
         self,
         *,
         shape: tuple[int, ...],
+        condition: Medium | None = None,
         latent_size: int = 128,
         width: int = 64,
         max_width: int = 512,
         normalization: NormalizationKind = "batch",
+        conditioning: GeneratorConditioning = "concatenation",
     ) -> None:
         super().__init__()
         bounds.at_least(1, self, latent_size=latent_size, width=width)
         pyramid = Pyramid.of(shape)
-        norm = choose(NORMALIZATIONS, name="normalization", value=normalization)
+        self.conditioning = generator_conditioning(self, condition, latent_size, conditioning)
+        norm = self.conditioning.norm(choose(NORMALIZATIONS, name="normalization", value=normalization))
         channels = widths(pyramid.doublings + 1, width=width, max_width=max_width)[::-1]
         self.shape = tuple(shape)
         self.latent_size = latent_size
-        start = nn.Linear(latent_size, channels[0] * math.prod(pyramid.coarsest))
+        start = nn.Linear(latent_size + self.conditioning.added, channels[0] * math.prod(pyramid.coarsest))
         unflatten = nn.Unflatten(1, (channels[0], *pyramid.coarsest))
         self.project = nn.Sequential(_weighted(start, norm), unflatten)
-        self.upsample = nn.Sequential(*(_doubling(*pair, norm) for pair in pairwise(channels)))
+        self.upsample = Layers(*(_doubling(*pair, norm) for pair in pairwise(channels)))
         last = nn.Conv2d(channels[-1], pyramid.channels, 3, padding=1)
-        self.image = nn.Sequential(*_activation(channels[-1], norm), _weighted(last, norm), nn.Tanh())
+        self.image = Layers(*_activation(channels[-1], norm), _weighted(last, norm), nn.Tanh())
 
-    def forward(self, latent: Tensor) -> Tensor:
-        return self.image(self.upsample(self.project(latent)))
+    def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
+        maps = self.project(self.conditioning.inputs(latent, condition))
+        return self.image(self.upsample(maps, condition), condition)
 
 
 class ResNetDiscriminator(nn.Module):
@@ -107,9 +119,11 @@ class ResNetDiscriminator(nn.Module):
         self,
         *,
         shape: tuple[int, ...],
+        condition: Medium | None = None,
         width: int = 64,
         max_width: int = 512,
         normalization: NormalizationKind = "spectral",
+        conditioning: DiscriminatorConditioning = "projection",
     ) -> None:
         super().__init__()
         bounds.at_least(1, self, width=width)
@@ -117,14 +131,18 @@ class ResNetDiscriminator(nn.Module):
         norm = choose(NORMALIZATIONS, name="normalization", value=normalization)
         channels = widths(pyramid.doublings, width=width, max_width=max_width)
         last = channels[-1]
+        self.conditioning = discriminator_conditioning(
+            self, condition, conditioning, inputs=(1, *shape[1:]), features=last, weight=norm.weight
+        )
         self.shape = tuple(shape)
-        blocks = [_halving(pyramid.channels, channels[0], norm, before=[])]
+        blocks = [_halving(pyramid.channels + self.conditioning.added, channels[0], norm, before=[])]
         for fine, coarse in pairwise(channels):
             blocks.append(_halving(fine, coarse, norm, before=_activation(fine, norm)))
-        same_size = nn.Sequential(*_activation(last, norm), *_two_convolutions(last, last, norm))
+        same_size = Layers(*_activation(last, norm), *_two_convolutions(last, last, norm))
         blocks.append(Residual(branch=same_size, shortcut=nn.Identity()))
         self.features = nn.Sequential(*blocks, *_activation(last, norm))
         self.logit = _weighted(nn.Linear(last, 1), norm)
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.logit(self.features(images).sum(dim=(2, 3))).squeeze(1)
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        features = self.features(self.conditioning.inputs(images, condition)).sum(dim=(2, 3))
+        return self.conditioning.logits(self.logit(features).squeeze(1), features, condition)

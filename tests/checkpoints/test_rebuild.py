@@ -42,7 +42,12 @@ def plain_attributes(game: GAN) -> dict[str, Any]:
     }
 
 
-FAMILIES = sorted(name.removesuffix("Generator") for name in networks.__all__ if name.endswith("Generator"))
+PLAYERS = ("Generator", "Discriminator")
+FAMILIES = sorted(
+    family
+    for family in {name.removesuffix("Generator") for name in networks.__all__}
+    if all(f"{family}{player}" in networks.__all__ for player in PLAYERS)
+)
 
 
 @pytest.mark.parametrize("network", FAMILIES)

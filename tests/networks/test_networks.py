@@ -4,7 +4,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 
 from ganlab import networks
 from ganlab.errors import Refused
+from ganlab.media import Pictures
 from ganlab.networks import (
     DCGANDiscriminator,
     DCGANGenerator,
@@ -24,9 +25,9 @@ from ganlab.networks import (
     ResNetDiscriminator,
     ResNetGenerator,
 )
-from ganlab.networks.dcgan import INITIAL_STD
 from ganlab.networks.layers import NORMALIZATIONS, NormalizationKind, Pyramid, Residual, widths
 from ganlab.networks.mlp import ACTIVATIONS, ActivationKind
+from ganlab.networks.strided import INITIAL_STD
 
 LATENT = 12
 BATCH = 4
@@ -458,10 +459,13 @@ def test_the_kinds_that_a_signature_offers_are_the_rows_of_its_table() -> None:
 def test_a_configuration_builds_every_network(name: str) -> None:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(nn.Module, "network")
-    settings = {"class_path": f"ganlab.networks.{name}", "init_args": {"shape": [1, 8, 8]}}
-    parsed = parser.parse_object({"network": settings}).network
-    built = getattr(networks, name)(**parsed.init_args.as_dict())
-    assert built.shape == (1, 8, 8)
+    arguments: dict[str, Any] = {"shape": [1, 32, 32]}
+    if name == "UNetGenerator":
+        arguments["condition"] = Pictures((1, 32, 32)).plain()
+    settings = {"class_path": f"ganlab.networks.{name}", "init_args": arguments}
+    built = parser.instantiate(parser.parse_object({"network": settings})).network
+    assert type(built) is getattr(networks, name)
+    assert built.shape == (1, 32, 32)
     for misspelt in ({"image_sape": 3}, {"shape": "round"}):
         with pytest.raises(ArgumentError):
             parser.parse_object({"network": settings | {"init_args": misspelt}})
