@@ -40,7 +40,11 @@ def refuse_too_large(build: Callable[[], GAN], source: Path) -> None:
     with torch.no_grad(), meter:
         game = build()
         meter.built = meter.allocated
-        game.sample(SAMPLES, seed=0, raw=False, condition=None)  # as commands do
+        # As commands do; a conditional game is told zeros.
+        told: dict[str, Any] = (
+            {"given": game.media[1].blank()} if game.conditional and len(game.media) > 1 else {}
+        )
+        game.sample(SAMPLES, seed=0, raw=False, condition=None, **told)
 
 
 class Meter(TorchDispatchMode):

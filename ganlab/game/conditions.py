@@ -14,7 +14,7 @@ from ganlab.errors import Refused
 from ganlab.game.draws import BLOCK
 from ganlab.media import Labels
 from ganlab.seeds import seed_for
-from ganlab.system.untrusted import number
+from ganlab.system.untrusted import whole_number
 
 Batch = tuple[Any, ...]
 
@@ -43,7 +43,7 @@ class Conditions(ABC):
 class LabelFrequencies(Conditions):
     """Labels as often as a split has them: each at a uniform number that follows from seed and number."""
 
-    def __init__(self, counts: Sequence[float], rule: str = "labels of train") -> None:
+    def __init__(self, counts: Sequence[int], rule: str = "labels of train") -> None:
         self.counts, self.rule = [*counts], rule
         shares = torch.tensor(self.counts, dtype=torch.float64).cumsum(0)
         self._upper = shares / shares[-1]
@@ -59,8 +59,8 @@ class LabelFrequencies(Conditions):
     def rebuilt(cls, plain: Any) -> LabelFrequencies | None:
         """From what a file holds; None if that are no counts."""
         counts = plain.get("counts") if isinstance(plain, dict) else None
-        values = [number(count) for count in counts] if isinstance(counts, list) else []
-        known = [value for value in values if value is not None and value >= 0]
+        values = [whole_number(count) for count in counts] if isinstance(counts, list) else []
+        known = [value for value in values if value is not None]
         if len(known) != len(values) or not sum(known):
             return None
         return cls(known, str(plain.get("rule"))[:80])

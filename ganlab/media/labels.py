@@ -34,6 +34,9 @@ class Labels(Medium):
     def stored(self, items: Tensor) -> Tensor:
         return items
 
+    def blank(self) -> Tensor:
+        return torch.zeros(1, *self.shape, dtype=torch.long)
+
     def number_of(self, label: int | str) -> int:
         """The number of a class that is given by number or name."""
         if self.names and label in self.names:

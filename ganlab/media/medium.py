@@ -50,6 +50,10 @@ class Medium(ABC):
     def holds(cls, items: Tensor) -> bool:
         """Whether these can be stored items of this medium."""
 
+    def blank(self) -> Tensor:
+        """One stored item of nothing but zeros."""
+        return self.stored(torch.zeros(1, *self.shape))
+
     @property
     def drawable(self) -> bool:
         """Whether people can be shown a sheet of items."""

@@ -32,6 +32,7 @@ from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.media.pictures import grid, quantise
 from ganlab.networks import MLPDiscriminator, MLPGenerator
+from ganlab.runs.load import checkpoint_or_export
 from ganlab.sampling.plan import BLOCK, fake_batches
 from ganlab.sampling.walk import (
     BT709,
@@ -543,6 +544,32 @@ def test_an_export_draws_the_classes_that_the_run_draws(
     assert (images == read_images(tmp_path / "export.npz")).all()
     assert len(np.unique(images)) == 10
     assert "unconditional" not in (tmp_path / "mine" / "README.md").read_text()
+
+
+OURS = """
+model:
+  class_path: HingeGAN
+  init_args:
+    conditional: true
+    latent_size: 4
+    generator: {class_path: DCGANGenerator, init_args: {width: 4, conditioning: normalization}}
+    discriminator: {class_path: DCGANDiscriminator, init_args: {width: 4, normalization: spectral}}
+data: {class_path: Digits, init_args: {size: 8, batch_size: 8}}
+trainer: {max_steps: 2, accelerator: cpu}
+"""
+
+
+def test_a_conditional_game_of_our_networks_needs_no_trust(home: Path, tmp_path: Path) -> None:
+    run = train_run(home, OURS, name="ours")
+    assert here("export", run, "--out", "mine", folder=tmp_path).code == 0
+    shared = tmp_path / "shared.ckpt"
+    shutil.copy(checkpoint_or_export(run), shared)
+    # Outside the run's folder it is nobody's own.
+    for source, name in ((run, "a"), (tmp_path / "mine", "b"), (shared, "c")):
+        sample_here(source, "--out", f"{name}.npz", "--class", "3", "--count", "5", folder=tmp_path)
+    images = [read_images(tmp_path / f"{name}.npz") for name in "abc"]
+    assert (images[0] == images[1]).all()
+    assert (images[0] == images[2]).all()
 
 
 # What is refused
