@@ -1,4 +1,4 @@
-"""How networks take a condition: labels in one way for all families, pictures beside their own."""
+"""How networks take a condition: labels, in one way for all families, and pictures beside the images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -223,7 +223,7 @@ def patch_conditioning(network: nn.Module, condition: Medium | None, shape: tupl
 
 def _labelled(
     network: nn.Module,
-    condition: Any,
+    condition: Medium | None,
     kind: str,
     ways: Mapping[str, Callable[[Labels], Conditioning]],
 ) -> Conditioning:
@@ -233,6 +233,6 @@ def _labelled(
     if not isinstance(condition, Labels):
         raise Refused(
             f"{type(network).__name__} cannot take {type(condition).__name__} as its condition.\n"
-            "Labels are for every network; pictures are for UNetGenerator and PatchGANDiscriminator."
+            "It takes labels. Pictures are taken by UNetGenerator and PatchGANDiscriminator."
         )
     return build(condition)

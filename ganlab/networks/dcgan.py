@@ -30,6 +30,9 @@ class DCGANGenerator(nn.Module):
 
     `width` is the channels of the finest hidden map, half the image's size; they double toward the coarsest,
     up to `max_width`.
+
+    Labels lie beside the latent, or, with the conditioning `normalization`, scale and shift each normalised
+    map, from which they are learned more slowly.
     """
 
     def __init__(
@@ -75,6 +78,8 @@ class DCGANDiscriminator(nn.Module):
 
     `width` is the channels of the finest hidden map, half the image's size; they double toward the coarsest,
     up to `max_width`. Batch norm leaves out the first and the last layer, as in the paper.
+
+    Labels are projected on the features, or lie beside the images as one more channel.
     """
 
     def __init__(

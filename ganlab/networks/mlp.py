@@ -53,6 +53,8 @@ class MLPGenerator(nn.Module):
     """The fully connected generator of Goodfellow et al. 2014, arXiv:1406.2661.
 
     `bounded` ends it in a tanh, for images in [-1, 1]; points in the plane have no such bounds.
+
+    Labels lie beside the latent.
     """
 
     def __init__(
@@ -87,6 +89,8 @@ class MLPDiscriminator(nn.Module):
     """The fully connected discriminator of Goodfellow et al. 2014, arXiv:1406.2661.
 
     Its default activation is the leaky ReLU of later work, where the paper has maxout with twice the weights.
+
+    Labels are projected on the features, or lie beside the samples as more numbers.
     """
 
     def __init__(

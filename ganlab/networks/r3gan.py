@@ -84,6 +84,8 @@ class R3GANGenerator(nn.Module):
     It starts from a learned map, each channel scaled by a linear map of the latent. `width` is the channels
     of the finest map; they double toward the coarsest, up to `max_width`. Each map has `blocks` residual
     blocks, whose inner channels are `expansion` times the map's, in groups of `group_size`.
+
+    Labels lie beside the latent.
     """
 
     def __init__(
@@ -133,6 +135,8 @@ class R3GANDiscriminator(nn.Module):
     It ends in a depthwise convolution over the whole coarsest map and a linear map to the logit. `width` is
     the channels of the finest map; they double toward the coarsest, up to `max_width`. Each map has `blocks`
     residual blocks, whose inner channels are `expansion` times the map's, in groups of `group_size`.
+
+    Labels are projected on the features, or lie beside the images as one more channel.
     """
 
     def __init__(

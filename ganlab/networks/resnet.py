@@ -74,6 +74,9 @@ class ResNetGenerator(nn.Module):
     """The generator of Miyato et al. 2018, arXiv:1802.05957, after Gulrajani et al. 2017, arXiv:1704.00028.
 
     `width` is the channels of the finest map; they double toward the coarsest, up to `max_width`.
+
+    Labels lie beside the latent, or, with the conditioning `normalization`, scale and shift each normalised
+    map, from which they are learned more slowly.
     """
 
     def __init__(
@@ -113,6 +116,8 @@ class ResNetDiscriminator(nn.Module):
     Its first block, without an activation before it, is the papers' optimised one; a block that keeps the
     size and a sum over all positions precede the logit. `width` is the channels after the first halving; they
     double toward the coarsest map, up to `max_width`.
+
+    Labels are projected on the features, or lie beside the images as one more channel.
     """
 
     def __init__(

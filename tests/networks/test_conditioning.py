@@ -26,7 +26,12 @@ from ganlab.networks import (
     ResNetDiscriminator,
     ResNetGenerator,
 )
-from ganlab.networks.conditioning import DiscriminatorConditioning, GeneratorConditioning, embedding
+from ganlab.networks.conditioning import (
+    ConditionalNorm,
+    DiscriminatorConditioning,
+    GeneratorConditioning,
+    embedding,
+)
 
 SHAPE = (3, 8, 8)
 LATENT = 6
@@ -148,6 +153,19 @@ class TestEveryGenerator:
         assert wanted == {name for name in plain.state_dict() if "running" in name}
         latent = torch.randn(4, LATENT)
         assert torch.allclose(conditional(latent, some(labels, 4)), plain(latent), atol=1e-5)
+
+    @pytest.mark.parametrize("norm", [nn.BatchNorm2d, nn.InstanceNorm2d])
+    @both
+    def test_a_conditional_norm_scales_and_shifts_by_the_label(
+        self, norm: type[nn.Module], labels: Labels
+    ) -> None:
+        layer = perturb(ConditionalNorm(labels, norm, 7))
+        maps, condition = torch.randn(4, 7, 5, 5), some(labels, 4)
+        normalised = norm(7, affine=False)(maps)
+        for item, vector in enumerate(layer.embedding(condition)):
+            for channel in range(7):
+                expected = (1 + vector[channel]) * normalised[item, channel] + vector[7 + channel]
+                assert torch.allclose(layer(maps, condition)[item, channel], expected, atol=1e-5)
 
     @pytest.mark.parametrize("several", [False, True])
     def test_the_embedding_beside_the_latent_spreads_as_it_does(self, several: bool) -> None:
