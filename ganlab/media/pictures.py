@@ -58,7 +58,7 @@ class Pictures(Medium):
 
     @classmethod
     def from_array(cls, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).movedim(-1, 1) if array.ndim == 4 else torch.from_numpy(array)
+        return torch.from_numpy(array).movedim(-1, 1) if array.ndim > 3 else torch.from_numpy(array)
 
 
 def as_bytes(images: Tensor) -> Tensor:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,6 +14,7 @@ from ganlab.data.pictures.archive import Archive, is_picture, read_member, readi
 from ganlab.data.pictures.decode import Broken
 from ganlab.data.pictures.picture_files import PictureFile, PictureFiles
 from ganlab.errors import Refused
+from ganlab.media import Labels, Medium, Pictures
 from ganlab.system.untrusted import readable
 
 WIDTH = 178  # pixels, of the official files; `crop` is in these
@@ -41,6 +43,14 @@ class CelebA(PictureFiles):
         self.transform = replace(self.transform, crop=crop / WIDTH)
         self.attributes = tuple(attributes)
         self.classes = 2 if len(attributes) == 1 else None
+
+    @cached_property
+    def media(self) -> tuple[Medium, ...]:
+        """Its labels have the attributes' names."""
+        made, names = Pictures(self.shape), self.attributes
+        if len(names) > 1:
+            return made, Labels(len(names), names, several=True)
+        return (made, Labels(2, (f"not {names[0]}", names[0]))) if names else (made,)
 
     def fetch(self) -> None:
         datasets.CelebA(str(self.root), split="all", download=True)
