@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ganlab.comparison.report.axis import NONE, decimals, memory, number, short, time_unit
@@ -34,6 +34,7 @@ class Column:
         value: The number of a row.
         format: How a number is written.
         attribute: The attribute of Row that it comes from; `Row.missing` says why it is None.
+        below: What stands below the table, with the number in the place of {}, if it is the same in all rows.
     """
 
     head: str
@@ -41,6 +42,7 @@ class Column:
     format: Callable[[float], str]
     attribute: str
     hint: str = ""
+    below: str = ""
 
     def cell(self, row: Row) -> tuple[float | None, str, str]:
         """The value, how it is written, and why there is none."""
@@ -58,7 +60,7 @@ def template_values(table: Table, numbers: Mapping[int, int]) -> dict[str, objec
     """
     plot = IntervalPlot(table)
     precision = decimals(value for row in table.rows for value in (row.mean, row.best_mean))
-    columns = _columns(table, precision)
+    columns, shared = _apart(_columns(table, precision), table.rows)
     rows = []
     for row in table.rows:
         place = numbers[id(row.group)]
@@ -68,6 +70,7 @@ def template_values(table: Table, numbers: Mapping[int, int]) -> dict[str, objec
     return vars(table) | {
         "rows": rows,
         "columns": columns,
+        "shared": shared,
         "axis": plot.axis(),
         "against": against(table),
         "floor_label": floor_label(table),
@@ -78,6 +81,18 @@ def template_values(table: Table, numbers: Mapping[int, int]) -> dict[str, objec
         "hardware": list(dict.fromkeys(row.hardware for row in table.rows if row.hardware)),
         "contract": contract_line(table.contract),
     }
+
+
+def _apart(columns: list[Column], rows: Sequence[Row]) -> tuple[list[Column], list[str]]:
+    """The columns that stand in the table, and in words what stands below it because all rows share it."""
+    apart, shared = [], []
+    for column in columns:
+        written = {column.cell(row)[1] for row in rows}
+        if not column.below or len(rows) < 2 or len(written) > 1:
+            apart.append(column)
+        elif (number := written.pop()) != NONE:
+            shared.append(column.below.format(number))
+    return apart, shared
 
 
 def _row_values(row: Row, table: Table, precision: int) -> dict[str, object]:
@@ -125,9 +140,10 @@ def _columns(table: Table, precision: int) -> list[Column]:
         Column("best of run", lambda row: row.best_mean, lambda v: number(v, precision), "best_mean",
                "mean over the seeds of each run's best score, which is the better the more there were"),
         Column("of", lambda row: max(row.evaluations, default=None), number, "best_mean",
-               "evaluations, among which the best of run was selected"),
-        Column("steps", lambda row: row.steps, number, "steps", "generator steps"),
-        Column("images", lambda row: row.images, short, "images", "reals shown to the discriminator"),
+               "evaluations, among which the best of run was selected", "a best of run of {} evaluations"),
+        Column("steps", lambda row: row.steps, number, "steps", "generator steps", "{} steps"),
+        Column("images", lambda row: row.images, short, "images", "reals shown to the discriminator",
+               "{} images"),
         Column(unit, lambda row: row.hours, time, "hours", "of training, without scoring"),
     ]  # fmt: skip
     if table.target is not None:
