@@ -3,7 +3,7 @@
 Images that were held out are spoiled in known ways and scored against the training set by each extractor that
 ships with ganlab. For each a table is written in Markdown: scores over those of as many images that were not
 spoiled, the floor, so that what a score does not see stands near 1; KID, FID∞ and `copied`, whose floors are
-near 0, as they are. A table of 10,000 images took 9 to 22 minutes on one core of a machine that was busy.
+near 0, as they are. A table of 10,000 images took 4 to 23 minutes on one core of a machine that was busy.
 """
 
 import argparse
