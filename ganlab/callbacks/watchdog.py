@@ -57,7 +57,10 @@ class Watchdog(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """A checkpoint of before these parts were kept tells nothing."""
         for name, part in self._parts().items():
-            vars(part).update(state_dict[name] if "samples" in state_dict else {})
+            for attribute, value in (state_dict[name] if "samples" in state_dict else {}).items():
+                known = vars(part).get(attribute)
+                # There may be symptoms now that were not looked for then.
+                vars(part)[attribute] = known | value if isinstance(known, dict) else value
 
     def on_train_batch_end(
         self, trainer: Trainer, model: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -137,7 +140,9 @@ class Watchdog(Callback):
         reals = self._reals = self._reals or reals_of(game, data)
         if reals is None or (seen := look(game, reals)) is None:
             return {}
-        return self.samples.add(seen, reals, game.global_step)
+        symptoms = self.samples.add(seen, reals, game.global_step)
+        # A generator that hardly learns comes nearer all the same.
+        return symptoms | {"outplayed": self.terms.tells_all_apart and self.samples.is_far}
 
     def verdict(self) -> str:
         return verdict(self.symptoms, self.samples, self.scores, finished=self.finished)

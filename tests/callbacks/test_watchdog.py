@@ -411,6 +411,28 @@ def test_more_copies_than_chance_allows_are_memorised(
 # Terms
 
 
+@pytest.mark.parametrize("near", [False, True])
+def test_a_discriminator_that_has_won_look_after_look_is_named_though_samples_come_nearer(near: bool) -> None:
+    watchdog, game, data = Watchdog(), new(NonSaturatingGAN), Specks()
+    real = reals(data, game)
+    for _ in range(25):
+        watchdog._judge_terms(game, {"discriminator": torch.tensor(1e-4)})
+    series = [real + (0.0 if near else 3.0 - 0.2 * look) for look in range(5)]
+    present = looked(watchdog, game, data, series)
+    assert ("outplayed" in present) is not near
+    assert "won" not in present
+    assert "stalled" not in present
+
+
+def test_a_run_of_before_a_symptom_was_known_goes_on() -> None:
+    watchdog = Watchdog()
+    state = watchdog.state_dict()
+    del state["symptoms"]["counts"]["outplayed"], state["symptoms"]["since"]["outplayed"]
+    state["symptoms"]["counts"]["won"] = 4
+    watchdog.load_state_dict(state)
+    assert watchdog.symptoms.present() == ["won"]
+
+
 def test_a_discriminator_far_worse_than_one_that_cannot_tell_is_named() -> None:
     watchdog, game = Watchdog(), new(NonSaturatingGAN)
     for step in range(40):

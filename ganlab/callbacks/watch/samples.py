@@ -67,9 +67,14 @@ class SampleHistory:
         return min(self.recent) < self.nearest - PROGRESS * (self.start or 0.0)
 
     @property
+    def is_far(self) -> bool:
+        """Whether samples are far from the reals in the last look."""
+        return bool(self.recent) and self.recent[-1] > FAR
+
+    @property
     def learns(self) -> bool:
         """Whether samples are near the reals, or come nearer."""
-        return not self.recent or self.recent[-1] <= FAR or self.progresses
+        return not self.is_far or self.progresses
 
     def _symptoms(self, seen: Likeness) -> dict[str, bool]:
         assert self.before is not None

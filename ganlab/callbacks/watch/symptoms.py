@@ -29,6 +29,11 @@ TABLE = {
         "the discriminator has won: its loss is near nothing, and samples are far from reals",
         1,
     ),
+    "outplayed": Symptom(
+        "not learning",
+        "look after look the discriminator's loss is near nothing, and samples are far from reals",
+        3,
+    ),
     "still": Symptom("not learning", "samples do not change any more, and are far from reals", 3),
     "stalled": Symptom("not learning", "samples are no nearer to the reals than at the start", 1),
     "away": Symptom("diverged", "samples move away from the reals", 3),
