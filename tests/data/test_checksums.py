@@ -229,8 +229,9 @@ def test_an_array_that_is_damaged_while_it_is_used_stops_the_run(cache_folder):
 
 
 def test_training_stops_with_a_sentence_and_goes_on_when_resumed(cached, cache_folder, tmp_path, monkeypatch):
-    # The watchdog looks at reals before the first step, and would be the first to read the damaged one.
+    # The watchdog and the trial look at reals before or at the first step, and would be the first to read it.
     monkeypatch.setattr("ganlab.callbacks.Watchdog._look", lambda *given: {})
+    monkeypatch.setattr("ganlab.callbacks.trial.reals_of", lambda *given: None)
     options = [
         *("--data", "ImageFolder", "--data.root", cached / "data", "--data.size", 8, "--data.held_out", 0),
         *("--data.batch_size", 8, "--data.placement", "disk", "--model", "HingeGAN"),
