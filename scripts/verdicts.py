@@ -238,8 +238,8 @@ def row(name: str, content: dict[str, Any], ended: int, steps: int) -> str:
         for alarm in content["alarms"]
     ]
     stopped = [f"stopped at {ended:,}"] if ended != steps else []
-    verdict, _, looked_at = content["verdict"].partition("; ")
-    return f"| {name} | {verdict} | {looked_at} | {', '.join([*alarms, *stopped]) or '-'} |"
+    verdict, _, looked_at = content["verdict"].partition("; samples at ")
+    return f"| {name} | {verdict} | samples at {looked_at} | {', '.join([*alarms, *stopped]) or '-'} |"
 
 
 def main() -> None:

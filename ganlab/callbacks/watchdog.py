@@ -142,7 +142,7 @@ class Watchdog(Callback):
             return {}
         symptoms = self.samples.add(seen, reals, game.global_step)
         # A generator that hardly learns comes nearer all the same.
-        return symptoms | {"outplayed": self.terms.tells_all_apart and self.samples.is_far}
+        return symptoms | {"outplayed": self.terms.tells_all_apart and self.samples.lingers}
 
     def verdict(self) -> str:
         return verdict(self.symptoms, self.samples, self.scores, finished=self.finished)

@@ -19,7 +19,7 @@ KINDS = {
     "one class only": "finished, far from the floor",
     "modes lost at step 500": "collapsed to about 27 distinct samples at 32 k images (samples differ less",
     "the discriminator wins: its rate x 20, minimax loss": "not learning",
-    "average broken at step 500": "collapsed at 32 k images (fewer",
+    "average broken at step 500": "diverged at 32 k images (samples move away",
 }
 
 

@@ -72,6 +72,11 @@ class SampleHistory:
         return bool(self.recent) and self.recent[-1] > FAR
 
     @property
+    def lingers(self) -> bool:
+        """Whether samples are far from the reals, and not even twice as near as some looks ago."""
+        return self.is_far and self.recent[-1] > self.recent[0] / 2
+
+    @property
     def learns(self) -> bool:
         """Whether samples are near the reals, or come nearer."""
         return not self.is_far or self.progresses

@@ -32,7 +32,7 @@ TABLE = {
     "outplayed": Symptom(
         "not learning",
         "look after look the discriminator's loss is near nothing, and samples are far from reals",
-        3,
+        4,
     ),
     "still": Symptom("not learning", "samples do not change any more, and are far from reals", 3),
     "stalled": Symptom("not learning", "samples are no nearer to the reals than at the start", 1),
