@@ -83,3 +83,7 @@ class Medium(ABC):
     def plain(self) -> dict[str, Any]:
         """Its class path and arguments, without data, as files have them."""
         return {"class_path": public_path(type(self)), "init_args": {"shape": list(self.shape)}}
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value}" for name, value in self.plain()["init_args"].items())
+        return f"{type(self).__name__}({arguments})"

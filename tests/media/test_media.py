@@ -127,3 +127,8 @@ def test_a_shape_alone_tells_pictures_from_points() -> None:
         Points,
         Points,
     ]
+
+
+def test_a_medium_says_what_it_is() -> None:
+    assert repr(GREY) == "Pictures(shape=[1, 4, 6])"
+    assert repr(Labels(3, NAMES)) == "Labels(classes=3, names=['ant', 'bee', 'cat'], several=False)"
