@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Sequence, Sized
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -95,9 +95,9 @@ def conditions_of(data: StreamData, takes_labels_alone: bool) -> Conditions:
     if (held_out := data.splits.held_out) is not None:
         return ItemsOfSplit(held_out, "items of held_out")
     train: Any = data.splits.train
-    if not hasattr(train, "__len__"):
+    if not isinstance(train, Sized):
         raise Refused(f"{type(data).__name__} is endless and holds nothing out: there is nothing to tell.")
-    return ItemsOfSplit(train, "training items")
+    return ItemsOfSplit(cast(FiniteItems, train), "training items")
 
 
 def _uniform(numbers: Tensor, seed: int) -> Tensor:
