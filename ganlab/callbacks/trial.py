@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -40,8 +39,10 @@ def _save_and_load(trainer: Trainer) -> None:
     """On all processes, because what is saved is gathered from all."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trial.ckpt"
-        with suppress(OSError):  # Temporary files may have less room than the run.
+        try:
             trainer.save_checkpoint(path)
+        except OSError:  # Temporary files may have less room than the run; the other processes wait there.
+            trainer.strategy.barrier("Trainer.save_checkpoint")
         if not path.is_file():
             return
         try:

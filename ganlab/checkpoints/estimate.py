@@ -41,9 +41,8 @@ def refuse_too_large(build: Callable[[], GAN], source: Path) -> None:
         game = build()
         meter.built = meter.allocated
         # As commands do; a conditional game is told zeros.
-        told: dict[str, Any] = (
-            {"given": game.media[1].blank()} if game.conditional and len(game.media) > 1 else {}
-        )
+        medium = game.condition_medium if game.conditional else None
+        told: dict[str, Any] = {"given": medium.blank()} if medium else {}
         game.sample(SAMPLES, seed=0, raw=False, condition=None, **told)
 
 

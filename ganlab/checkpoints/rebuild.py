@@ -28,7 +28,7 @@ from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.system.untrusted import readable
 
-FORMER = {"image_shape": "shape"}  # names of networks' arguments in files of before 0.3
+FORMER = {"image_shape": "shape"}  # what networks' arguments were called in older files
 LATER = (Optimizer, LRScheduler)  # arguments of these types are factories
 MOST_LEVELS, LONGEST = 50, 1000  # of nested arguments, and items of a list
 MOST_VALUES, LARGEST = 100_000, 2**64  # of arguments

@@ -144,7 +144,7 @@ def _existing(name: str) -> Path:
 def _drawn(
     source: Path | None, compared: StreamData | GivenImages, count: int, chosen: Any
 ) -> tuple[str, str | None, Batches]:
-    """Whose weights the samples of an export or a checkpoint are made with, what they are told, and they."""
+    """Whose weights the samples of an export or a checkpoint are made with, what these are told, and them."""
     assert source
     fakes = read_config(source)["weights"] if source.is_dir() else export.FAKES[chosen.raw]
     game = load(source, trust_code=chosen.trust_code)

@@ -101,7 +101,7 @@ def _classes(game: GAN, chosen: Any) -> list[str]:
         return [] if chosen["class"] is None else [chosen["class"]]
     if chosen.classes != "all":
         return chosen.classes.split(",")
-    known = game.media[1] if len(game.media) > 1 else None
+    known = game.condition_medium
     if not isinstance(known, Labels) or known.several:
         raise Refused("--classes all: this game knows of no classes; name them, --classes 0,1,2.")
     return [str(number) for number in range(known.classes)]

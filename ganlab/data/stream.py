@@ -242,7 +242,7 @@ class StreamData(LightningDataModule, ABC):
         _ = self.splits
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        numbers = prod((self._turns, self.batch_size, *self.shape))
+        numbers = self._turns * self.batch_size * sum(prod(medium.shape) for medium in self.media)
         refuse_beyond_memory(numbers, f"A step of {self._turns} x batch_size {self.batch_size} images")
         train = self.splits.train
         if isinstance(train, Sized):

@@ -77,6 +77,11 @@ class Sampling(LightningModule):
         return apply_to_collection(samples, Tensor, lambda t: t[:count]) if drawn != count else samples
 
     @property
+    def condition_medium(self) -> Medium | None:
+        """What a batch's second column holds; None if there is none, or no data told it."""
+        return self.media[1] if len(self.media) > 1 else None
+
+    @property
     def condition_rule(self) -> str | None:
         """Where conditions come from if no others are given, in a contract's words; None: nothing is told."""
         return self.conditions.rule if self.conditions else None
@@ -124,7 +129,7 @@ class Sampling(LightningModule):
         return PerChunk(make)
 
     def _labels(self, classes: Sequence[int | str]) -> Tensor:
-        known = self.media[1] if len(self.media) > 1 else None
+        known = self.condition_medium
         if not isinstance(known, Labels):
             return torch.tensor([int(each) for each in classes])
         if known.several:

@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor, nn
 
 from ganlab.callbacks import Preflight
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.testing import Generator, Specks, assert_same, new, play, state
+from ganlab.training.trainer import Trainer
 from ganlab.variants import HingeGAN
 
 
@@ -81,3 +83,16 @@ def test_training_is_what_it_is_without_a_trial(generator: type[nn.Module], tmp_
         trainer = play(game, Specks(), steps=4, callbacks=callbacks, default_root_dir=tmp_path)
         states.append(state(game, trainer) | {"drawn": torch.rand(3)})
     assert_same(*states, what="the run with a trial before it")
+
+
+def test_a_checkpoint_without_room_stops_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where other processes wait for it to be written."""
+    met: list[str] = []
+
+    def no_room(self: Trainer, path: Path) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Trainer, "save_checkpoint", no_room)
+    monkeypatch.setattr(SingleDeviceStrategy, "barrier", lambda self, name=None: met.append(str(name)))
+    play(new(HingeGAN), steps=1, callbacks=[Preflight()], default_root_dir=tmp_path)
+    assert "Trainer.save_checkpoint" in met
