@@ -140,7 +140,7 @@ def _columns(table: Table, precision: int) -> list[Column]:
         Column("best of run", lambda row: row.best_mean, lambda v: number(v, precision), "best_mean",
                "mean over the seeds of each run's best score, which is the better the more there were"),
         Column("of", lambda row: max(row.evaluations, default=None), number, "best_mean",
-               "evaluations, among which the best of run was selected", "a best of run of {} evaluations"),
+               "evaluations, among which the best of run was selected", "the best of {} in each run"),
         Column("steps", lambda row: row.steps, number, "steps", "generator steps", "{} steps"),
         Column("images", lambda row: row.images, short, "images", "reals shown to the discriminator",
                "{} images"),
