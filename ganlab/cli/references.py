@@ -17,7 +17,7 @@ from ganlab.errors import Refused
 from ganlab.metrics.contract import Contract
 from ganlab.metrics.given_images import GivenImages
 from ganlab.metrics.observed import Reals
-from ganlab.metrics.reference import contract_of, given_reals, of_kept, prepare_reference
+from ganlab.metrics.reference import contract_of, given_reals, parameters_of, prepare_reference
 from ganlab.metrics.scorer import Scorer
 from ganlab.system.untrusted import readable, yaml_config
 
@@ -73,7 +73,7 @@ def reference_of(
         )
     reals = given_reals(scorer, compared)
     identity = scorer.extractor.identity(), compared.identity
-    parameters = of_kept(scorer, compared.total)
+    parameters = parameters_of(scorer, compared.total)
     if scorer.needs("classes") and compared.sorted_classes:
         # The images' identity is their pixels', in whatever folders they lie.
         parameters.setdefault("class_fid", {})["classes"] = compared.sorted_classes.digest

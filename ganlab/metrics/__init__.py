@@ -11,15 +11,25 @@ from ganlab.metrics.extractors import (
     Points,
     StackedClassifier,
 )
+from ganlab.metrics.pairs import L1, PSNR, SSIM
+from ganlab.metrics.score import FeatureScore, PairScore, SampleScore, Score, Value
 
 __all__ = [
     "CLIP",
+    "L1",
+    "PSNR",
+    "SSIM",
     "Classifier",
     "DINOv2",
     "Extractor",
+    "FeatureScore",
     "Inception",
     "Module",
+    "PairScore",
     "Pixels",
     "Points",
+    "SampleScore",
+    "Score",
     "StackedClassifier",
+    "Value",
 ]

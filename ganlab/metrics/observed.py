@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from ganlab.metrics.copied import TrainingImages
 from ganlab.metrics.statistics import FeatureRows, Gaussian, factor
 
 Modes = Callable[[Tensor, Tensor | None], ModeIndices]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Classes(NamedTuple):
@@ -52,6 +54,7 @@ class Observed(NamedTuple):
         part: The same of some of the samples, as many as the real floor was taken of.
         spatial: The moments of features that keep places apart.
         classes: Set by who knows them.
+        gathered: By score what it needs besides features.
     """
 
     moments: Gaussian
@@ -59,6 +62,7 @@ class Observed(NamedTuple):
     part: Observed | None = None
     spatial: Gaussian | None = None
     classes: Classes | None = None
+    gathered: Mapping[str, Any] = NOTHING
 
     def of_classes(self, classes: Classes | None, part: Tensor | None) -> Observed:
         """The same with the classes of all samples, and of those in the part."""
@@ -68,6 +72,12 @@ class Observed(NamedTuple):
             None if self.part is None or part is None else self.part.of_classes(classes.some(part), None)
         )
         return self._replace(classes=classes, part=of_part)
+
+    def with_gathered(self, gathered: Mapping[str, tuple[Any, Any]]) -> Observed:
+        """The same with what scores need besides features, of all samples and of those in the part."""
+        of_all, of_part = ({score: both[side] for score, both in gathered.items()} for side in (0, 1))
+        part = None if self.part is None else self.part._replace(gathered=of_part)
+        return self._replace(gathered=of_all, part=part)
 
 
 @dataclass
@@ -80,6 +90,7 @@ class Reals:
         modes: Of data that have modes, which of them each sample belongs to.
         classes: Of labelled data.
         training: What copies are found by, on the first process, where a score asks for it.
+        gathered: By score what it needs besides features, of all reals.
     """
 
     moments: Gaussian
@@ -89,6 +100,7 @@ class Reals:
     modes: Modes | None = None
     classes: Classes | None = None
     training: TrainingImages | None = None
+    gathered: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, observed: Observed) -> Reals:

@@ -1,27 +1,54 @@
 """Scores of made picture i beside real picture i: bytes of one shape on both sides, a value for each pair.
 
 A value depends on two arguments besides: `channels` are all, or y, the luma of BT.601 from 16 to 235, which
-papers of super-resolution compare; `crop` is how many pixels at each border are left out.
+papers of super-resolution compare; `crop` is how many pixels at each border are left out. A score is the mean
+over pairs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
+from ganlab import bounds
 from ganlab.errors import Refused
 from ganlab.media import Pictures
+from ganlab.metrics.score import PairScore, RealBatch, Value
 
 Channels = Literal["all", "y"]
 RANGE = 255.0  # of bytes
 LUMA = (65.481, 128.553, 24.966)  # of red, green and blue from 0 to 1; black has 16
+MOST_CROPPED = 1 << 20  # pixels
 PORTION = 16  # pairs that are compared at once
 SIGMA, RADIUS = 1.5, 5  # of SSIM's window, in pixels
+
+
+class OfPictures(PairScore):
+    """A function of made and real pictures: bytes of one shape, real i the first column of the real batch.
+
+    Args:
+        channels: All, or y: the luma of BT.601, from 16 to 235.
+        crop: So many pixels at each border are left out.
+    """
+
+    function: staticmethod[..., Tensor]
+
+    def __init__(self, channels: Channels = "all", crop: int = 0) -> None:
+        bounds.between(0, MOST_CROPPED, self, crop=crop)
+        self.channels, self.crop = channels, crop
+        self.suffix = f"_{channels}" * (channels != "all") + f"_crop{crop}" * (crop > 0)
+
+    def compare(self, made: Tensor, real: RealBatch) -> Tensor:
+        return self.function(made, real[0], channels=self.channels, crop=self.crop)
+
+    def parameters(self) -> dict[str, Any]:
+        own = {"channels": self.channels, "crop": self.crop, "range": RANGE}
+        return own if type(self).__module__ == __name__ else {**super().parameters(), **own}
 
 
 def psnr(made: Tensor, real: Tensor, *, channels: Channels = "all", crop: int = 0) -> Tensor:
@@ -97,3 +124,28 @@ def _refuse_unfit(made: Tensor, real: Tensor, channels: Channels, crop: int, lea
         raise Refused(
             f"crop {crop} leaves too little of {width} x {height} pixels: {least} x {least} are needed."
         )
+
+
+class PSNR(OfPictures):
+    """Peak signal-to-noise ratio in dB, the mean over pairs.
+
+    With two equal pictures among them it is infinite, as their own is: no number is given then.
+    """
+
+    values = (Value("psnr{n}", "max"),)
+    undefined = "some pair's pictures are equal, and their PSNR is infinite"
+    function = staticmethod(psnr)
+
+
+class SSIM(OfPictures):
+    """Structural similarity, the mean over places, channels and pairs of 11 pixels a side or more."""
+
+    values = (Value("ssim{n}", "max"),)
+    function = staticmethod(ssim)
+
+
+class L1(OfPictures):
+    """The mean absolute difference, in levels of 255."""
+
+    values = (Value("l1_{n}", "min"),)
+    function = staticmethod(l1)

@@ -18,7 +18,6 @@ from ganlab.metrics.contract import CHOICE, VERSION, Contract, digest
 from ganlab.metrics.copied import MOST, TrainingImages, fits, numbers, refuse_unfit
 from ganlab.metrics.given_images import GivenImages
 from ganlab.metrics.observed import Classes, Observed
-from ganlab.metrics.registry import TABLE
 from ganlab.metrics.scorer import Batches, Reals, Scorer, described, some_rows
 from ganlab.metrics.statistics import FeatureRows, Gaussian
 from ganlab.system.cache_folder import cache_home, read_cached, write_cached
@@ -52,6 +51,7 @@ def statistics(scorer: Scorer, batches: Callable[[], Batches], total: int, ident
     Args:
         identity: What tells these reals from all others.
     """
+    scorer = scorer.of_features()
     kept = kept_indices(total, scorer.samples) if scorer.keeps_features else None
     parts = [scorer.extractor.identity(), identity, scorer.keeps_features and scorer.samples, VERSION]
     parts += [CHOICE] * (kept is not None)
@@ -78,7 +78,7 @@ def training_images(scorer: Scorer, data: StreamData) -> TrainingImages | None:
     features: list[Tensor] = []
     for items in data.splits:
         count = min(_count(items, 0), MOST)
-        rows = scorer.observe(_batches(data, items, count), count).rows
+        rows = scorer.of_features().observe(_batches(data, items, count), count).rows
         assert rows is not None
         features.append(rows.features)
     found: list[TrainingImages] = []
@@ -118,6 +118,7 @@ def _read(path: Path) -> Reals | None:
 def given_reals(scorer: Scorer, given: GivenImages) -> Reals:
     """The statistics of given images, and their classes if they tell any."""
     reals = statistics(scorer, given.sorted_batches, given.total, given.identity)
+    reals.gathered = scorer.gathered(given.sorted_batches, given.total)
     reals.classes, kept = given.sorted_classes, kept_indices(given.total, scorer.samples)
     if reals.classes and kept is not None:
         reals.classes = reals.classes.some(kept)
@@ -147,14 +148,16 @@ def prepare_reference(scorer: Scorer, data: StreamData, split: Split) -> tuple[R
     )
     reals.modes, reals.classes = data.modes, classes
     reals.training = training_images(scorer, data)
+    reals.gathered = scorer.gathered(lambda: _batches(data, items, total), total)
     other: Any = data.splits.held_out if split == "train" else data.splits.train
     count = 0 if other is None else min(_count(other, scorer.samples), scorer.samples)
     of_count = replace(scorer, reals=total).of(max(count, 2))
     if count < 2 or not of_count.chosen:
         return reals, {}
     identity = [identity_of(data, "train"), identity_of(data, "held_out"), split]
-    names = [of_count.names(score) for score in of_count.chosen]
-    key = digest([scorer.extractor.identity(), identity, names, count, VERSION, FLOOR_VERSION])
+    names = [of_count.names(score) for score in of_count.rows]
+    parts = [scorer.extractor.identity(), identity, names, count, VERSION, FLOOR_VERSION]
+    key = digest([*parts, own] if (own := of_count.parameters) else parts)
     path = cache_home() / "floors" / key
     if floor := broadcast(_read_floor(path) if rank_and_world()[0] == 0 else None):
         return reals, floor
@@ -271,12 +274,15 @@ def contract_of(
         fakes=fakes,
         seed=seed,
         conditions=conditions,
-        parameters=of_kept(scorer, _count(items, scorer.samples))
+        parameters=parameters_of(scorer, _count(items, scorer.samples))
         | ({"copied": numbers(data)} if scorer.needs("training") else {}),
     )
 
 
-def of_kept(scorer: Scorer, total: int) -> dict[str, dict[str, Any]]:
-    """For each score of features, how those of the reals were chosen, if not all are kept."""
-    of_features = [name for name in scorer.chosen if TABLE[name].needs in ("features", "logits", "classes")]
-    return {name: {"reals": CHOICE} for name in of_features if total > scorer.samples}
+def parameters_of(scorer: Scorer, reals: int) -> dict[str, dict[str, Any]]:
+    """By score what it alone depends on; of features also how reals were chosen, if not all are kept."""
+    needing = ("features", "logits", "classes")
+    kept = {score: {"reals": CHOICE} for score, row in scorer.rows.items() if row.needs in needing}
+    own = scorer.parameters
+    chosen = kept if reals > scorer.samples else {}
+    return {score: {**own.get(score, {}), **chosen.get(score, {})} for score in {**own, **chosen}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from torch import Tensor
 
@@ -15,47 +15,47 @@ from ganlab.metrics.cmmd import cmmd
 from ganlab.metrics.contract import digest
 from ganlab.metrics.copied import TrainingImages
 from ganlab.metrics.observed import Classes, Observed, Pair, Reals, rows_of
+from ganlab.metrics.pairs import L1, PSNR, SSIM
+from ganlab.metrics.score import Better, FeatureScore, Needs, Numbers, Scale, Score, Value
 from ganlab.metrics.statistics import class_frechets, frechet
-from ganlab.system.untrusted import readable
+from ganlab.system.untrusted import below, readable, whole_number
 
-Better = Literal["min", "max"]
-Scale = Literal["log", "raw"]
-
-
-class Value(NamedTuple):
-    """One of the numbers of a score.
-
-    Attributes:
-        name: With {n} in the place of the number of samples.
-        better: Which direction is better; none for a number that only says how certain another one is.
-        scale: The scale on which runs are compared: log for distances, which differ by factors.
-        of_all_reals: It is taken against all reals, and others against as many as there are samples.
-    """
-
-    name: str
-    better: Better | None = None
-    scale: Scale = "raw"
-    of_all_reals: bool = False
+Compute = Callable[[Pair], Sequence[float]]
 
 
-class Score(NamedTuple):
-    """A row of the table: which numbers it gives, and what it needs.
+class Row(FeatureScore):
+    """A score of the table, whose numbers a function makes of two sides.
 
-    Attributes:
-        values: The numbers that it gives.
-        needs: The moments alone, or also those of spatial features; or the features of each sample, and with
-            them its logits, its class, or the features of the training images.
+    Args:
         floor: What reals have, if it is not what the other split has.
-        judged: Which of the numbers runs and checkpoints are judged by.
-        least: How many samples it needs.
     """
 
-    values: tuple[Value, ...]
-    needs: Literal["moments", "spatial", "features", "logits", "classes", "training"]
-    compute: Callable[[Pair], Sequence[float]]
-    floor: Callable[[Pair], Sequence[float]] | None = None
-    judged: int = 0
-    least: int = 2
+    def __init__(
+        self,
+        name: str,
+        values: tuple[Value, ...],
+        needs: Needs,
+        compute: Compute,
+        floor: Compute | None = None,
+        *,
+        judged: int = 0,
+        least: int = 2,
+    ) -> None:
+        self._name, self._compute, self._floor = name, compute, floor or compute
+        self.values, self.needs, self.judged, self.least = values, needs, judged, least
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def compute(self, pair: Pair) -> Sequence[float]:
+        return self._compute(pair)
+
+    def floor(self, pair: Pair) -> Sequence[float]:
+        return self._floor(pair)
+
+    def parameters(self) -> dict[str, Any]:
+        return {}
 
 
 def _logits(side: Observed | Reals) -> Tensor:
@@ -152,46 +152,55 @@ def _training(pair: Pair) -> TrainingImages:
     return pair.real.training
 
 
-TABLE = {
-    "fid": Score((Value("fid{n}", "min", "log", of_all_reals=True),), "moments", _fid),
-    "sfid": Score((Value("sfid{n}", "min", "log"),), "spatial", _sfid),
-    "cmmd": Score((Value("cmmd{n}", "min", "log"),), "features", _cmmd),
-    "class_fid": Score(
+ROWS: tuple[Score, ...] = (
+    Row("fid", (Value("fid{n}", "min", "log", of_all_reals=True),), "moments", _fid),
+    Row("sfid", (Value("sfid{n}", "min", "log"),), "spatial", _sfid),
+    Row("cmmd", (Value("cmmd{n}", "min", "log"),), "features", _cmmd),
+    Row(
+        "class_fid",
         (Value("class_fid{n}", "min", "log"), Value("class_fid{n}_worst", "min", "log")),
         "classes",
         _class_fid,
     ),
-    "is": Score((Value("is{n}", "max"), Value("is{n}_std")), "logits", _inception_score),
-    "kid": Score(
-        (Value("kid{n}", "min"), Value("kid{n}_error"), Value("kid{n}_all", "min")), "features", _kid
+    Row("is", (Value("is{n}", "max"), Value("is{n}_std")), "logits", _inception_score),
+    Row(
+        "kid",
+        (Value("kid{n}", "min"), Value("kid{n}_error"), Value("kid{n}_all", "min")),
+        "features",
+        _kid,
     ),
     # Noise can have the highest precision, and early samples the highest density: nothing is judged by them.
-    "precision_recall": Score(
+    Row(
+        "precision_recall",
         (Value("precision{n}_k3", "max"), Value("recall{n}_k3", "max")),
         "features",
         _precision_recall,
         judged=1,
     ),
-    "density_coverage": Score(
+    Row(
+        "density_coverage",
         (Value("density{n}_k5", "max"), Value("coverage{n}_k5", "max")),
         "features",
         _density_coverage,
         judged=1,
     ),
-    "fid_infinity": Score(
+    Row(
+        "fid_infinity",
         (Value("fid_infinity{n}", "min", "log"),),
         "features",
         _fid_infinity,
         least=2 * scores.FID_INFINITY_LEAST,
     ),
-    "classes": Score((Value("class_distance{n}", "min"),), "logits", _classes),
-    "copied": Score(
+    Row("classes", (Value("class_distance{n}", "min"),), "logits", _classes),
+    Row(
+        "copied",
         (Value("copied{n}", "min"),),
         "training",
         lambda pair: [_training(pair).copied(rows_of(pair.fake).features)],
         lambda pair: [_training(pair).floor()],
     ),
-    "modes": Score(
+    Row(
+        "modes",
         (
             Value("modes{n}", "max"),
             Value("full_modes{n}", "max"),
@@ -201,7 +210,11 @@ TABLE = {
         "features",
         _modes,
     ),
-}
+    PSNR(),
+    SSIM(),
+    L1(),
+)
+TABLE = {row.name: row for row in ROWS}
 FULL = "_full"  # StyleGAN's word for distances to all reals, where these are more than the samples
 # What older records name: the spread of KID over subsets, which is no error, and its estimate of all samples.
 FORMER = {"kid": (Value("kid{n}_std"), Value("kid{n}_full", "min"))}
@@ -218,8 +231,8 @@ class Measured(NamedTuple):
     """What the name of a number says.
 
     Attributes:
-        score: The key of its row of the table.
-        suffix: The extractor's.
+        score: The key of its row of the table, or the name of a score of a user's own.
+        suffix: The extractor's, or that of its arguments.
     """
 
     score: str
@@ -227,11 +240,21 @@ class Measured(NamedTuple):
     suffix: str
 
 
-def measured(name: str) -> Measured | None:
-    """Of fid10k_digits the score fid, its value of that name and the suffix _digits; None of other names."""
+def measured(name: str, contract: Mapping[str, Any] | None = None) -> Measured | None:
+    """Of fid10k_digits the score fid, its value of that name and the suffix _digits; None of other names.
+
+    Args:
+        contract: What the number was measured under, which tells of scores that the table does not know.
+    """
+    rows = {score: (*row.values, *FORMER.get(score, ())) for score, row in TABLE.items()}
+    own = {score: numbers.values for score, numbers in _told_numbers(contract).items()}
+    return _measured(name, rows) or _measured(name, own)
+
+
+def _measured(name: str, rows: Mapping[str, Sequence[Value]]) -> Measured | None:
     matches = []
-    for score, row in TABLE.items():
-        for value in (*row.values, *FORMER.get(score, ())):
+    for score, values in rows.items():
+        for value in values:
             pattern = re.escape(value.name).replace(r"\{n\}", r"\d+k?") + "(_.*)?"
             if parsed := re.fullmatch(pattern, name):
                 matches.append(Measured(score, value, parsed[1] or ""))
@@ -239,8 +262,43 @@ def measured(name: str) -> Measured | None:
     return max(matches, key=lambda match: len(match.value.name), default=None)
 
 
+def numbers_of_score(score: str, contract: Mapping[str, Any] | None = None) -> Numbers:
+    """What a `Measured` score gives, by the table, or as the contract tells it."""
+    return TABLE[score].numbers if score in TABLE else _told_numbers(contract)[score]
+
+
+def _told_numbers(contract: Mapping[str, Any] | None) -> dict[str, Numbers]:
+    """Of each score of a user's own its numbers, as they were written; what is garbled is left out."""
+    known = {score: _numbers(own) for score, own in _parameters(contract).items()}
+    return {score: numbers for score, numbers in known.items() if numbers}
+
+
+def _numbers(own: Any) -> Numbers | None:
+    listed, judged = below(own, "values"), whole_number(below(own, "judged"))
+    values = [_value(each) for each in listed] if isinstance(listed, list) else []
+    known = tuple(value for value in values if value)
+    if judged is None or len(known) != len(values) or judged >= len(known):
+        return None
+    return Numbers(known, judged)
+
+
+def _value(plain: Any) -> Value | None:
+    if not (isinstance(plain, list) and len(plain) == 3 and isinstance(plain[0], str)):
+        return None
+    name, better, scale = plain
+    fits = better in (*get_args(Better), None) and scale in get_args(Scale) and name.count("{n}") == 1
+    return Value(name, better, scale) if fits else None
+
+
+def _parameters(contract: Mapping[str, Any] | None) -> dict[str, Any]:
+    parameters = contract.get("parameters") if contract else None
+    return parameters if isinstance(parameters, dict) else {}
+
+
 def hash_of(contract: Mapping[str, Any], name: str) -> Any:
     """The hash of one score under a contract as it was written, with the parameters of that score alone."""
-    parameters, known = contract.get("parameters"), measured(name)
-    own = parameters.get(known.score) if isinstance(parameters, dict) and known else None
+    parameters, known = _parameters(contract), measured(name, contract)
+    # Those of psnr100_y_crop4 are its own, and those of kid10k_digits are kid's.
+    names = (known.score + known.suffix, known.score) if known else ()
+    own = next((parameters[each] for each in names if parameters.get(each)), None)
     return digest([contract.get("hash"), own]) if own else contract.get("hash")

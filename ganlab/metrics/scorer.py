@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import isfinite, nan
 from typing import Any, NamedTuple
 
@@ -16,41 +17,48 @@ from ganlab import bounds
 from ganlab.errors import Refused
 from ganlab.metrics.contract import short
 from ganlab.metrics.extractors.extractor import Extractor, Seen
+from ganlab.metrics.gathering import Gathering
 from ganlab.metrics.observed import Observed, Pair, Reals
-from ganlab.metrics.registry import FULL, TABLE, Better
+from ganlab.metrics.registry import FULL, TABLE, Better, Score, measured
+from ganlab.metrics.score import refuse_malformed
 from ganlab.metrics.statistics import FeatureRows, Features, Gaussian, Moments
 from ganlab.system.processes import everyones, rank_and_world
 
 MOST_SAMPLES = 10**8
 LONG = 5000  # samples from which on a progress bar is shown
 
-# Indices and images of each batch.
-Batches = Iterable[tuple[Tensor, Tensor]]
+# Indices and samples of each batch, and for scores of pairs the real batch that each was made from.
+Batches = Iterable[tuple[Any, ...]]
 # Of a row of features, of logits and of spatial features.
 Widths = tuple[int, int | None, int | None]
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """Takes the scores `chosen`, names in TABLE, of so many samples by the features of an extractor.
+    """Takes the scores `chosen` of so many samples by the features of an extractor.
 
     Attributes:
+        chosen: Names in TABLE, and scores of a user's own.
         reals: How many reals they are taken against, where that is known.
     """
 
     extractor: Extractor
-    chosen: tuple[str, ...]
+    chosen: tuple[str | Score, ...]
     samples: int
     reals: int | None = None
 
     def __post_init__(self) -> None:
-        if unknown := [name for name in self.chosen if name not in TABLE]:
-            raise Refused(f"There is no score {', '.join(unknown)}. Scores: {', '.join(TABLE)}.")
+        if unknown := [each for each in self.chosen if isinstance(each, str) and each not in TABLE]:
+            raise Refused(
+                f"There is no score {', '.join(unknown)}. Scores: {', '.join(TABLE)},\n"
+                "or the class path of your own, such as my_file.MyScore."
+            )
+        self._refuse_names()
         bounds.between(2, MOST_SAMPLES, self, samples=self.samples)
-        for score in self.chosen:
-            if self.samples < (least := TABLE[score].least):
+        for score, row in self.rows.items():
+            if self.samples < row.least:
                 raise Refused(
-                    f"The score {score} needs {least:,} samples, not {self.samples:,}: fewer are a guess."
+                    f"The score {score} needs {row.least:,} samples, not {self.samples:,}: fewer are a guess."
                     "\nTake more (samples), or leave it out (scores)."
                 )
         if not (self.extractor.suffix or self.extractor.published):
@@ -64,38 +72,68 @@ class Scorer:
                 f"{type(self.extractor).__name__} does not."
             )
 
+    def _refuse_names(self) -> None:
+        """Refuse two numbers of one name, which would be one column."""
+        names: set[str] = set()
+        for row in map(row_of, self.chosen):
+            refuse_malformed(row)
+            kind = type(row).__name__
+            for name in row.names("2", ""):
+                known = measured(name)
+                if known and type(TABLE[known.score]) is not type(row):
+                    raise Refused(
+                        f"{kind} names a number {name}, as ganlab's {known.score} does: name it otherwise."
+                    )
+                if name in names:
+                    raise Refused(f"Two scores are named {row.name}: leave one out (scores).")
+                names.add(name)
+
+    @cached_property
+    def rows(self) -> dict[str, Score]:
+        """The chosen scores by their names."""
+        return {row.name: row for row in map(row_of, self.chosen)}
+
+    @property
+    def parameters(self) -> dict[str, dict[str, Any]]:
+        """By score what it alone depends on, as a contract has it."""
+        return {score: own for score, row in self.rows.items() if (own := row.parameters())}
+
     def needs(self, *what: str) -> bool:
         """Whether a score needs one of these, as the table has it."""
-        return any(TABLE[name].needs in what for name in self.chosen)
+        return any(row.needs in what for row in self.rows.values())
 
     def of(self, count: int) -> Scorer:
-        """The same with another number of samples, without scores that need more."""
-        chosen = tuple(score for score in self.chosen if TABLE[score].least <= count)
-        return replace(self, samples=count, chosen=chosen)
+        """The same with another number of samples, without scores that need more or have no floor."""
+        return replace(self, samples=count, chosen=self._chosen(lambda r: r.least <= count and r.has_floor))
+
+    def _chosen(self, fits: Callable[[Score], bool]) -> tuple[str | Score, ...]:
+        return tuple(each for each in self.chosen if fits(row_of(each)))
 
     @property
     def keeps_features(self) -> bool:
         """Whether a score needs the features of each sample."""
         return self.needs("features", "logits", "classes", "training")
 
+    def of_features(self) -> Scorer:
+        """With the scores of features alone."""
+        return replace(self, chosen=self._chosen(lambda row: row.of_features))
+
     def without_training(self) -> Scorer:
         """For the statistics of reals, which hold no more than the other scores need."""
-        return replace(self, chosen=tuple(name for name in self.chosen if TABLE[name].needs != "training"))
+        return replace(self, chosen=self._chosen(lambda row: row.needs != "training"))
 
     def names(self, score: str) -> list[str]:
         """Of the numbers that a score gives: fid10k_digits; of the published network also fid50k_full."""
-        n, names = short(self.samples), []
-        for value in TABLE[score].values:
-            more = self.extractor.published and value.of_all_reals and (self.reals or 0) > self.samples
-            names.append(value.name.format(n=n) + FULL * more + self.extractor.suffix)
-        return names
+        row = self.rows[score]
+        beyond = self.extractor.published and (self.reals or 0) > self.samples
+        suffix = self.extractor.suffix * row.of_features
+        return row.names(short(self.samples), suffix, FULL * beyond)
 
     @property
     def directions(self) -> dict[str, Better]:
         """Which direction is better, by the name of the number by which each score is judged."""
-        rows = {score: TABLE[score] for score in self.chosen}
         directions = {
-            self.names(score)[row.judged]: row.values[row.judged].better for score, row in rows.items()
+            self.names(score)[row.judged]: row.values[row.judged].better for score, row in self.rows.items()
         }
         return {name: better for name, better in directions.items() if better}
 
@@ -105,7 +143,7 @@ class Scorer:
         """One pass over this process's share of the samples; the result is that of all processes.
 
         Args:
-            batches: The share, as pairs of indices and images.
+            batches: The share: indices and samples, and with them the real batch if a score needs pairs.
             total: How many samples all processes have together.
             kept: The indices of the samples whose features are kept; by default all, if a score needs any.
             part: The indices of samples that are looked at by themselves as well, if all are kept.
@@ -116,8 +154,11 @@ class Scorer:
         if part is not None:
             in_part[part] = True
         rows = total if kept is None else len(kept)
-        for index, images in with_progress(batches, total):
+        gathering = self.gathering(total)
+        for index, images, *real in with_progress(batches, total):
             seen = self.extractor(images)
+            for each in gathering.values() if len(index) else ():
+                each.add(index, images, next(iter(real), None), in_part[index])
             if not len(index):
                 seen = seen.some(slice(0))
             if sums is None:
@@ -126,7 +167,22 @@ class Scorer:
         if not (known := [each for each in everyones(sums and sums.widths) if each]):
             raise Refused("There is not a single image to score.")
         # A process without a share learns from the others what they add up.
-        return (sums or self._sums(known[0], rows)).compute(part)
+        observed = (sums or self._sums(known[0], rows)).compute(part)
+        return observed.with_gathered({score: each.compute() for score, each in gathering.items()})
+
+    def gathered(self, batches: Callable[[], Batches], total: int) -> dict[str, Any]:
+        """Of reals by score what is needed of them besides features; one pass over them, if any is needed."""
+        if not (gathering := self.of(self.samples).gathering(total)):
+            return {}
+        for index, images in with_progress(batches(), total):
+            for each in gathering.values():
+                each.add(index, images, None, torch.zeros(len(index), dtype=torch.bool))
+        return {score: each.compute()[0] for score, each in gathering.items()}
+
+    def gathering(self, total: int) -> dict[str, Gathering]:
+        """By score what a pass gathers for it besides features."""
+        begun = {score: row.gathering(total) for score, row in self.rows.items()}
+        return {score: each for score, each in begun.items() if each}
 
     def _sums(self, widths: Widths, rows: int, device: torch.device | None = None) -> Sums:
         width, classes, places = widths
@@ -152,27 +208,31 @@ class Scorer:
             )
         flaw = None if fake.moments.mean.isfinite().all() else "some samples are not finite"
         pair = Pair(real, fake)
-        for score in self.chosen:
-            row = TABLE[score]
+        for score, row in self.rows.items():
             if row.needs == "logits" and (fake.rows is None or fake.rows.logits is None):
                 raise Refused(
                     f"The score {score} needs logits, which {type(self.extractor).__name__} does not give."
                 )
-            compute = (floor and row.floor) or row.compute
+            compute = row.floor if floor else row.compute
             numbers = [nan] * len(row.values) if flaw else compute(pair)
             for name, value in zip(self.names(score), numbers, strict=True):
                 values[name] = float(value) if isfinite(value) else None
                 if values[name] is None:
-                    reasons[name] = flaw or "undefined for so few or so equal samples"
+                    reasons[name] = flaw or row.undefined
         return values, reasons
 
     def warning(self, real: Reals, values: Mapping[str, float | None]) -> str | None:
         """A sentence where more samples are copies of training images than chance makes."""
-        copied = values.get(self.names("copied")[0])
+        copied = values.get(self.names("copied")[0]) if "copied" in self.rows else None
         if not copied or not real.training or not real.training.alarms(copied, self.samples):
             return None
         eyes = self.extractor.name
         return f"about {copied:.0%} of the samples are copies of training images, as {eyes} sees them"
+
+
+def row_of(score: str | Score) -> Score:
+    """Of a name its row of the table."""
+    return TABLE[score] if isinstance(score, str) else score
 
 
 class Summed(NamedTuple):
@@ -240,9 +300,9 @@ def with_progress(batches: Batches, total: int) -> Batches:
         return
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("scoring", total=-(-total // rank_and_world()[1]))
-        for index, images in batches:
-            yield index, images
-            progress.advance(task, len(index))
+        for batch in batches:
+            yield batch
+            progress.advance(task, len(batch[0]))
 
 
 def _positions(kept: Tensor | None, total: int) -> Tensor:

@@ -24,7 +24,7 @@ from ganlab import bounds, media
 from ganlab.class_paths import public_path
 from ganlab.errors import Refused
 from ganlab.media import Medium, Pictures
-from ganlab.metrics.extractors.code_identity import code_identity
+from ganlab.metrics.code_identity import network_identity
 from ganlab.metrics.registry import words_after_number
 
 FOLDER = Path(__file__).parent / "weights"
@@ -171,7 +171,7 @@ class Module(Extractor):
             network.load_state_dict(state)
         except RuntimeError as error:
             raise mismatch(path, type(network).__name__, error) from error
-        self.sha256, self.code = file_digest(path), code_identity(network)
+        self.sha256, self.code = file_digest(path), network_identity(network)
         self.network = network.float()
         self.freeze()
 

@@ -1,4 +1,4 @@
-"""What a user's network computes besides its weights: its source files and its arguments."""
+"""What a user's own network or score computes besides weights: its source files and its arguments."""
 
 from __future__ import annotations
 
@@ -20,27 +20,36 @@ DEPTH = 5  # of objects within objects
 BASE = frozenset(vars(nn.Module()))  # what torch itself keeps in each module
 
 
-def code_identity(network: nn.Module) -> dict[str, Any]:
+def network_identity(network: nn.Module) -> dict[str, Any]:
     """Digests that differ if the network's own code or its arguments do, wherever its files lie."""
-    kinds = [kind for module in network.modules() for kind in type(module).__mro__]
+    return _identity(dict(network.named_modules()), "network")
+
+
+def code_identity(thing: Any, kind: str) -> dict[str, Any]:
+    """The same of what is no network; `kind` is for messages."""
+    return _identity({"": thing}, kind)
+
+
+def _identity(parts: dict[str, Any], kind: str) -> dict[str, Any]:
+    kinds = [each for part in parts.values() for each in type(part).__mro__]
     arguments = {
-        name: [_name(type(module)), {key: _plain(value, DEPTH) for key, value in _attributes(module)}]
-        for name, module in network.named_modules()
+        name: [_name(type(part)), {key: _plain(value, DEPTH) for key, value in _attributes(part)}]
+        for name, part in parts.items()
     }
-    return {"source": digest(sorted(_sources(kinds))), "arguments": digest(arguments)}
+    return {"source": digest(sorted(_sources(kinds, kind))), "arguments": digest(arguments)}
 
 
-def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    return ((name, value) for name, value in sorted(vars(module).items()) if name not in BASE)
+def _attributes(part: Any) -> Iterator[tuple[str, Any]]:
+    return ((name, value) for name, value in sorted(vars(part).items()) if name not in BASE)
 
 
-def _sources(kinds: Iterable[type]) -> set[str]:
+def _sources(kinds: Iterable[type], kind: str) -> set[str]:
     """The digests of the user's own files that these classes come from, and of those that these use."""
     names = {kind.__module__ for kind in kinds}
     if unknown := [name for name in names if not _has_file(name)]:
         raise Refused(
-            f"The code of {unknown[0]} is in no file, and an extractor's code is in its scores' contract:\n"
-            "put the network's class into a file of its own."
+            f"The code of {unknown[0]} is in no file, and it is in the contract of its scores:\n"
+            f"put the {kind}'s class into a file of its own."
         )
     files: dict[str, str] = {}
     todo = [*names]
