@@ -11,7 +11,7 @@ import wandb_workspaces.expr as expr
 import wandb_workspaces.reports.v2 as panels
 import wandb_workspaces.workspaces as workspaces
 
-from ganlab.metrics.registry import measured
+from ganlab.metrics.names import measured
 
 TERMS = ("discriminator", "generator", "real_logit", "fake_logit", "held_out_logit")
 NORMS = ("discriminator_gradient_norm", "generator_gradient_norm")

@@ -23,6 +23,7 @@ from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.metrics.copied import refuse_unfit
 from ganlab.metrics.extractors.extractor import Extractor
+from ganlab.metrics.names import measured
 from ganlab.metrics.observed import Observed
 from ganlab.metrics.reference import (
     against,
@@ -33,7 +34,7 @@ from ganlab.metrics.reference import (
     part_of,
     prepare_reference,
 )
-from ganlab.metrics.registry import measured, no_classes
+from ganlab.metrics.registry import no_classes
 from ganlab.metrics.scorer import Batches, Reals, Scorer, described
 from ganlab.metrics.statistics import Gaussian
 from ganlab.runs.status import SCORES

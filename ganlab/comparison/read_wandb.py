@@ -12,7 +12,7 @@ from ganlab.comparison.read import UNKNOWN, Run, describe_hardware, images_per_t
 from ganlab.comparison.settings import settings_of
 from ganlab.errors import Refused
 from ganlab.loggers.wandb import unreachable
-from ganlab.metrics.registry import measured
+from ganlab.metrics.names import measured
 from ganlab.runs.folder import snake_case
 from ganlab.runs.records import Scored, as_evaluation, columns
 from ganlab.system.untrusted import below, number, readable, whole_number

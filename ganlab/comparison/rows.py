@@ -11,7 +11,8 @@ from ganlab.comparison.groups import one_run_a_seed
 from ganlab.comparison.read import UNKNOWN, Group, Run
 from ganlab.comparison.result import Row
 from ganlab.comparison.significance import share_interval
-from ganlab.metrics.registry import Better, Scale, hash_of
+from ganlab.metrics.names import hash_of
+from ganlab.metrics.score import Better, Scale
 from ganlab.runs.records import Scored
 from ganlab.system.untrusted import number
 

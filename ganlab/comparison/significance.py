@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from scipy.special import betaincinv, stdtr, stdtrit  # type: ignore[import-untyped]
 
-from ganlab.metrics.registry import Scale
+from ganlab.metrics.score import Scale
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Spread = Literal["raised", "own", "pooled"]

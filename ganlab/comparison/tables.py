@@ -14,7 +14,8 @@ from ganlab.comparison.result import Comparison, Table
 from ganlab.comparison.rows import Subject, outcome, row, why_left_out
 from ganlab.comparison.settings import short_names
 from ganlab.errors import Refused
-from ganlab.metrics.registry import FULL, TABLE, Measured, hash_of, measured
+from ganlab.metrics.names import FULL, Measured, hash_of, measured
+from ganlab.metrics.registry import TABLE
 from ganlab.system.untrusted import number
 
 Key = tuple[str, str]  # a score's hash (`hash_of`) and name

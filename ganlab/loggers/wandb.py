@@ -16,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from ganlab.class_paths import public_path
 from ganlab.loggers import wandb_files
-from ganlab.metrics.registry import measured
+from ganlab.metrics.names import measured
 from ganlab.system.row_files import Table
 from ganlab.system.untrusted import number
 

@@ -18,8 +18,9 @@ from ganlab.metrics.contract import CHOICE, VERSION, Contract, digest
 from ganlab.metrics.copied import MOST, TrainingImages, fits, numbers, refuse_unfit
 from ganlab.metrics.given_images import GivenImages
 from ganlab.metrics.observed import Classes, Observed
-from ganlab.metrics.scorer import Batches, Reals, Scorer, described, some_rows
+from ganlab.metrics.scorer import Batches, Reals, Scorer, described
 from ganlab.metrics.statistics import FeatureRows, Gaussian
+from ganlab.metrics.sums import some_rows
 from ganlab.system.cache_folder import cache_home, read_cached, write_cached
 from ganlab.system.processes import broadcast, on_rank_zero, rank_and_world, shares
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite, nan
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -16,12 +16,14 @@ from torch import Tensor
 from ganlab import bounds
 from ganlab.errors import Refused
 from ganlab.metrics.contract import short
-from ganlab.metrics.extractors.extractor import Extractor, Seen
+from ganlab.metrics.extractors.extractor import Extractor
 from ganlab.metrics.gathering import Gathering
+from ganlab.metrics.names import FULL, measured
 from ganlab.metrics.observed import Observed, Pair, Reals
-from ganlab.metrics.registry import FULL, TABLE, Better, Score, measured
-from ganlab.metrics.score import refuse_malformed
-from ganlab.metrics.statistics import FeatureRows, Features, Gaussian, Moments
+from ganlab.metrics.registry import TABLE
+from ganlab.metrics.score import Better, Score, refuse_malformed
+from ganlab.metrics.statistics import Features
+from ganlab.metrics.sums import Summed, Sums, Widths, widths_of
 from ganlab.system.processes import everyones, rank_and_world
 
 MOST_SAMPLES = 10**8
@@ -29,8 +31,6 @@ LONG = 5000  # samples from which on a progress bar is shown
 
 # Indices and samples of each batch, and for scores of pairs the real batch that each was made from.
 Batches = Iterable[tuple[Any, ...]]
-# Of a row of features, of logits and of spatial features.
-Widths = tuple[int, int | None, int | None]
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Scorer:
             if not len(index):
                 seen = seen.some(slice(0))
             if sums is None:
-                sums = self._sums(_widths(seen), rows, seen.features.device)
+                sums = self._sums(widths_of(seen), rows, seen.features.device)
             sums.update(seen, positions[index], in_part[index])
         if not (known := [each for each in everyones(sums and sums.widths) if each]):
             raise Refused("There is not a single image to score.")
@@ -235,63 +235,6 @@ def row_of(score: str | Score) -> Score:
     return TABLE[score] if isinstance(score, str) else score
 
 
-class Summed(NamedTuple):
-    """The moments that are added up of some samples; of spatial features if a score needs them."""
-
-    moments: Moments
-    spatial: Moments | None
-
-    @classmethod
-    def begin(cls, width: int, places: int | None, device: torch.device | None) -> Summed:
-        of_places = Moments(torch.zeros(places, device=device)) if places else None
-        return cls(Moments(torch.zeros(width, device=device)), of_places)
-
-    def update(self, seen: Seen) -> None:
-        self.moments.update(seen.features)
-        if self.spatial and seen.spatial is not None:
-            self.spatial.update(seen.spatial)
-
-    def compute(self, rows: FeatureRows | None, part: Observed | None) -> Observed:
-        spatial = _on_cpu(self.spatial.compute()) if self.spatial else None
-        return Observed(_on_cpu(self.moments.compute()), rows, part, spatial)
-
-
-class Sums(NamedTuple):
-    """What is added up in a pass: moments of all samples and of some of them, and rows of features."""
-
-    widths: Widths
-    of_all: Summed
-    of_part: Summed
-    rows: Features | None
-
-    def update(self, seen: Seen, positions: Tensor, in_part: Tensor) -> None:
-        self.of_all.update(seen)
-        if in_part.any():
-            self.of_part.update(seen.some(in_part.to(seen.features.device)))
-        if self.rows is None:
-            return
-        kept = positions >= 0
-        logits = None if seen.logits is None else seen.logits.cpu()[kept]
-        self.rows.update(positions[kept], seen.features.cpu()[kept], logits)
-
-    def compute(self, part: Tensor | None) -> Observed:
-        """Of all processes, which all have to call this."""
-        rows = self.rows.compute() if self.rows else None
-        of_part = None if part is None else self.of_part.compute(some_rows(rows, part), None)
-        return self.of_all.compute(rows, of_part)
-
-
-def some_rows(rows: FeatureRows | None, chosen: Tensor) -> FeatureRows | None:
-    if rows is None:
-        return None
-    return FeatureRows(rows.features[chosen], None if rows.logits is None else rows.logits[chosen])
-
-
-def _widths(seen: Seen) -> Widths:
-    logits, spatial = (None if part is None else part.shape[1] for part in seen[1:])
-    return seen.features.shape[1], logits, spatial
-
-
 def with_progress(batches: Batches, total: int) -> Batches:
     """The same batches; the first process shows a progress bar, if it has a terminal and they are many."""
     console = Console(stderr=True)
@@ -312,10 +255,6 @@ def _positions(kept: Tensor | None, total: int) -> Tensor:
     positions = torch.full((total,), -1)
     positions[kept] = torch.arange(len(kept))
     return positions
-
-
-def _on_cpu(moments: Gaussian) -> Gaussian:
-    return Gaussian(moments.mean.cpu(), moments.covariance.cpu(), moments.count)
 
 
 def described(values: Mapping[str, Any]) -> str:

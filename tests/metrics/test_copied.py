@@ -16,8 +16,8 @@ from ganlab.errors import Refused
 from ganlab.metrics import Classifier, Pixels, Points, scores
 from ganlab.metrics import copied as module
 from ganlab.metrics.copied import TrainingImages
+from ganlab.metrics.names import hash_of
 from ganlab.metrics.reference import contract_of, prepare_reference
-from ganlab.metrics.registry import hash_of
 from ganlab.metrics.scorer import Scorer
 from ganlab.networks import MLPDiscriminator, MLPGenerator
 from ganlab.testing import play

@@ -28,8 +28,8 @@ from ganlab.errors import Refused
 from ganlab.metrics import Classifier, Extractor, Pixels, Points, StackedClassifier
 from ganlab.metrics.contract import short
 from ganlab.metrics.given_images import GivenImages
+from ganlab.metrics.names import hash_of
 from ganlab.metrics.reference import beside_floor, contract_of, part_of, prepare_reference
-from ganlab.metrics.registry import hash_of
 from ganlab.metrics.scorer import Scorer
 from ganlab.networks import DCGANDiscriminator, MLPDiscriminator, MLPGenerator
 from ganlab.sampling.plan import fake_batches

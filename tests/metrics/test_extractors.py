@@ -32,7 +32,8 @@ from ganlab.metrics.extractors import inception
 from ganlab.metrics.extractors.classifiers import Classifier, LeNet, StackedClassifier, framed
 from ganlab.metrics.extractors.extractor import FOLDER, Module, Pixels, Points, file_digest, refuse_taken
 from ganlab.metrics.extractors.inception import Inception
-from ganlab.metrics.registry import TABLE, measured
+from ganlab.metrics.names import measured
+from ganlab.metrics.registry import TABLE
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 BENCHMARK = runpy.run_path(str(SCRIPTS / "benchmark_extractors.py"))

@@ -21,8 +21,8 @@ from ganlab.data import Digits, ImageFolder
 from ganlab.errors import Refused
 from ganlab.metrics import Classifier, Pixels
 from ganlab.metrics.given_images import GivenImages
+from ganlab.metrics.names import hash_of, measured
 from ganlab.metrics.reference import kept_indices, prepare_reference
-from ganlab.metrics.registry import hash_of, measured
 from ganlab.metrics.scorer import Scorer
 
 

@@ -21,8 +21,9 @@ from ganlab.data.stream import ModeIndices
 from ganlab.errors import Refused
 from ganlab.metrics import kid, scores
 from ganlab.metrics.cmmd import cmmd
+from ganlab.metrics.names import measured
 from ganlab.metrics.observed import Observed, Pair, Reals
-from ganlab.metrics.registry import TABLE, measured
+from ganlab.metrics.registry import TABLE
 from ganlab.metrics.statistics import FeatureRows, Gaussian, class_frechets, factor, frechet, gaussian
 
 

@@ -6,7 +6,7 @@ from math import sqrt
 
 import torch
 
-from ganlab.metrics.registry import Reals
+from ganlab.metrics.observed import Reals
 from ganlab.metrics.statistics import Gaussian
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ganlab.metrics.copied import no_chance
-from ganlab.metrics.registry import TABLE, measured
+from ganlab.metrics.names import measured
+from ganlab.metrics.registry import TABLE
 
 COVERED = ("modes", "coverage", "recall")  # names of scores that measure how much is covered
 NOT_COVERED = ("class_distance",)  # and of those that measure the share that is not

@@ -11,7 +11,7 @@ import numpy as np
 
 from ganlab.comparison.read import Group, Run
 from ganlab.comparison.result import Table
-from ganlab.metrics.registry import hash_of
+from ganlab.metrics.names import hash_of
 
 Point = tuple[float, float]
 Axis = Literal["images", "seconds"]

@@ -10,7 +10,7 @@ from math import inf
 from ganlab.comparison.report.axis import NONE, decimals, number, short
 from ganlab.comparison.result import Comparison, Row, Table
 from ganlab.metrics.contract import Contract
-from ganlab.metrics.registry import measured
+from ganlab.metrics.names import measured
 
 BAD = ("failed", "collapsed")
 TESTED = (

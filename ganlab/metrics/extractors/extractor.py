@@ -25,7 +25,7 @@ from ganlab.class_paths import public_path
 from ganlab.errors import Refused
 from ganlab.media import Medium, Pictures
 from ganlab.metrics.code_identity import network_identity
-from ganlab.metrics.registry import words_after_number
+from ganlab.metrics.names import words_after_number
 
 FOLDER = Path(__file__).parent / "weights"
 # Words with which what follows the number of samples begins in our own names: nobody else's suffix does.
