@@ -22,7 +22,7 @@ from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.metrics.copied import refuse_unfit
-from ganlab.metrics.extractors.extractor import Extractor
+from ganlab.metrics.extractors.extractor import Extractor, NoFeatures
 from ganlab.metrics.names import measured
 from ganlab.metrics.observed import Observed
 from ganlab.metrics.reference import (
@@ -35,13 +35,23 @@ from ganlab.metrics.reference import (
     prepare_reference,
 )
 from ganlab.metrics.registry import no_classes
-from ganlab.metrics.scorer import Batches, Reals, Scorer, described
+from ganlab.metrics.score import Score
+from ganlab.metrics.scorer import Batches, Reals, Scorer, described, needs_extractor
 from ganlab.metrics.statistics import Gaussian
 from ganlab.runs.status import SCORES
-from ganlab.sampling.plan import BLOCK, fake_batches, first_process_buffers
+from ganlab.sampling.plan import (
+    BLOCK,
+    compared_split,
+    fake_batches,
+    first_process_buffers,
+    refuse_without_reals,
+    scored_samples,
+)
 from ganlab.system.processes import broadcast, on_rank_zero
 from ganlab.system.row_files import Records
 from ganlab.training.trainer import callbacks_of, is_trial_run
+
+SAMPLES = 10_000  # where no number is asked for
 
 
 class Evaluation(Callback):
@@ -53,12 +63,15 @@ class Evaluation(Callback):
 
     Args:
         extractor: Turns images into features: Inception, DINOv2, CLIP, Classifier, Pixels, Module, Points;
-            none: no evaluation.
+            none: no evaluation, unless no score that is named needs features.
         scores: fid, sfid, cmmd, is, kid, precision_recall, density_coverage, fid_infinity, classes, copied,
-            modes; none: fid, and of data that hold out 100 images or more copied.
-        samples: How many samples are scored; where there are fewer held-out images, as many as these also.
+            modes; of games that are told items psnr, ssim, l1 (PSNR, SSIM, L1 with arguments); class paths
+            of your own (ganlab.metrics.Score); none: fid, and of data that hold out 100 images copied.
+        samples: How many samples are scored; where there are fewer held-out images, as many as these also;
+            none: 10,000, or as many as there are items that samples are told of.
         every_n_steps: Generator steps between two evaluations; none: at the end only.
-        split: The real images that samples are compared with.
+        split: The real images that samples are compared with; none: train, or the split of the items that
+            samples are told of.
         seed: The samples follow from it alone, and never from the run's.
         raw: The generator's own weights instead of their average.
     """
@@ -66,18 +79,23 @@ class Evaluation(Callback):
     def __init__(
         self,
         extractor: Extractor | None = None,
-        scores: Sequence[str] | None = None,
-        samples: int = 10_000,
+        scores: Sequence[Score | str] | None = None,
+        samples: int | None = None,
         every_n_steps: int | None = None,
-        split: Split = "train",
+        split: Split | None = None,
         seed: int = 0,
         raw: bool = False,
     ) -> None:
         bounds.at_least(1, self, every_n_steps=every_n_steps)
         bounds.seed(self, seed=seed)
         self.by_default = scores is None
-        self.scorer = Scorer(extractor, tuple(scores or ("fid",)), samples) if extractor else None
-        self.every_n_steps, self.split, self.seed, self.raw = every_n_steps, split, seed, raw
+        chosen = tuple(scores or ("fid",))
+        self.scorer: Scorer | None = None
+        if extractor or not needs_extractor(chosen):
+            self.scorer = Scorer(extractor or NoFeatures(), chosen, SAMPLES if samples is None else samples)
+        self._asked_samples, self._asked_split = samples, split
+        self.split: Split = split or "train"
+        self.every_n_steps, self.seed, self.raw = every_n_steps, seed, raw
         self.best: float | None = None
         self._reals: Reals | None = None
         self._floor: dict[str, Any] = {}
@@ -94,6 +112,8 @@ class Evaluation(Callback):
             raise Refused(
                 "An evaluation needs data of ganlab (StreamData), whose fingerprint its scores carry."
             )
+        if isinstance(model, GAN):
+            self._meet(model, data)
         if self.by_default:
             self.scorer = replace(self.scorer, chosen=default_scores(data))
         elif self.scorer.needs("training"):
@@ -101,11 +121,24 @@ class Evaluation(Callback):
         if self.scorer.needs("classes"):
             raise no_classes("a game's samples")
 
+    def _meet(self, model: GAN, data: StreamData) -> None:
+        """Choose the reals, and how many samples, by what samples are told."""
+        assert self.scorer
+        model.meet(data)  # Lightning sets the game up only after its callbacks.
+        refuse_without_reals(self.scorer, model)
+        self.split = compared_split(model.conditions, self._asked_split)
+        samples = scored_samples(model.conditions, self._asked_samples, SAMPLES)
+        self.scorer = replace(self.scorer, samples=samples)
+
     def on_fit_start(self, trainer: Trainer, model: LightningModule) -> None:
-        """Show the extractor two samples now, so that what it refuses is refused before step 0."""
+        """Show extractor and scores two samples now, so that what they refuse is refused before step 0."""
         if self.scorer and isinstance(model, GAN):
-            for _, images in fake_batches(model, 2, self.seed, raw=self.raw):
-                self.scorer.extractor.to(model.device)(images)
+            self.scorer.extractor.to(model.device)
+            self.scorer.look(self._batches(model, 2))
+
+    def _batches(self, model: GAN, samples: int) -> Batches:
+        assert self.scorer
+        return fake_batches(model, samples, self.seed, raw=self.raw, beside=self.scorer.needs("pairs"))
 
     def _find_scored(self, trainer: Trainer) -> None:
         """Find the last step that a resumed run scored, even after its checkpoint, to skip it."""
@@ -233,7 +266,8 @@ class Evaluation(Callback):
         # One of fewer samples is printed with the scores of as many.
         if trainer.is_global_zero and self._floor and part_of(self._floor, self.scorer.samples) is None:
             count = self._floor["samples"]
-            print(f"real floor ({count:,} held-out images)  {described(numbers_of(self._floor))}")
+            others = "held-out" if self.split == "train" else "training"
+            print(f"real floor ({count:,} {others} images)  {described(numbers_of(self._floor))}")
         return self._reals
 
     def _observe(self, trainer: Trainer, model: GAN) -> tuple[Tensor, Observed]:
@@ -241,7 +275,7 @@ class Evaluation(Callback):
         assert self.scorer
         samples = self.scorer.samples
         with first_process_buffers(model):
-            blocks = iter(fake_batches(model, samples, self.seed, raw=self.raw))
+            blocks = iter(self._batches(model, samples))
             first = next(blocks)
             batches = interruptible(trainer, chain([first], blocks), samples)
             return first[1], self.scorer.observe(batches, samples, part=part_of(self._floor, samples))

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ganlab.data.stream import FiniteItems, StreamData
+from ganlab.data.stream import FiniteItems, Split, StreamData
 from ganlab.errors import Refused
 from ganlab.game.draws import BLOCK
 from ganlab.media import Labels
@@ -17,6 +17,7 @@ from ganlab.seeds import seed_for
 from ganlab.system.untrusted import whole_number
 
 Batch = tuple[Any, ...]
+ITEMS: dict[Split, str] = {"train": "training items", "held_out": "items of held_out"}
 
 
 class Conditions(ABC):
@@ -24,9 +25,21 @@ class Conditions(ABC):
 
     Attributes:
         rule: In a contract's words.
+        split: Whose item i sample i is told of; none: samples are told labels, and are of no item.
+        total: For how many samples there are conditions; none: for any number.
     """
 
     rule: str
+    split: Split | None = None
+    total: int | None = None
+
+    def refuse_beyond(self, count: int) -> None:
+        """Refuse more samples than there are conditions for."""
+        if self.total is not None and count > self.total:
+            raise Refused(
+                f"Samples are told what {self.rule} hold, and there are {self.total:,} of these:\n"
+                f"there is none for sample {count - 1:,}. Draw fewer."
+            )
 
     @abstractmethod
     def batch(self, numbers: Tensor, seed: int) -> Batch:
@@ -69,15 +82,12 @@ class LabelFrequencies(Conditions):
 class ItemsOfSplit(Conditions):
     """Of sample i whatever the game takes from item i of a split."""
 
-    def __init__(self, items: FiniteItems, rule: str) -> None:
-        self.items, self.rule = items, rule
+    def __init__(self, items: FiniteItems, split: Split) -> None:
+        self.items, self.split, self.total = items, split, len(items)
+        self.rule = ITEMS[split]
 
     def batch(self, numbers: Tensor, seed: int) -> Batch:
-        if len(numbers) and int(numbers.max()) >= len(self.items):
-            raise Refused(
-                f"Samples are told what {self.rule} hold, and there are {len(self.items):,} of these:\n"
-                f"there is none for sample {int(numbers.max()):,}. Draw fewer."
-            )
+        self.refuse_beyond(int(numbers.max()) + 1 if len(numbers) else 0)
         return tuple(self.items[numbers])
 
     def plain(self) -> None:
@@ -93,11 +103,11 @@ def conditions_of(data: StreamData, takes_labels_alone: bool) -> Conditions:
     if takes_labels_alone and isinstance(data.condition, Labels) and not data.condition.several:
         return LabelFrequencies(data.label_counts)
     if (held_out := data.splits.held_out) is not None:
-        return ItemsOfSplit(held_out, "items of held_out")
+        return ItemsOfSplit(held_out, "held_out")
     train: Any = data.splits.train
     if not isinstance(train, Sized):
         raise Refused(f"{type(data).__name__} is endless and holds nothing out: there is nothing to tell.")
-    return ItemsOfSplit(cast(FiniteItems, train), "training items")
+    return ItemsOfSplit(cast(FiniteItems, train), "train")
 
 
 def _uniform(numbers: Tensor, seed: int) -> Tensor:

@@ -47,7 +47,7 @@ class OfPictures(PairScore):
         return self.function(made, real[0], channels=self.channels, crop=self.crop)
 
     def parameters(self) -> dict[str, Any]:
-        own = {"channels": self.channels, "crop": self.crop, "range": RANGE}
+        own = {"channels": self.channels, "crop": self.crop, "range": int(RANGE)}
         return own if type(self).__module__ == __name__ else {**super().parameters(), **own}
 
 

@@ -170,6 +170,14 @@ class Scorer:
         observed = (sums or self._sums(known[0], rows)).compute(part)
         return observed.with_gathered({score: each.compute() for score, each in gathering.items()})
 
+    def look(self, batches: Batches) -> None:
+        """Show extractor and scores some samples, for what they refuse."""
+        for _, images, *real in batches:
+            self.extractor(images)
+            for each in self.gathering(len(images)).values():
+                index = torch.arange(len(images))
+                each.add(index, images, next(iter(real), None), index < 0)
+
     def gathered(self, batches: Callable[[], Batches], total: int) -> dict[str, Any]:
         """Of reals by score what is needed of them besides features; one pass over them, if any is needed."""
         if not (gathering := self.of(self.samples).gathering(total)):
@@ -228,6 +236,12 @@ class Scorer:
             return None
         eyes = self.extractor.name
         return f"about {copied:.0%} of the samples are copies of training images, as {eyes} sees them"
+
+
+def needs_extractor(chosen: Iterable[str | Score]) -> bool:
+    """Whether one of these scores is made from features; so is one that nobody knows."""
+    rows = [TABLE.get(each) if isinstance(each, str) else each for each in chosen]
+    return any(row is None or row.of_features for row in rows)
 
 
 def row_of(score: str | Score) -> Score:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor
 
+from ganlab.data.stream import Split
+from ganlab.errors import Refused
+from ganlab.game.conditions import ITEMS, Conditions
 from ganlab.game.draws import BLOCK
 from ganlab.game.gan import GAN
-from ganlab.metrics.scorer import Batches
+from ganlab.metrics.scorer import Batches, Scorer
 from ganlab.system.processes import rank_and_world, shares
 
 
@@ -20,17 +26,68 @@ def portions(samples: int) -> Iterator[tuple[int, int]]:
         yield start, min(BLOCK, samples - start)
 
 
-def fake_batches(model: GAN, samples: int, seed: int, *, raw: bool = False) -> Batches:
+def scored_samples(conditions: Conditions | None, asked: int | None, default: int) -> int:
+    """How many samples are scored: as many as are asked for, else `default`, or as many as can be told."""
+    total = conditions.total if conditions else None
+    if asked is None:
+        return default if total is None else min(default, total)
+    if conditions:
+        conditions.refuse_beyond(asked)
+    return asked
+
+
+def compared_split(conditions: Conditions | None, asked: Split | None) -> Split:
+    """The split of the reals that samples are compared with: that of the items which they are told of.
+
+    Else samples made of held-out items would be nearer to these than to what they are compared with.
+    """
+    told = conditions and conditions.split
+    if told and asked not in (None, told):
+        raise Refused(
+            f"Samples are told what {ITEMS[told]} hold, so that the reals are those of {told}, too, and not\n"
+            f"of {asked}: leave out split."
+        )
+    return told or asked or "train"
+
+
+def refuse_without_reals(scorer: Scorer, model: GAN) -> None:
+    """Refuse scores of pairs where samples are made of no real batch."""
+    paired = [score for score, row in scorer.rows.items() if row.needs == "pairs"]
+    if paired and not (model.conditions and model.conditions.split):
+        told = model.condition_rule or "nothing"
+        raise Refused(
+            f"The score {paired[0]} compares each sample with the real that it was made from, and here\n"
+            f"samples are told {told}, of no item: leave it out (scores)."
+        )
+
+
+def fake_batches(model: GAN, samples: int, seed: int, *, raw: bool = False, beside: bool = False) -> Batches:
     """This process's share of the samples with their indices, as data store them: pictures as bytes.
 
     A process without a share yields a block without indices, because it needs the shape of the features.
+
+    Args:
+        beside: Yield with each block, too, the real batch that its conditions come from, as data store it, on
+            the device of the samples.
     """
     blocks = [*portions(samples)]
     own = [int(block) for block in shares(len(blocks), 1)]
     for block in own or [0]:
         start, count = blocks[block]
         made = model.sample(count, seed=seed, raw=raw, at=start, whole=True)
-        yield start + torch.arange(count if own else 0), model.medium(made).stored(made)
+        numbered = start + torch.arange(count if own else 0), model.medium(made).stored(made)
+        yield (*numbered, _reals(model, start + torch.arange(count), seed)) if beside else numbered
+
+
+def _reals(model: GAN, numbers: Tensor, seed: int) -> tuple[Any, ...]:
+    """The batch that the conditions of samples of these numbers come from."""
+    assert model.conditions
+    batch = model.conditions.batch(numbers, seed)
+    known = [medium.stored(column) for medium, column in zip(model.media, batch, strict=False)]
+    moved: tuple[Any, ...] = apply_to_collection(
+        (*known, *batch[len(known) :]), Tensor, lambda column: column.to(model.device)
+    )
+    return moved
 
 
 @contextmanager

@@ -150,6 +150,21 @@ class Points(Extractor):
         return Seen(images.float(), None)
 
 
+class NoFeatures(Extractor):
+    """For scores of samples themselves, of any medium: one feature, which is 0."""
+
+    name, suffix = "no features", "_none"
+
+    def protocol(self) -> dict[str, Any]:
+        return {}
+
+    def forward(self, images: Tensor) -> Seen:
+        return self.see(images)
+
+    def see(self, images: Tensor) -> Seen:
+        return Seen(torch.zeros(len(images), 1), None)
+
+
 class Module(Extractor):
     """A network of the user's, which takes float32 images in [-1, 1] and returns features.
 
