@@ -125,7 +125,7 @@ class Evaluation(Callback):
         """Choose the reals, and how many samples, by what samples are told."""
         assert self.scorer
         model.meet(data)  # Lightning sets the game up only after its callbacks.
-        refuse_without_reals(self.scorer, model)
+        refuse_without_reals(self.scorer, model.conditions)
         self.split = compared_split(model.conditions, self._asked_split)
         samples = scored_samples(model.conditions, self._asked_samples, SAMPLES)
         self.scorer = replace(self.scorer, samples=samples)

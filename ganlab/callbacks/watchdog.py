@@ -115,6 +115,7 @@ class Watchdog(Callback):
         scores.now |= evaluation.values
         scores.floor |= evaluation.floor
         scores.comparable |= evaluation.comparable
+        scores.parameters |= evaluation.scorer.parameters
         for name, value in evaluation.values.items():
             if value is not None and scores.keep_best(name, value, images):
                 worse |= scores.is_far(name, value, ratio=self.stop_ratio, noise=evaluation.noise)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import yaml
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -30,7 +32,8 @@ from ganlab.data.pictures.archive import reading
 from ganlab.data.pictures.decode import Transparency
 from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
-from ganlab.metrics.extractors.extractor import Extractor
+from ganlab.game.gan import GAN
+from ganlab.metrics.extractors.extractor import Extractor, NoFeatures
 from ganlab.metrics.given_images import GivenImages
 from ganlab.metrics.observed import Classes
 from ganlab.metrics.reference import (
@@ -40,7 +43,8 @@ from ganlab.metrics.reference import (
     part_of,
 )
 from ganlab.metrics.registry import TABLE, matched, no_classes
-from ganlab.metrics.scorer import Batches, Scorer
+from ganlab.metrics.score import Score
+from ganlab.metrics.scorer import Batches, Scorer, needs_extractor
 from ganlab.runs import user_code
 from ganlab.runs.folder import run_of
 from ganlab.runs.load import (
@@ -53,10 +57,13 @@ from ganlab.runs.load import (
 )
 from ganlab.runs.own import CONFIG, is_own, is_run
 from ganlab.runs.status import SCORES
-from ganlab.sampling.plan import fake_batches
+from ganlab.sampling.plan import compared_split, fake_batches, refuse_without_reals, scored_samples
 from ganlab.system.hardware import keep_freed_memory
 from ganlab.system.row_files import Records
 from ganlab.system.untrusted import yaml_config
+
+SAMPLES = 50_000  # where no number is asked for
+UNSEEN = "reals that were never trained on"
 
 
 def main(arguments: list[str]) -> int:
@@ -78,11 +85,16 @@ def _parse(arguments: list[str]) -> Any:
     parser.add_argument(
         "--reference", type=str, help="a data class, an experiment file, or images; else the run's own data"
     )
-    parser.add_argument("--samples", type=int, default=50_000, help="how many fakes; of given images: all")
+    parser.add_argument(
+        "--samples",
+        type=int | None,
+        help=f"how many fakes; else {SAMPLES:,}, as many as there are items to tell, or all given images",
+    )
     parser.add_argument(
         "--scores",
         type=str,
-        help=f"some of {','.join(TABLE)}; else fid, and copied where images are held out",
+        help=f"some of {','.join(TABLE)}, class paths of your own, or a list with arguments as in a YAML;"
+        " else fid, and copied where images are held out",
     )
     parser.add_argument(
         "--extractor", type=Extractor, help="turns images into features; else the run's own, or Inception"
@@ -95,7 +107,11 @@ def _parse(arguments: list[str]) -> Any:
         default="white",
         help="of pictures: laid on white, or alpha dropped",
     )
-    parser.add_argument("--split", type=Literal["train", "held_out", "test"], default="train")
+    parser.add_argument(
+        "--split",
+        type=Literal["train", "held_out", "test"] | None,
+        help="of the reals; else train, or the split of the items that samples are told of",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the samples")
     parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
     parser.add_argument("--trust_code", action="store_true", help=TRUST_HELP)
@@ -108,20 +124,19 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     what = _existing(chosen.what)
     run = what if is_run(what) else run_of(what)
     settings = _trusted_settings(run, chosen) if run else {}
-    extractor = _extractor(chosen, settings)
     source = _source(what, chosen.checkpoint)
     given = None if source else GivenImages(what, chosen.transparency)
     compared = compared_with(chosen, settings)
-    scores = chosen.scores.split(",") if chosen.scores else default_scores(compared)
-    scorer = Scorer(extractor, tuple(scores), given.total if given else chosen.samples)
+    game = _game(source, compared, trust_code=chosen.trust_code) if source else None
+    conditions = game.conditions if game else None
+    count = given.total if given else scored_samples(conditions, chosen.samples, SAMPLES)
+    scorer = _scorer(chosen, settings, compared, count)
+    refuse_without_reals(scorer, conditions)
     classes = _classes(scorer, given)
-    if torch.cuda.is_available():
-        extractor.to("cuda")
-    if given:
-        fakes, told, batches = "given", None, given.batches()
-    else:
-        fakes, told, batches = _drawn(source, compared, scorer.samples, chosen)
-    reference = reference_of(compared, chosen, scorer, fakes, told)
+    split = compared_split(conditions, "held_out" if chosen.split == "test" else chosen.split)
+    fakes, seed, batches = _samples(source, game, scorer, given, chosen)
+    told = conditions.rule if conditions else None
+    reference = reference_of(compared, split, scorer, fakes=fakes, seed=seed, told=told)
     if classes:
         matched(reference.reals.classes, classes)
     row, says = _scored(scorer, batches, given, reference, classes)
@@ -141,17 +156,40 @@ def _existing(name: str) -> Path:
     return what
 
 
-def _drawn(
-    source: Path | None, compared: StreamData | GivenImages, count: int, chosen: Any
-) -> tuple[str, str | None, Batches]:
-    """Whose weights the samples of an export or a checkpoint are made with, what these are told, and them."""
-    assert source
-    fakes = read_config(source)["weights"] if source.is_dir() else export.FAKES[chosen.raw]
-    game = load(source, trust_code=chosen.trust_code)
+def _scorer(
+    chosen: Any, settings: dict[str, Any], compared: StreamData | GivenImages, samples: int
+) -> Scorer:
+    scores = _scores(chosen.scores) if chosen.scores else default_scores(compared)
+    extractor = _extractor(chosen, settings, scores)
+    return Scorer(extractor.to("cuda") if torch.cuda.is_available() else extractor, scores, samples)
+
+
+def _scores(text: str) -> tuple[str | Score, ...]:
+    """Names and class paths with commas between them, or a list in YAML."""
+    listed = yaml.safe_load(text) if text.startswith("[") else text.split(",")
+    return tuple(instantiated("scores", list[Score | str], listed))
+
+
+def _game(source: Path, compared: StreamData | GivenImages, *, trust_code: bool) -> GAN:
+    """The game of an export or a checkpoint; of data it learns what samples are told."""
+    game = load(source, trust_code=trust_code)
     if game.is_conditional and not game.conditions and isinstance(compared, StreamData):
         game.meet(compared)
-    game = game.to("cuda") if torch.cuda.is_available() else game
-    return fakes, game.condition_rule, fake_batches(game, count, chosen.seed, raw=chosen.raw)
+    return game.to("cuda") if torch.cuda.is_available() else game
+
+
+def _samples(
+    source: Path | None, game: GAN | None, scorer: Scorer, given: GivenImages | None, chosen: Any
+) -> tuple[str, int | None, Batches]:
+    """Whose weights samples are made with, or that they are given, their seed, and them."""
+    if given:
+        return "given", None, given.batches()
+    assert source
+    assert game
+    fakes = read_config(source)["weights"] if source.is_dir() else export.FAKES[chosen.raw]
+    beside = scorer.needs("pairs")
+    batches = fake_batches(game, scorer.samples, chosen.seed, raw=chosen.raw, beside=beside)
+    return fakes, chosen.seed, batches
 
 
 def _told_source(source: Path, row: dict[str, Any]) -> dict[str, Any]:
@@ -218,11 +256,12 @@ def _source(what: Path, which: Which) -> Path | None:
     return checkpoint_or_export(what, which) if has_weights or which != "newest" else None
 
 
-def _extractor(chosen: Any, settings: dict[str, Any]) -> Extractor:
-    """The extractor asked for, else the run's own, else that of the published FID."""
-    config = (
-        chosen.extractor or (settings.get("evaluation") or {}).get("extractor") or "ganlab.metrics.Inception"
-    )
+def _extractor(chosen: Any, settings: dict[str, Any], scores: Iterable[str | Score]) -> Extractor:
+    """The extractor asked for, else the run's own, else that of the published FID, if scores need any."""
+    config = chosen.extractor or (settings.get("evaluation") or {}).get("extractor")
+    if not config and not needs_extractor(scores):
+        return NoFeatures()
+    config = config or "ganlab.metrics.Inception"
     config = config if isinstance(config, str) else {k: v for k, v in dict(config).items() if v is not None}
     if chosen.weights:
         path = config if isinstance(config, str) else config["class_path"]
@@ -255,4 +294,5 @@ def _print_scores(row: dict[str, Any], *, as_json: bool) -> None:
         print(row["note"])
     print(f"{row['says']}  (contract {row['contract']['hash'][:12]})")
     if floor:
-        print(f"real floor: {floor['samples']:,} reals that were never trained on, in place of the fakes")
+        others = "training images" if row["contract"]["data"]["split"] == "held_out" else UNSEEN
+        print(f"real floor: {floor['samples']:,} {others}, in place of the fakes")

@@ -58,10 +58,14 @@ def compared_with(chosen: Any, settings: dict[str, Any]) -> StreamData | GivenIm
 
 
 def reference_of(
-    compared: StreamData | GivenImages, chosen: Any, scorer: Scorer, fakes: str, told: str | None
+    compared: StreamData | GivenImages,
+    split: Split,
+    scorer: Scorer,
+    *,
+    fakes: str,
+    seed: int | None,
+    told: str | None,
 ) -> Reference:
-    split: Split = "train" if chosen.split == "train" else "held_out"
-    seed = None if fakes == "given" else chosen.seed
     if isinstance(compared, StreamData):
         reals, floor = prepare_reference(scorer, compared, split)
         contract = contract_of(scorer, compared, split, fakes=fakes, seed=seed, conditions=told)

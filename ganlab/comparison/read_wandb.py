@@ -140,8 +140,9 @@ def _evaluations(
     rows: Iterable[dict[str, Any]], contract: Any, floor: Any, problems: list[str]
 ) -> list[Scored]:
     by_step: dict[int, Scored] = {}
+    told = contract if isinstance(contract, dict) else None
     for row in rows:
-        scores = {name: value for name, value in row.items() if measured(name) and value is not None}
+        scores = {name: value for name, value in row.items() if measured(name, told) and value is not None}
         if scores and isinstance(contract, dict):
             evaluation = as_evaluation(row["step"], scores, {}, contract, problems)
             evaluation.images, evaluation.floor = row["images"], floor if isinstance(floor, dict) else {}

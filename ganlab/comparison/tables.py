@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, NamedTuple
 
@@ -14,11 +14,11 @@ from ganlab.comparison.result import Comparison, Table
 from ganlab.comparison.rows import Subject, outcome, row, why_left_out
 from ganlab.comparison.settings import short_names
 from ganlab.errors import Refused
-from ganlab.metrics.names import FULL, Measured, hash_of, measured
-from ganlab.metrics.registry import TABLE
+from ganlab.metrics.names import FULL, Measured, hash_of, measured, numbers_of_score
 from ganlab.system.untrusted import number
 
 Key = tuple[str, str]  # a score's hash (`hash_of`) and name
+Contract = Mapping[str, Any]  # as it was written
 SAME = 1e-6  # relative: floors of one contract that differ by more are not one
 
 
@@ -54,13 +54,13 @@ def compare(
 
 
 def _contracts(runs: Iterable[Run]) -> tuple[dict[Key, dict[str, Any]], list[str]]:
-    """The contract of each table to be made, and the names of scores that the registry does not know."""
+    """The contract of each table to be made, and the names of scores that neither ganlab nor theirs knows."""
     contracts: dict[Key, dict[str, Any]] = {}
     unknown: dict[str, None] = {}
     for run in runs:
         for evaluation in run.evaluations:
             for name in evaluation.scores:
-                if not (known := measured(name)):
+                if not (known := measured(name, evaluation.contract)):
                     unknown[name] = None
                 elif known.value.better:
                     key = hash_of(evaluation.contract, name), name
@@ -69,41 +69,40 @@ def _contracts(runs: Iterable[Run]) -> tuple[dict[Key, dict[str, Any]], list[str
 
 
 def _choose_scores(
-    available: Collection[Key], score: str | None, target: float | None
+    available: Mapping[Key, Contract], score: str | None, target: float | None
 ) -> dict[Key, float | None]:
     """The tables to be made, each with its target."""
-    keys = [key for key in available if score is None or score in _called(key[1])]
-    keys = keys or [key for key in available if score in _called_in_short(key[1])]
+    known = {key: measured(key[1], contract) for key, contract in available.items()}
+    keys = [key for key in available if score is None or score in _called(key[1], known[key])]
+    keys = keys or [key for key in available if score in _called_in_short(known[key])]
     names = dict.fromkeys(name for _, name in keys)
     if score and not keys:
-        known = ", ".join(dict.fromkeys(name for _, name in available)) or "none"
-        raise Refused(f"No run here has the score '{score}' (--score). Scores there are: {known}.")
+        there = ", ".join(dict.fromkeys(name for _, name in available)) or "none"
+        raise Refused(f"No run here has the score '{score}' (--score). Scores there are: {there}.")
     if target is not None and len(names) > 1:
         raise Refused(f"--target is of one score: say which by --score. There are {', '.join(names)}.")
-    shown = dict.fromkeys(each for key in keys for each in (*_judged(key, available), key))
+    shown = dict.fromkeys(each for key in keys for each in (*_judged(key, available[key], known), key))
     return {key: target if key in keys else None for key in shown}
 
 
-def _called(name: str) -> set[str]:
+def _called(name: str, known: Measured | None) -> set[str]:
     """A score's name, and its kind: fid for fid10k_digits."""
-    known = measured(name)
     return {name, known.value.name.replace("{n}", "")} if known else {name}
 
 
-def _called_in_short(name: str) -> set[str]:
+def _called_in_short(known: Measured | None) -> set[str]:
     """Of precision10k_k3 precision, and precision_recall, under which both are asked for."""
-    known = measured(name)
     return {known.value.name.partition("{n}")[0], known.score} if known else set()
 
 
-def _judged(key: Key, available: Collection[Key]) -> list[Key]:
+def _judged(key: Key, contract: Contract, known: Mapping[Key, Measured | None]) -> list[Key]:
     """What a number is never shown without: noise can have the highest precision, and no recall."""
-    known = measured(key[1])
-    row = TABLE[known.score] if known else None
-    if not known or not row or known.value not in row.values[: row.judged]:
+    own = known[key]
+    numbers = numbers_of_score(own.score, contract) if own else None
+    if not own or not numbers or own.value not in numbers.values[: numbers.judged]:
         return []
-    judged = known._replace(value=row.values[row.judged])
-    return [each for each in available if each[0] == key[0] and measured(each[1]) == judged]
+    judged = own._replace(value=numbers.values[numbers.judged])
+    return [each for each in known if each[0] == key[0] and known[each] == judged]
 
 
 def _notes_on_left_out(group: Group) -> list[str]:
@@ -127,9 +126,9 @@ def _table(
     groups: list[Group], key: Key, contract: dict[str, Any], target: float | None, question: Question
 ) -> Table:
     """Its rows are the groups with this score, and those on the same data that were never scored at all."""
-    subject = _subject(key, target)
+    subject = _subject(key, contract, target)
     by_group = [(group, subject.runs(group)) for group in groups]
-    floor, notes = _floor([run for _, runs in by_group for run in runs], subject)
+    floor, notes = _floor([run for _, runs in by_group for run in runs], subject, contract)
     subject = subject._replace(few=floor.score if floor and floor.score != subject.score else "")
     scored_data = {run.data for _, runs in by_group for run in runs if subject.evaluations(run)}
     members = [
@@ -151,8 +150,8 @@ def _table(
     return table
 
 
-def _subject(key: Key, target: float | None) -> Subject:
-    known = measured(key[1])
+def _subject(key: Key, contract: Contract, target: float | None) -> Subject:
+    known = measured(key[1], contract)
     assert known
     assert known.value.better
     return Subject(*key, known.value.better, known.value.scale, target)
@@ -169,16 +168,16 @@ class Floor(NamedTuple):
     value: float
 
 
-def _floor(runs: list[Run], subject: Subject) -> tuple[Floor | None, list[str]]:
+def _floor(runs: list[Run], subject: Subject, contract: Contract) -> tuple[Floor | None, list[str]]:
     """The floor that these runs recorded for this score, and a note if there is none that they share.
 
     That of another number of samples, fid300_digits beside fid10k_digits, is mostly another bias.
     """
-    kind = _kind(subject.score)
+    kind = _kind(subject.score, contract)
     floors: dict[str, list[float]] = {}
     for evaluation in (e for run in runs for e in subject.evaluations(run)):
         for name, recorded in evaluation.floor.items():
-            if _kind(name) == kind and (value := number(recorded)) is not None:
+            if _kind(name, contract) == kind and (value := number(recorded)) is not None:
                 floors.setdefault(name, []).append(value)
     name = subject.score if subject.score in floors else next(iter(floors), "")
     low, high = min(floors.get(name, [0.0])), max(floors.get(name, [0.0]))
@@ -189,9 +188,9 @@ def _floor(runs: list[Run], subject: Subject) -> tuple[Floor | None, list[str]]:
     return None, [_no_floor(Floor(each, values[0]) for each, values in floors.items())] if floors else []
 
 
-def _kind(name: str) -> Measured | None:
+def _kind(name: str, contract: Contract) -> Measured | None:
     """What two names share that are of one score with other numbers of samples: fid50k and fid10k_full."""
-    known = measured(name)
+    known = measured(name, contract)
     return known and known._replace(suffix=known.suffix.removeprefix(FULL))
 
 

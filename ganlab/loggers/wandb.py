@@ -38,11 +38,13 @@ class SteadyWandbLogger(WandbLogger):
 
     _sent_images: float | None = None  # at the last row that W&B has
     _scores: frozenset[str] = frozenset()
+    _contract: dict[str, Any] | None = None  # of the last scores
 
     @rank_zero_only
     def log_hyperparams(self, params: Any) -> None:
         """Send settings; in place of the first, the game's own, the run's whole configuration is sent."""
         if self._sent_images is not None:
+            self._contract = params.get("contract")
             super().log_hyperparams(params)
             return
         folder = Path(str(self.save_dir))
@@ -61,7 +63,7 @@ class SteadyWandbLogger(WandbLogger):
 
     def _define(self, name: str) -> None:
         """Let W&B summarise a score by the run's best and its last value."""
-        score = measured(name)
+        score = measured(name, self._contract)
         if score and score.value.better:
             self._scores |= {name}
             self.experiment.define_metric(name, step_metric="images", summary=f"{score.value.better},last")

@@ -50,14 +50,14 @@ def compared_split(conditions: Conditions | None, asked: Split | None) -> Split:
     return told or asked or "train"
 
 
-def refuse_without_reals(scorer: Scorer, model: GAN) -> None:
+def refuse_without_reals(scorer: Scorer, conditions: Conditions | None) -> None:
     """Refuse scores of pairs where samples are made of no real batch."""
     paired = [score for score, row in scorer.rows.items() if row.needs == "pairs"]
-    if paired and not (model.conditions and model.conditions.split):
-        told = model.condition_rule or "nothing"
+    if paired and not (conditions and conditions.split):
+        told = f"are told {conditions.rule}" if conditions else "are told nothing by data"
         raise Refused(
-            f"The score {paired[0]} compares each sample with the real that it was made from, and here\n"
-            f"samples are told {told}, of no item: leave it out (scores)."
+            f"The score {paired[0]} compares each sample with the real that it was made from, and these\n"
+            f"samples {told}, of no item: leave it out (scores)."
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ganlab.callbacks.watch.samples import SampleHistory
-from ganlab.callbacks.watch.scores import COVERED, ScoreHistory, is_first_distance
+from ganlab.callbacks.watch.scores import COVERED, ScoreHistory, is_named
 from ganlab.callbacks.watch.symptoms import TABLE, Symptoms
 
 FAR_FROM_FLOOR = 5.0  # times the held-out reals' distance; of what is covered, less than half of theirs
@@ -55,8 +55,8 @@ def _beside_floor(scores: ScoreHistory) -> tuple[list[str], list[str]]:
     near: list[str] = []
     for name, value in scores.comparable.items():
         floor = scores.floor.get(name)
-        covers = name.startswith(COVERED)
-        if value is None or floor is None or not (covers or is_first_distance(name)):
+        covers = is_named(name, *COVERED)
+        if value is None or floor is None or not (covers or scores.is_first_distance(name)):
             continue
         is_far = value < floor / 2 if covers else value > FAR_FROM_FLOOR * floor > 0
         reals = f"held-out reals {floor:.3g}"

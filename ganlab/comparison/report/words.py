@@ -64,9 +64,9 @@ def mean_with_interval(row: Row, places: int) -> str:
     return value
 
 
-def measured_count(name: str) -> str:
+def measured_count(name: str, contract: dict[str, object]) -> str:
     """The number of samples as a score's name has it: 10k of fid10k_digits; "" if there is none."""
-    known = measured(name)
+    known = measured(name, contract)
     before, _, after = known.value.name.partition("{n}") if known else ("", "", "")
     found = re.match(rf"{re.escape(before)}(\d+k?)", name) if after or before else None
     return found[1] if found else ""
@@ -74,13 +74,14 @@ def measured_count(name: str) -> str:
 
 def floor_label(table: Table) -> str:
     """`real floor, n = 10k`: a floor is of as many samples as the score that it stands beside."""
-    count = measured_count(table.score)
+    count = measured_count(table.score, table.contract)
     return f"real floor, n\u00a0=\u00a0{count}" if count else "real floor"
 
 
 def few_label(table: Table) -> str:
     """`at n = 300, real floor 0.44`: where the floor is of fewer samples, with the score of as many."""
-    return f"at n\u00a0=\u00a0{measured_count(table.few_score)}, real floor {short(table.few_floor or 0.0)}"
+    count = measured_count(table.few_score, table.contract)
+    return f"at n\u00a0=\u00a0{count}, real floor {short(table.few_floor or 0.0)}"
 
 
 def size(table: Table, contrast: float) -> str:
