@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,8 @@ from torch import Tensor
 
 from ganlab import bounds
 from ganlab.callbacks import nearest_reals
-from ganlab.callbacks.preemption import Preemption
+from ganlab.callbacks.preemption import interruptible
+from ganlab.callbacks.score_records import record, save_best
 from ganlab.callbacks.watch.score_noise import fid_noise
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
@@ -40,7 +40,6 @@ from ganlab.metrics.scorer import Batches, Reals, Scorer, described, needs_extra
 from ganlab.metrics.statistics import Gaussian
 from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import (
-    BLOCK,
     compared_split,
     fake_batches,
     first_process_buffers,
@@ -49,7 +48,7 @@ from ganlab.sampling.plan import (
 )
 from ganlab.system.processes import broadcast, on_rank_zero
 from ganlab.system.row_files import Records
-from ganlab.training.trainer import callbacks_of, is_trial_run
+from ganlab.training.trainer import is_trial_run
 
 SAMPLES = 10_000  # where no number is asked for
 
@@ -252,7 +251,7 @@ class Evaluation(Callback):
                 print(f"step {trainer.global_step:,}  {warning}", file=sys.stderr)
         if not validating:
             row = {"scores": values, "reasons": reasons, "floor": floor, "beside_floor": beside}
-            self._record(trainer, model, row | {"contract": contract.plain()})
+            record(trainer, model, row | {"contract": contract.plain()})
             self._keep_best(trainer, values)
             if trainer.is_global_zero:
                 name = f"step-{trainer.global_step:09d}.png"
@@ -280,20 +279,6 @@ class Evaluation(Callback):
             batches = interruptible(trainer, chain([first], blocks), samples)
             return first[1], self.scorer.observe(batches, samples, part=part_of(self._floor, samples))
 
-    def _record(self, trainer: Trainer, model: GAN, row: dict[str, Any]) -> None:
-        """Log the scores to all loggers, and add them to the run's records."""
-        position = {"step": trainer.global_step, "images": model.images_seen}
-        known = {name: value for name, value in row["scores"].items() if value is not None}
-        for logger in trainer.loggers:
-            protocol = {"contract": row["contract"], "floor": row["floor"]}
-            logger.log_hyperparams(protocol)  # type: ignore[call-arg]
-            logger.log_metrics({**known, "images": float(model.images_seen)}, step=trainer.global_step)
-            logger.save()
-        if trainer.is_global_zero:
-            folder = Path(trainer.default_root_dir)
-            folder.mkdir(parents=True, exist_ok=True)
-            Records(folder / SCORES).append(position | row)
-
     def _keep_best(self, trainer: Trainer, values: dict[str, float | None]) -> None:
         """Save a checkpoint as best.ckpt, if the first score is the run's best so far."""
         assert self.scorer
@@ -303,23 +288,8 @@ class Evaluation(Callback):
         if self.best is not None and (value >= self.best if better == "min" else value <= self.best):
             return
         self.best = value
-        folder = Path(trainer.default_root_dir) / "checkpoints"
-        unfinished = folder / "best.unfinished"
-        trainer.save_checkpoint(unfinished)
-        if trainer.is_global_zero:
-            os.replace(unfinished, folder / "best.ckpt")
+        save_best(trainer)
 
 
 def _data(trainer: Trainer) -> Any:
     return trainer.datamodule  # type: ignore[attr-defined]
-
-
-def interruptible(trainer: Trainer, batches: Batches, samples: int) -> Batches:
-    """The same batches, until the run is asked to stop; the resumed run repeats the evaluation."""
-    preemptions = callbacks_of(trainer, Preemption)
-    # All processes must take part; some have one batch more than others.
-    common = -(-samples // BLOCK) // trainer.world_size
-    for count, batch in enumerate(batches, 1):
-        yield batch
-        for preemption in preemptions if count <= common else ():
-            preemption.obey(trainer)

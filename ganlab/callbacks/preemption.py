@@ -13,6 +13,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from ganlab import bounds
 from ganlab.callbacks.checkpoints import Checkpoints
 from ganlab.callbacks.process_agreement import Agreement
+from ganlab.game.draws import BLOCK
+from ganlab.metrics.scorer import Batches
 from ganlab.system import slurm
 from ganlab.system.processes import is_first_process
 from ganlab.training.trainer import callbacks_of
@@ -125,3 +127,14 @@ def _requeue_and_exit(number: int, frame: Any) -> None:
 
 def _send_nothing() -> None:
     pass
+
+
+def interruptible(trainer: Trainer, batches: Batches, samples: int) -> Batches:
+    """The same batches, until the run is asked to stop; the resumed run repeats the evaluation."""
+    preemptions = callbacks_of(trainer, Preemption)
+    # All processes must take part; some have one batch more than others.
+    common = -(-samples // BLOCK) // trainer.world_size
+    for count, batch in enumerate(batches, 1):
+        yield batch
+        for preemption in preemptions if count <= common else ():
+            preemption.obey(trainer)
