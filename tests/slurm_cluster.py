@@ -12,7 +12,8 @@ from pathlib import Path
 
 NODES = ("n1", "n2")
 # A requeued job waits until its credential expires, and a second more: cred_expire is short.
-# The port at which a job's processes meet follows from its number: FirstJobId differs between test processes.
+# The port at which a job's processes meet is 15000 and its number: FirstJobId differs between test processes,
+# and is small, because some systems hand out ports from 16000 on to whoever asks for any.
 CONF = """\
 ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)
@@ -55,7 +56,7 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     controller, *ports = _free_ports(1 + len(NODES))
     nodes = "".join(NODE.format(name=n, host=host, port=p) for n, p in zip(NODES, ports, strict=True))
     conf = folder / "slurm.conf"
-    first = 1 + 1000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 1 + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     conf.write_text(nodes + CONF.format(host=host, controller=controller, folder=folder, first=first))
     key = folder / "munge.key"
     key.write_bytes(os.urandom(1024))
