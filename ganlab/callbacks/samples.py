@@ -59,11 +59,12 @@ class Samples(Callback):
         self._drawn_at = trainer.global_step
         if not trainer.is_global_zero or not isinstance(model, GAN) or is_trial_run(trainer):
             return
-        samples = model.sample(self.count, seed=seed_for("samples", self.seed)).cpu()
+        seed = seed_for("samples", self.seed)
+        samples = model.sample(self.count, seed=seed).cpu()
         medium = model.medium(samples)
         if not medium.drawable:
             return
-        picture = medium.sheet(samples)
+        picture = medium.captioned(samples, model.captions(self.count, seed=seed))
         dispatch.log_picture(trainer, "samples", picture, images=model.images_seen)
         file = _file(trainer)
         file.parent.mkdir(parents=True, exist_ok=True)

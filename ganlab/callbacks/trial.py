@@ -30,7 +30,7 @@ def try_all_ways(trainer: Trainer, game: GAN) -> None:
             stored = medium.stored(made)
             medium.as_array(stored)
             if medium.drawable:
-                medium.sheet(stored)
+                medium.captioned(stored, game.captions(2, seed=seed_for("trial")))
         reals_of(game, data_of(trainer))
     _save_and_load(trainer)
 

@@ -11,12 +11,14 @@ from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
 from ganlab.errors import Refused
-from ganlab.game.chunks import PerChunk, in_chunks, whole_chunks
+from ganlab.game.chunks import CHUNK_SIZE, PerChunk, in_chunks, whole_chunks
 from ganlab.game.conditions import Conditions
 from ganlab.game.draws import BLOCK, Draws, drawn_in_blocks
 from ganlab.game.ema import Average
 from ganlab.game.players import evaluating
 from ganlab.media import Labels, Medium, medium_of, played
+
+StoredRows = Callable[[slice], tuple[Any, ...]]
 
 
 class Sampling(LightningModule):
@@ -109,17 +111,44 @@ class Sampling(LightningModule):
         given: Tensor | None = None,
     ) -> PerChunk | None:
         """What the networks are told for samples of these numbers, chunk by chunk; None: nothing."""
+        stored = self._told(numbers, seed, classes, given)
+        return self._conditions(stored) if stored else None
+
+    def captions(
+        self,
+        count: int,
+        *,
+        seed: int,
+        classes: Sequence[int | str] | None = None,
+        given: Tensor | None = None,
+    ) -> list[str] | None:
+        """What each of a seed's samples is told, in words; None: nothing, or what words do not tell."""
+        stored, medium = self._told(torch.arange(count), seed, classes, given), self.condition_medium
+        if not stored or not medium:
+            return None
+        captions: list[str] = []
+        for start in range(0, count, CHUNK_SIZE):
+            some = medium.captions(stored(slice(start, start + CHUNK_SIZE))[1])
+            if some is None:
+                return None
+            captions += some
+        return captions
+
+    def _told(
+        self, numbers: Tensor, seed: int, classes: Sequence[int | str] | None, given: Tensor | None
+    ) -> StoredRows | None:
+        """Batches, as data store them, from which the conditions of samples of these numbers are taken."""
         if (classes is not None or given is not None) and not self.is_conditional:
             raise Refused(f"{type(self).__name__} tells its networks nothing: leave classes and given out.")
         if classes is not None:
             labels = self._labels(classes)
-            return self._conditions(lambda rows: (None, labels[numbers[rows] % len(labels)]))
+            return lambda rows: (None, labels[numbers[rows] % len(labels)])
         if given is not None:
-            return self._conditions(lambda rows: (None, given[numbers[rows].to(given.device) % len(given)]))
+            return lambda rows: (None, given[numbers[rows].to(given.device) % len(given)])
         conditions = self.conditions
-        return self._conditions(lambda rows: conditions.batch(numbers[rows], seed)) if conditions else None
+        return (lambda rows: conditions.batch(numbers[rows], seed)) if conditions else None
 
-    def _conditions(self, stored: Callable[[slice], tuple[Any, ...]]) -> PerChunk:
+    def _conditions(self, stored: StoredRows) -> PerChunk:
         """The game's own condition of batches as data store them."""
 
         def make(rows: slice) -> Any:

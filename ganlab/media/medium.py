@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -66,9 +67,22 @@ class Medium(ABC):
             "Take a file.npz."
         )
 
+    def captioned(self, items: Tensor, captions: Sequence[str] | None, columns: int | None = None) -> Image:
+        """The sheet with a few words to each item, where the medium has a place for them."""
+        return self.sheet(items, columns)
+
+    def captions(self, stored: Tensor) -> list[str] | None:
+        """What each stored item is, in a few words; None where words do not tell it."""
+        return None
+
     def write(self, path: Path, item: Tensor) -> None:
         """One stored item to a file."""
         raise Refused(f"Samples of the shape {self.shape} are no pictures: take a file.npz.")
+
+    @classmethod
+    def read(cls, content: bytes) -> Tensor:
+        """The stored item of a file of this content, as `write` wrote it."""
+        raise Refused(f"{public_path(cls)} does not say how it is read from files: take an npz.")
 
     @classmethod
     def as_array(cls, stored: Tensor) -> np.ndarray:

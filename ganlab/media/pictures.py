@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil, sqrt
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganlab.errors import Refused
+from ganlab.media.captions import captioned
 from ganlab.media.medium import Medium
 
 GAP = 2
@@ -44,6 +46,13 @@ class Pictures(Medium):
 
     def sheet(self, items: Tensor, columns: int | None = None) -> Image.Image:
         return grid(items, columns) if self.drawable else super().sheet(items)
+
+    def captioned(
+        self, items: Tensor, captions: Sequence[str] | None, columns: int | None = None
+    ) -> Image.Image:
+        if not captions or not self.drawable:
+            return self.sheet(items, columns)
+        return captioned(grid, items, captions, columns)
 
     def write(self, path: Path, item: Tensor) -> None:
         if not self.drawable:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -76,7 +76,8 @@ def sheet(source: Source, count: int) -> Image.Image:
     if count > LARGEST:
         raise Refused(f"{count:,} samples are too many for one picture: take a folder or a file.npz.")
     samples = torch.cat([block.cpu() for block in source.blocks(count)])
-    return _medium(source, samples).sheet(samples, source.columns)
+    captions = source.game.captions(count, seed=source.seed, classes=source.classes)
+    return _medium(source, samples).captioned(samples, captions, source.columns)
 
 
 def _medium(source: Source, samples: Tensor) -> Medium:
@@ -99,10 +100,13 @@ def to_folder(path: Path, source: Source, count: int) -> None:
     width, number = max(6, len(str(count - 1))), 0
     for block in source.blocks(count):
         medium = source.game.medium(block)
-        if not medium.drawable or not medium.suffix:
-            path.rmdir()
         for item in medium.stored(block):
-            medium.write(path / f"{number:0{width}d}{medium.suffix}", item)
+            try:
+                medium.write(path / f"{number:0{width}d}{medium.suffix}", item)
+            except Refused:
+                with suppress(OSError):  # It holds those that were written.
+                    path.rmdir()
+                raise
             number += 1
 
 

@@ -525,8 +525,10 @@ def test_classes_have_a_row_each(conditional: Path, tmp_path: Path, monkeypatch:
     drawn = torch.from_numpy(read_images(tmp_path / "some.npz"))[:, 0, 0, 0]
     assert torch.equal(drawn, shades[[7, 7, 7, 2, 2, 2]])
     sample_here(*trusted, "--out", "all.png", "--classes", "all", "--count", "30", folder=tmp_path)
-    sheet = np.asarray(Image.open(tmp_path / "all.png"))
+    whole = np.asarray(Image.open(tmp_path / "all.png"))
+    names, sheet = np.split(whole, [-(3 * 66 - 2)], axis=1)
     assert sheet.shape == (10 * 66 - 2, 3 * 66 - 2)
+    assert all((names[66 * row : 66 * row + 64] < 100).any() for row in range(10))
     assert [sheet[66 * row, 0] for row in range(10)] == shades.tolist()
     for wrong in (("--classes", "3,12"), ("--classes", "3", "--class", "3")):
         refused(here("sample", *trusted, "--out", "no.png", *wrong, folder=tmp_path), tmp_path)
