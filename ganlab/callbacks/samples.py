@@ -7,7 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from ganlab import bounds
 from ganlab.data.stream import StreamData
 from ganlab.game.gan import GAN
-from ganlab.loggers import dispatch
+from ganlab.loggers import dispatch, looks
 from ganlab.seeds import seed_for
 from ganlab.system.atomic_file import atomic_write
 from ganlab.system.memory import refuse_beyond_memory
@@ -37,7 +37,7 @@ class Samples(Callback):
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
         """Draw the picture that is missing if the run was stopped right after a step that has one."""
         step = trainer.global_step
-        if step and step % self.every_n_steps == 0 and not _file(trainer).exists():
+        if step and step % self.every_n_steps == 0 and not _is_kept(trainer, model):
             self._draw(trainer, model)
 
     def on_train_batch_end(
@@ -61,16 +61,24 @@ class Samples(Callback):
             return
         seed = seed_for("samples", self.seed)
         samples = model.sample(self.count, seed=seed).cpu()
-        medium = model.medium(samples)
-        if not medium.drawable:
-            return
-        picture = medium.captioned(samples, model.captions(self.count, seed=seed))
-        dispatch.log_picture(trainer, "samples", picture, images=model.images_seen)
-        file = _file(trainer)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(file) as unfinished:
-            picture.save(unfinished, "png")
+        medium, folder = model.medium(samples), _folder(trainer)
+        picture = (
+            medium.captioned(samples, model.captions(self.count, seed=seed)) if medium.drawable else None
+        )
+        files = looks.keep_files(folder, trainer.global_step, medium, samples)
+        dispatch.log_samples(trainer, picture, files, images=model.images_seen)
+        if picture:
+            folder.mkdir(parents=True, exist_ok=True)
+            with atomic_write(looks.sheet_file(folder, trainer.global_step)) as unfinished:
+                picture.save(unfinished, "png")
 
 
-def _file(trainer: Trainer) -> Path:
-    return Path(trainer.default_root_dir) / "samples" / f"step-{trainer.global_step:09d}.png"
+def _is_kept(trainer: Trainer, model: LightningModule) -> bool:
+    """Whether the look at this step is whole: its sheet, if it has one, is written last."""
+    look = next((look for look in looks.looks(_folder(trainer)) if look.step == trainer.global_step), None)
+    has_sheet = not isinstance(model, GAN) or not model.media or model.media[0].drawable
+    return look is not None and (look.sheet is not None or not has_sheet)
+
+
+def _folder(trainer: Trainer) -> Path:
+    return Path(trainer.default_root_dir) / looks.FOLDER

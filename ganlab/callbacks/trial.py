@@ -12,12 +12,15 @@ from torch import Tensor
 from ganlab.callbacks.watch.likeness import reals_of
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.loggers.looks import keep_files
+from ganlab.media import Medium
+from ganlab.media.shown import KINDS, Unreadable
 from ganlab.seeds import seed_for
 from ganlab.training.trainer import data_of
 
 
 def try_all_ways(trainer: Trainer, game: GAN) -> None:
-    """Draw two samples as one picture, compare with reals, and write and read a checkpoint.
+    """Draw two samples as one picture, write their files, compare with reals; write and read a checkpoint.
 
     Nothing is scored or written into the run; random numbers, buffers and modes stay as they were. The first
     evaluation's extractor is tried by the evaluation itself.
@@ -31,8 +34,22 @@ def try_all_ways(trainer: Trainer, game: GAN) -> None:
             medium.as_array(stored)
             if medium.drawable:
                 medium.captioned(stored, game.captions(2, seed=seed_for("trial")))
+            _write_and_read(medium, stored)
         reals_of(game, data_of(trainer))
     _save_and_load(trainer)
+
+
+def _write_and_read(medium: Medium, stored: Tensor) -> None:
+    """In the files that a look keeps, if the medium has any."""
+    with tempfile.TemporaryDirectory() as folder:
+        for file in keep_files(Path(folder), 0, medium, stored):
+            try:
+                KINDS[file.suffix].read(file.read_bytes())
+            except Unreadable as error:
+                raise Refused(
+                    f"What {type(medium).__name__}.write writes is {error}: nobody could be shown it.\n"
+                    f"Write what the suffix {medium.suffix} says, or name another."
+                ) from error
 
 
 def _save_and_load(trainer: Trainer) -> None:

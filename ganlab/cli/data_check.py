@@ -25,6 +25,7 @@ from ganlab.data.pictures.picture_files import PictureFiles
 from ganlab.data.rows import Rows
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
+from ganlab.loggers import looks
 from ganlab.runs import user_code
 from ganlab.system.hardware import keep_freed_memory
 from ganlab.system.untrusted import readable
@@ -104,8 +105,13 @@ def check(chosen: Any) -> None:
     print(f"  throughput  {_throughput(source):,.0f} images/s, in batches of {source.batch_size}")
     batches = islice(source.train_dataloader(), -(-SHOWN // source.batch_size))
     images = torch.cat([images for images, *_ in batches])
-    source.media[0].sheet(images[:SHOWN]).save(out)
-    print(f"  picture     {out}")
+    medium = source.media[0]
+    files = looks.write_files(out.parent, out.stem, medium, images)
+    if medium.drawable or not files:
+        medium.sheet(images[:SHOWN]).save(out)
+        print(f"  picture     {out}")
+    if files:
+        print(f"  items       {', '.join(map(str, files))}")
 
 
 def _refuse_unwritable(out: Path) -> None:

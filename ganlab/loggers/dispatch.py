@@ -1,15 +1,15 @@
-"""Weights & Biases and TensorBoard: their settings, and pictures and summaries in the form each takes."""
+"""Weights & Biases and TensorBoard: their settings, and samples and summaries in the form each takes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from PIL.Image import Image
 
 from ganlab.errors import refuse_missing
+from ganlab.loggers import tensorboard
 from ganlab.loggers import wandb as wandb_logger
 
 
@@ -43,19 +43,25 @@ def _by_name(loggers: Any) -> Iterator[tuple[str, Any]]:
         yield str(getattr(logger, "class_path", "")).rsplit(".", 1)[-1], logger
 
 
-def log_picture(trainer: Trainer, name: str, picture: Image, *, images: int) -> None:
-    """Log a picture at the current step; `images` is how many training images were seen."""
-    for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            import wandb
+LogSamples = Callable[[Any, Image | None, Sequence[Path], int, float], None]
+OF_SAMPLES: dict[type, LogSamples] = {
+    WandbLogger: wandb_logger.log_samples,
+    TensorBoardLogger: tensorboard.log_samples,
+}
 
-            metrics: Any = {name: wandb.Image(picture), "images": float(images)}
-            logger.log_metrics(metrics, trainer.global_step)
-        elif isinstance(logger, TensorBoardLogger):
-            form = "HWC" if picture.mode == "RGB" else "HW"
-            logger.experiment.add_image(name, np.asarray(picture), trainer.global_step, dataformats=form)
-            # A resumed run draws only those that are missing among its files.
-            logger.save()
+
+def log_samples(trainer: Trainer, picture: Image | None, files: Sequence[Path], *, images: int) -> None:
+    """Log a look at the current step: its sheet, and files of single samples that are played or read.
+
+    Args:
+        images: How many training images were seen.
+    """
+    if not picture and not files:
+        return
+    for logger in trainer.loggers:
+        for kind, log in OF_SAMPLES.items():
+            if isinstance(logger, kind):
+                log(logger, picture, files, trainer.global_step, float(images))
 
 
 def log_summary(trainer: Trainer, **facts: Any) -> None:

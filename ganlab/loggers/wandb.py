@@ -1,11 +1,12 @@
 """Weights & Biases with one line of configuration: in the run's folder, no prompts, no row sent twice."""
 
+import html
 import json
 import math
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -13,9 +14,12 @@ from urllib.parse import urlparse
 import yaml
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
+from PIL.Image import Image
 
 from ganlab.class_paths import public_path
 from ganlab.loggers import wandb_files
+from ganlab.loggers.looks import FOLDER, by_key, looks
+from ganlab.media.shown import KINDS, Clip, Film, Lines, Shown
 from ganlab.metrics.names import measured
 from ganlab.system.row_files import Table
 from ganlab.system.untrusted import number
@@ -84,18 +88,55 @@ class SteadyWandbLogger(WandbLogger):
 
 
 def _recorded_rows(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Step and values of each row of the run's metrics, and of each of its sample pictures."""
+    """Step and values of each row of the run's metrics, and of each look at its samples."""
     import wandb
 
     step, images = 0, 0.0
     for row in Table(folder / "metrics.csv").read():
         step, images = row.pop("step"), row.get("images", 0.0)
         yield step, row
-    for path in folder.glob("samples/step-*.png"):
-        picture_step = int(path.stem.removeprefix("step-"))
-        if picture_step <= step:
-            values = {"samples": wandb.Image(str(path)), "images": images * picture_step / step}
-            yield picture_step, values
+    for look in looks(folder / FOLDER):
+        if look.step <= step:
+            sheet = {FOLDER: wandb.Image(str(look.sheet))} if look.sheet else {}
+            yield look.step, {**sheet, **_played(look.files), "images": images * look.step / step}
+
+
+def log_samples(
+    logger: WandbLogger, picture: Image | None, files: Sequence[Path], step: int, images: float
+) -> None:
+    """Log a look: its sheet, and the files of single samples by the kind of each."""
+    import wandb
+
+    sheet: Any = {FOLDER: wandb.Image(picture)} if picture else {}
+    logger.log_metrics({**sheet, **_played(files), "images": images}, step)
+
+
+def _played(files: Sequence[Path]) -> dict[str, Any]:
+    """What W&B plays or shows of each file, by what it is logged as."""
+    return {key: OF_KINDS[KINDS[file.suffix]](file) for key, file in by_key(files).items()}
+
+
+def _sound(file: Path) -> Any:
+    """Of the file, and alone: of numbers, and in a list, W&B takes sounds only where soundfile is."""
+    import wandb
+
+    return wandb.Audio(str(file))
+
+
+def _text(file: Path) -> Any:
+    import wandb
+
+    text = html.escape(Lines.read(file.read_bytes()).text)
+    return wandb.Html(f"<pre>{text}</pre>", data_is_not_path=True)
+
+
+def _film(file: Path) -> Any:
+    import wandb
+
+    return wandb.Video(str(file))
+
+
+OF_KINDS: dict[type[Shown], Callable[[Path], Any]] = {Clip: _sound, Lines: _text, Film: _film}
 
 
 def remembered(folder: Path) -> dict[str, Any]:

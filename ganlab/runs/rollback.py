@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from ganlab.errors import Refused
+from ganlab.loggers.looks import FOLDER, looks
 from ganlab.runs.folder import rewind_records, run_of
 from ganlab.runs.load import read_checkpoint, step_of
 from ganlab.runs.status import CLOCK, METRICS, SCORES
@@ -30,10 +31,10 @@ def copy_records(checkpoint: Path, folder: Path) -> int:
     step, old = step_of(checkpoint), run_of(checkpoint)
     if not old:
         return step
-    files = [*old.glob("samples/step-*.png"), *old.glob("nearest/step-*.*")]
-    pictures = [path for path in files if int(path.stem.removeprefix("step-")) <= step]
+    nearest = [path for path in old.glob("nearest/step-*.*") if int(path.stem.removeprefix("step-")) <= step]
+    kept = [path for look in looks(old / FOLDER) if look.step <= step for path in look.paths]
     best = ["checkpoints/best.ckpt"] if checkpoint.name == "best.ckpt" else []
-    for path in [*(old / name for name in (*RECORDS, *best)), *pictures]:
+    for path in [*(old / name for name in (*RECORDS, *best)), *kept, *nearest]:
         if path.is_file():
             (copy := folder / path.relative_to(old)).parent.mkdir(exist_ok=True)
             shutil.copyfile(path, copy)

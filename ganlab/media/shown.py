@@ -1,0 +1,129 @@
+"""Files of single items that people play or read, because no sheet shows them: sounds, texts, films.
+
+They may come from anybody: what is read has bounds, and is written again from what was understood of it.
+"""
+
+from __future__ import annotations
+
+import warnings
+import wave
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from io import BytesIO
+from typing import ClassVar
+
+from PIL import Image, ImageSequence
+
+HIGHEST_RATE = 1_000_000  # samples a second
+LONGEST_TEXT = 20_000  # characters
+MOST_FRAMES, MOST_PIXELS = 500, 40_000_000  # of a film, and of all its frames
+FRAME = 100  # milliseconds, where a film does not say how long a frame is shown
+
+
+class Unreadable(Exception):
+    """A file that is none of its kind; the message says why."""
+
+
+class Shown(ABC):
+    """What such a file holds.
+
+    Attributes:
+        suffix: Of its files; a medium of this suffix is shown so.
+        name: Of several, where they are logged.
+    """
+
+    suffix: ClassVar[str]
+    name: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def read(cls, content: bytes) -> Shown:
+        """What a file of this content holds; else Unreadable is raised."""
+
+    @abstractmethod
+    def content(self) -> bytes:
+        """As a file, which holds nothing else."""
+
+
+@dataclass(frozen=True)
+class Clip(Shown):
+    """A sound: whole numbers of `width` bytes, as .wav files have them."""
+
+    suffix, name = ".wav", "sounds"
+    channels: int
+    width: int
+    rate: int
+    samples: bytes
+
+    @classmethod
+    def read(cls, content: bytes) -> Clip:
+        try:
+            with wave.open(BytesIO(content)) as file:
+                channels, width, rate = file.getparams()[:3]
+                samples = file.readframes(file.getnframes())
+                if width > 4 or not 0 < rate <= HIGHEST_RATE:
+                    raise ValueError(f"{8 * width} bits, {rate:,} samples a second")
+                whole = len(samples) - len(samples) % (channels * width)
+                return cls(channels, width, rate, samples[:whole])
+        # Damaged files raise all kinds of errors.
+        except Exception as error:
+            raise Unreadable(f"no .wav of whole numbers ({error or type(error).__name__})") from error
+
+    def content(self) -> bytes:
+        with wave.open(written := BytesIO(), "wb") as file:
+            file.setparams((self.channels, self.width, self.rate, 0, "NONE", ""))
+            file.writeframes(self.samples)
+        return written.getvalue()
+
+
+@dataclass(frozen=True)
+class Lines(Shown):
+    """A text."""
+
+    suffix, name = ".txt", "texts"
+    text: str
+
+    @classmethod
+    def read(cls, content: bytes) -> Lines:
+        return cls(content.decode(errors="replace")[:LONGEST_TEXT])
+
+    def content(self) -> bytes:
+        return self.text.encode(errors="replace")
+
+
+@dataclass(frozen=True)
+class Film(Shown):
+    """Moving pictures of one size, each with the milliseconds that it is shown."""
+
+    suffix, name = ".gif", "films"
+    frames: list[Image.Image]
+    durations: list[int]
+
+    @classmethod
+    def read(cls, content: bytes) -> Film:
+        frames: list[Image.Image] = []
+        durations: list[int] = []
+        try:
+            with warnings.catch_warnings(), Image.open(BytesIO(content), formats=("GIF",)) as film:
+                warnings.simplefilter("ignore")
+                most = min(MOST_FRAMES, MOST_PIXELS // (film.width * film.height))
+                for frame in ImageSequence.Iterator(film):
+                    if len(frames) >= most:
+                        raise Unreadable(f"more than {most} frames of {film.width} x {film.height} pixels")
+                    frames.append(frame.convert("RGB"))
+                    durations.append(int(frame.info.get("duration") or FRAME))
+        except Unreadable:
+            raise
+        # Decoders fail in as many ways as files are damaged.
+        except Exception as error:
+            raise Unreadable(f"no whole .gif ({error or type(error).__name__})") from error
+        return cls(frames, durations)
+
+    def content(self) -> bytes:
+        first, *others = self.frames
+        written, moving = BytesIO(), {"save_all": True, "append_images": others, "loop": 0}
+        first.save(written, "GIF", duration=self.durations, **moving)
+        return written.getvalue()
+
+
+KINDS: dict[str, type[Shown]] = {kind.suffix: kind for kind in (Clip, Lines, Film)}
