@@ -30,12 +30,13 @@ for (const table of all("table.sortable")) {
   }));
 }
 
-// One slider moves all groups' samples to the same moment.
+// One slider moves all groups' samples to the same moment; what is heard of another moment falls silent.
 const frames = all(".frames");
 const show = (stop) => frames.forEach((each) => {
-  const pictures = [...each.children];
-  const now = pictures.filter((picture) => Number(picture.dataset.from) <= stop).pop() || pictures[0];
-  pictures.forEach((picture) => picture.classList.toggle("now", picture === now));
+  const looks = [...each.children];
+  const now = looks.filter((look) => Number(look.dataset.from) <= stop).pop() || looks[0];
+  looks.forEach((look) => look.classList.toggle("now", look === now));
+  all(":scope > :not(.now) audio", each).forEach((player) => player.pause());
   all(".at", each.parentElement).forEach((at) => (at.textContent = now ? now.dataset.told : ""));
 });
 const slider = document.getElementById("moment");

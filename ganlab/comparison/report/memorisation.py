@@ -11,7 +11,7 @@ from PIL import Image
 from ganlab.callbacks.nearest_reals import COMPARED, FOLDER
 from ganlab.comparison.read import Group, Run
 from ganlab.comparison.report.figures import Figures
-from ganlab.comparison.report.samples import data_url, open_picture, saved_pictures, seed_label
+from ganlab.comparison.report.samples import data_url, open_picture, saved_looks, seed_label
 from ganlab.comparison.report.templates import render
 from ganlab.comparison.report.words import listed
 from ganlab.comparison.result import Comparison
@@ -61,8 +61,8 @@ def best_run_nearest(group: Group, comparison: Comparison) -> NearestImages | No
 
 def read_nearest(run: Run) -> NearestImages | None:
     """The nearest images that a run drew last, or None."""
-    pictures = saved_pictures(run, FOLDER)
-    if not pictures or not (picture := open_picture(path := pictures[-1][1])):
+    sheets = [look.sheet for look in saved_looks(run, FOLDER) if look.sheet]
+    if not sheets or not (picture := open_picture(path := sheets[-1])):
         return None
     content = json_object(path.with_suffix(".json"), [], folder=run.folder)
     numbers = {name: number(content.get(name)) for name in ("distance", "unseen")}

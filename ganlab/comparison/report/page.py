@@ -19,7 +19,10 @@ from ganlab.comparison.report.templates import render
 from ganlab.comparison.result import Comparison
 
 HOME = Path(__file__).parent
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+POLICY = (
+    "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'"
+)
 LOG_RATIO = 30.0  # the ratio of a term's values from which its plot is logarithmic
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -15,9 +14,11 @@ from markupsafe import Markup
 from PIL import Image
 
 from ganlab.comparison.read import UNKNOWN, Group, Run
+from ganlab.comparison.report import played
 from ganlab.comparison.report.axis import short
 from ganlab.comparison.report.templates import render
 from ganlab.comparison.report.words import listed
+from ganlab.loggers.looks import FOLDER, Look, looks
 from ganlab.system.untrusted import is_within, read_bytes
 
 BUDGET = 7_000_000  # bytes of all pictures; as text they take a third more
@@ -25,21 +26,28 @@ MOST_MOMENTS, FEWEST_MOMENTS = 24, 8  # at which pictures are shown; fewer only 
 SIDES = (560, 420, 300, 220)  # pixels
 MOST_PIXELS, MOST_BYTES = 40_000_000, 2**28  # of a picture that is opened at all
 MOST_COLOURS = 4096  # of a picture that PNG may store in fewer bytes than JPEG
-NAME = re.compile(r"step-(\d{1,15})\.png")
 
 
 @dataclass
 class Strip:
-    """The pictures of one group's run: (images seen, step, file), in the order of time."""
+    """The looks at one group's run, and the images seen at each, in the order of time."""
 
     number: int
     name: str
     run: Run
-    frames: list[tuple[float, int, Path]]
+    frames: list[tuple[float, Look]]
+
+    @property
+    def sheets(self) -> list[Path]:
+        return [look.sheet for _, look in self.frames if look.sheet]
+
+    @property
+    def with_files(self) -> list[Look]:
+        return [look for _, look in self.frames if look.files]
 
 
 def strips(groups: Sequence[Group]) -> list[Strip]:
-    """The pictures of each group's first seed that has any; groups without are left out."""
+    """The looks at each group's first seed that has any; groups without are left out."""
     result = []
     for number, group in enumerate(groups):
         for run in sorted(group.runs, key=lambda run: run.seed):
@@ -49,20 +57,19 @@ def strips(groups: Sequence[Group]) -> list[Strip]:
     return result
 
 
-def _frames(run: Run) -> list[tuple[float, int, Path]]:
+def _frames(run: Run) -> list[tuple[float, Look]]:
     rate = images_per_step(run)
-    return [(step * rate, step, file) for step, file in saved_pictures(run, "samples")]
+    return [(look.step * rate, look) for look in saved_looks(run, FOLDER)]
 
 
-def saved_pictures(run: Run, folder: str) -> list[tuple[int, Path]]:
-    """Step and file of each picture in a folder of the run's, in the order of steps.
+def saved_looks(run: Run, folder: str) -> list[Look]:
+    """The looks in a folder of the run's, in the order of steps.
 
     A folder that is a link to a place outside the run's own is left alone.
     """
     if run.folder is None or not is_within(run.folder / folder, run.folder):
         return []
-    files = (run.folder / folder).glob("step-*.png")
-    return sorted((int(name[1]), file) for file in files if (name := NAME.fullmatch(file.name)))
+    return looks(run.folder / folder)
 
 
 def images_per_step(run: Run) -> float:
@@ -108,7 +115,7 @@ def _file_bytes(picture: Image.Image, form: str, **options: Any) -> bytes:
 
 def slider_moments(strips: Sequence[Strip], most: int) -> list[float]:
     """The numbers of images seen at which the slider stops: at most so many, evenly chosen from all."""
-    moments = sorted({images for strip in strips for images, _, _ in strip.frames})
+    moments = sorted({images for strip in strips for images, _ in strip.frames})
     if len(moments) <= most:
         return moments
     return [moments[round(i * (len(moments) - 1) / (most - 1))] for i in range(most)]
@@ -116,8 +123,9 @@ def slider_moments(strips: Sequence[Strip], most: int) -> list[float]:
 
 def _size_and_count(strips: Sequence[Strip]) -> tuple[int, int]:
     """Pixels a side and moments that fit the budget, by the last pictures, which have most detail."""
+    last = [strip.sheets[-1] for strip in strips if strip.sheets]
     for side in SIDES:
-        pictures = [picture for strip in strips if (picture := open_picture(strip.frames[-1][2]))]
+        pictures = [picture for file in last if (picture := open_picture(file))]
         size = sum(len(data_url(picture, side)) * 3 // 4 for picture in pictures)
         count = min(MOST_MOMENTS, BUDGET // max(size, 1))
         if count >= FEWEST_MOMENTS or side == SIDES[-1]:
@@ -127,10 +135,12 @@ def _size_and_count(strips: Sequence[Strip]) -> tuple[int, int]:
 
 def render_strips(groups: Sequence[Group]) -> Markup:
     of_groups = strips(groups)
-    side, most = _size_and_count(of_groups)
-    moments = slider_moments(of_groups, most)
+    side, most_pictures = _size_and_count(of_groups)
+    most, room = played.moments_and_room([strip.with_files[-1] for strip in of_groups if strip.with_files])
+    moments = slider_moments(of_groups, min(most, most_pictures))
     rows = [
-        {**vars(strip), "seed": seed_label(strip.run), "pictures": _pictures(strip, moments, side)}
+        {**vars(strip), "seed": seed_label(strip.run)}
+        | {"pictures": _pictures(strip, moments, side), "players": _players(strip, moments, room)}
         for strip in of_groups
     ]
     numbers = {strip.number for strip in of_groups}
@@ -139,15 +149,30 @@ def render_strips(groups: Sequence[Group]) -> Markup:
     return render("samples.html", strips=rows, moments=labels, without=listed(without) if without else "")
 
 
-def _pictures(strip: Strip, moments: Sequence[float], side: int) -> list[dict[str, object]]:
-    """The picture nearest to each moment, as the template takes it; one that stays is listed once."""
-    pictures: list[dict[str, object]] = []
-    last: Path | None = None
+def _stops(strip: Strip, moments: Sequence[float]) -> Iterator[tuple[int, str, Look]]:
+    """Where the slider changes to another look, what is said of that, and the look nearest to the moment."""
+    last: Look | None = None
     for stop, moment in enumerate(moments):
-        images, step, file = min(strip.frames, key=lambda frame: abs(frame[0] - moment))
-        if file != last and (picture := open_picture(file)):
-            at = f"{short(images)} images · step {step:,}"
+        images, look = min(strip.frames, key=lambda frame: abs(frame[0] - moment))
+        if look is not last:
+            yield stop, f"{short(images)} images · step {look.step:,}", look
+        last = look
+
+
+def _pictures(strip: Strip, moments: Sequence[float], side: int) -> list[dict[str, object]]:
+    """The sheet nearest to each moment, as the template takes it; one that stays is listed once."""
+    pictures: list[dict[str, object]] = []
+    for stop, at, look in _stops(strip, moments):
+        if look.sheet and (picture := open_picture(look.sheet)):
             size = {"width": picture.width, "height": picture.height}
             pictures.append({"src": data_url(picture, side), "stop": stop, "at": at, **size})
-        last = file
     return pictures
+
+
+def _players(strip: Strip, moments: Sequence[float], room: int) -> list[dict[str, object]]:
+    """The same of what is played or read, each look within so many bytes."""
+    stops = _stops(strip, moments) if strip.with_files else ()
+    return [
+        {"stop": stop, "at": at, "elements": played.players(look, room, f"{strip.name} after {at}")}
+        for stop, at, look in stops
+    ]
