@@ -34,7 +34,8 @@ from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.metrics.extractors.extractor import Extractor, NoFeatures
-from ganlab.metrics.given_images import GivenImages
+from ganlab.metrics.given import Given
+from ganlab.metrics.given_items import given as given_items
 from ganlab.metrics.observed import Classes
 from ganlab.metrics.reference import (
     beside_floor,
@@ -80,10 +81,14 @@ def _evaluate_and_print(chosen: Any) -> None:
 def _parse(arguments: list[str]) -> Any:
     parser = Parser(prog="ganlab evaluate", description=__doc__)
     parser.add_argument(
-        "what", type=str, help="a run, a checkpoint, an export, or a folder, zip or npz of images"
+        "what",
+        type=str,
+        help="a run, a checkpoint, an export, or a folder, zip or npz of images or what --extractor takes",
     )
     parser.add_argument(
-        "--reference", type=str, help="a data class, an experiment file, or images; else the run's own data"
+        "--reference",
+        type=str,
+        help="a data class, an experiment file, or a folder, zip or npz; else the run's own data",
     )
     parser.add_argument(
         "--samples",
@@ -125,12 +130,15 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     run = what if is_run(what) else run_of(what)
     settings = _trusted_settings(run, chosen) if run else {}
     source = _source(what, chosen.checkpoint)
-    given = None if source else GivenImages(what, chosen.transparency)
-    compared = compared_with(chosen, settings)
+    scores = _scores(chosen.scores) if chosen.scores else None
+    extractor = _extractor(chosen, settings, scores)
+    given = None if source else given_items(what, extractor.medium, chosen.transparency)
+    compared = compared_with(chosen, settings, extractor.medium)
     game = _game(source, compared, trust_code=chosen.trust_code) if source else None
     conditions = game.conditions if game else None
     count = given.total if given else scored_samples(conditions, chosen.samples, SAMPLES)
-    scorer = _scorer(chosen, settings, compared, count)
+    extractor = extractor.to("cuda") if torch.cuda.is_available() else extractor
+    scorer = Scorer(extractor, scores or default_scores(compared), count)
     refuse_without_reals(scorer, conditions)
     classes = _classes(scorer, given)
     split = compared_split(conditions, "held_out" if chosen.split == "test" else chosen.split)
@@ -156,21 +164,13 @@ def _existing(name: str) -> Path:
     return what
 
 
-def _scorer(
-    chosen: Any, settings: dict[str, Any], compared: StreamData | GivenImages, samples: int
-) -> Scorer:
-    scores = _scores(chosen.scores) if chosen.scores else default_scores(compared)
-    extractor = _extractor(chosen, settings, scores)
-    return Scorer(extractor.to("cuda") if torch.cuda.is_available() else extractor, scores, samples)
-
-
 def _scores(text: str) -> tuple[str | Score, ...]:
     """Names and class paths with commas between them, or a list in YAML."""
     listed = yaml.safe_load(text) if text.startswith("[") else text.split(",")
     return tuple(instantiated("scores", list[Score | str], listed))
 
 
-def _game(source: Path, compared: StreamData | GivenImages, *, trust_code: bool) -> GAN:
+def _game(source: Path, compared: StreamData | Given, *, trust_code: bool) -> GAN:
     """The game of an export or a checkpoint; of data it learns what samples are told."""
     game = load(source, trust_code=trust_code)
     if game.is_conditional and not game.conditions and isinstance(compared, StreamData):
@@ -179,7 +179,7 @@ def _game(source: Path, compared: StreamData | GivenImages, *, trust_code: bool)
 
 
 def _samples(
-    source: Path | None, game: GAN | None, scorer: Scorer, given: GivenImages | None, chosen: Any
+    source: Path | None, game: GAN | None, scorer: Scorer, given: Given | None, chosen: Any
 ) -> tuple[str, int | None, Batches]:
     """Whose weights samples are made with, or that they are given, their seed, and them."""
     if given:
@@ -204,7 +204,7 @@ def _told_source(source: Path, row: dict[str, Any]) -> dict[str, Any]:
 def _scored(
     scorer: Scorer,
     batches: Batches,
-    given: GivenImages | None,
+    given: Given | None,
     reference: Reference,
     classes: Classes | None,
 ) -> tuple[dict[str, Any], str]:
@@ -221,7 +221,7 @@ def _scored(
     return row | {"contract": contract.plain()}, str(contract)
 
 
-def _classes(scorer: Scorer, given: GivenImages | None) -> Classes | None:
+def _classes(scorer: Scorer, given: Given | None) -> Classes | None:
     """The fakes' classes, if a score needs them."""
     if not scorer.needs("classes"):
         return None
@@ -256,10 +256,14 @@ def _source(what: Path, which: Which) -> Path | None:
     return checkpoint_or_export(what, which) if has_weights or which != "newest" else None
 
 
-def _extractor(chosen: Any, settings: dict[str, Any], scores: Iterable[str | Score]) -> Extractor:
-    """The extractor asked for, else the run's own, else that of the published FID, if scores need any."""
+def _extractor(chosen: Any, settings: dict[str, Any], scores: Iterable[str | Score] | None) -> Extractor:
+    """The extractor asked for, else the run's own, else that of the published FID, if scores need any.
+
+    Args:
+        scores: Those that were asked for; none: the default ones, which need one.
+    """
     config = chosen.extractor or (settings.get("evaluation") or {}).get("extractor")
-    if not config and not needs_extractor(scores):
+    if not config and scores and not needs_extractor(scores):
         return NoFeatures()
     config = config or "ganlab.metrics.Inception"
     config = config if isinstance(config, str) else {k: v for k, v in dict(config).items() if v is not None}

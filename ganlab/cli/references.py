@@ -14,8 +14,10 @@ from ganlab.data.pictures.archive import reading
 from ganlab.data.pictures.decode import Transparency
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
+from ganlab.media import Medium
 from ganlab.metrics.contract import Contract
-from ganlab.metrics.given_images import GivenImages
+from ganlab.metrics.given import Given
+from ganlab.metrics.given_items import given
 from ganlab.metrics.observed import Reals
 from ganlab.metrics.reference import contract_of, given_reals, parameters_of, prepare_reference
 from ganlab.metrics.scorer import Scorer
@@ -36,8 +38,8 @@ class Reference(NamedTuple):
     transparency: Transparency | None = None
 
 
-def compared_with(chosen: Any, settings: dict[str, Any]) -> StreamData | GivenImages:
-    """The data, or the images from elsewhere, that scores compare with."""
+def compared_with(chosen: Any, settings: dict[str, Any], medium: type[Medium]) -> StreamData | Given:
+    """The data, or the items of a medium from elsewhere, that scores compare with."""
     reference = chosen.reference or settings.get("data")
     if not reference:
         raise Refused(
@@ -51,14 +53,14 @@ def compared_with(chosen: Any, settings: dict[str, Any]) -> StreamData | GivenIm
     if not reference:
         raise Refused(f"{chosen.reference} is no experiment's file: it names no data (--reference).")
     if isinstance(reference, Path):
-        return GivenImages(reference, chosen.transparency)
+        return given(reference, medium, chosen.transparency)
     stream: StreamData = instantiated("data", LightningDataModule, reference)
     stream.prepare_data()
     return stream
 
 
 def reference_of(
-    compared: StreamData | GivenImages,
+    compared: StreamData | Given,
     split: Split,
     scorer: Scorer,
     *,

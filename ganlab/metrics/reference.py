@@ -16,7 +16,7 @@ from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
 from ganlab.metrics.contract import CHOICE, VERSION, Contract, digest
 from ganlab.metrics.copied import MOST, TrainingImages, fits, numbers, refuse_unfit
-from ganlab.metrics.given_images import GivenImages
+from ganlab.metrics.given import Given
 from ganlab.metrics.observed import Classes, Observed
 from ganlab.metrics.scorer import Batches, Reals, Scorer, described
 from ganlab.metrics.statistics import FeatureRows, Gaussian
@@ -116,8 +116,8 @@ def _read(path: Path) -> Reals | None:
     return Reals(Gaussian(parts["mean"], parts["covariance"], count), rows, parts["half"], spatial)
 
 
-def given_reals(scorer: Scorer, given: GivenImages) -> Reals:
-    """The statistics of given images, and their classes if they tell any."""
+def given_reals(scorer: Scorer, given: Given) -> Reals:
+    """The statistics of given items, and their classes if they tell any."""
     reals = statistics(scorer, given.sorted_batches, given.total, given.identity)
     reals.gathered = scorer.gathered(given.sorted_batches, given.total)
     reals.classes, kept = given.sorted_classes, kept_indices(given.total, scorer.samples)

@@ -18,7 +18,7 @@ from sets import encoded, folder, packed, picture
 from torch_fidelity.datasets import ImagesPathDataset
 
 from ganlab.errors import Refused
-from ganlab.metrics import Pixels, given_images
+from ganlab.metrics import Pixels
 from ganlab.metrics.contract import digest
 from ganlab.metrics.extractors.extractor import read_weights
 from ganlab.metrics.given_images import GivenImages
@@ -205,7 +205,7 @@ def test_equal_pixels_are_equal_reals_in_any_form_and_order(kind, order, tmp_pat
 
 
 def test_files_that_are_too_large_to_decode_are_known_by_their_bytes(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(given_images, "MOST_DECODED", 10)
+    monkeypatch.setattr("ganlab.metrics.given.MOST_DECODED", 10)
     forms = [saved(tmp_path / kind, noise(4, 8, 8, 3), kind) for kind in ("png", "bmp", "npz")]
     png, bmp, npz = (GivenImages(form).identity for form in forms)
     assert png["of"] == bmp["of"] == "files"

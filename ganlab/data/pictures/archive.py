@@ -139,10 +139,13 @@ def encoded_name(name: str) -> bytes:
 
 
 def is_picture(name: str) -> bool:
-    """Whether a name has a picture's suffix, and is neither hidden nor one of macOS's extra files."""
-    path = PurePosixPath(name)
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return not hidden and path.suffix[1:].lower() in PICTURES
+    """Whether a name has a picture's suffix and is not hidden."""
+    return not is_hidden(name) and PurePosixPath(name).suffix[1:].lower() in PICTURES
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name, or a folder in it, begins with a dot, or it is one of macOS's extra files."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
 def _stamp(path: Path) -> str:
