@@ -26,7 +26,8 @@ class Labels(Medium):
 
     def __init__(self, classes: int, names: Sequence[str] | None = None, several: bool = False) -> None:
         super().__init__((classes,) if several else ())
-        self.classes, self.names, self.several = classes, None if names is None else tuple(names), several
+        self.classes, self.several = classes, several
+        self.names = None if names is None else tuple(map(str, names))
 
     def played(self, stored: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         return stored
@@ -55,7 +56,7 @@ class Labels(Medium):
         names = self.names or tuple(map(str, range(self.classes)))
         rows = stored.tolist()
         if not self.several:
-            return [names[number] for number in rows]
+            return [names[number] if 0 <= number < len(names) else str(number) for number in rows]
         return [", ".join(name for name, has in zip(names, row, strict=True) if has) for row in rows]
 
     def plain(self) -> dict[str, Any]:

@@ -27,7 +27,8 @@ class Medium(ABC):
 
     Attributes:
         form: What stored items are, for messages.
-        suffix: Of a file that holds one item; empty if there is no such file.
+        suffix: Of a file that holds one item; empty if there is no such file. Where it is `.wav`, `.txt` or
+            `.gif` runs keep the first samples in such files, and loggers and reports play or show them.
         array: What items are called in an .npz.
     """
 

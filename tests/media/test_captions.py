@@ -177,6 +177,10 @@ def test_sheets_of_a_game_that_is_told_nothing_have_no_words(tmp_path: Path) -> 
     assert np.array_equal(np.asarray(sheet), np.asarray(grid(game.sample(16, seed=seed))))
 
 
+def test_labels_that_have_no_name_are_told_by_their_number() -> None:
+    assert Labels(5, NAMES).captions(torch.tensor([2, 4, 7])) == ["cat", "4", "7"]
+
+
 def test_captions_are_of_the_sampling_choices() -> None:
     game = ganlab.GAN(generator=torch.nn.Identity(), discriminator=torch.nn.Identity(), conditional=True)
     game.media = (Pictures((1, 8, 8)), Labels(3, NAMES))

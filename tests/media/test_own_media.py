@@ -15,6 +15,7 @@ from PIL import Image
 from trained_runs import train_run
 
 import ganlab
+from ganlab.runs.rollback import copy_records
 from ganlab.seeds import seed_for
 
 MY_SOUND = """\
@@ -145,6 +146,13 @@ def test_a_run_keeps_the_first_samples_in_files_of_the_medium(
     samples = game.medium(made := game.sample(5, seed=seed_for("samples", 0))).stored(made)
     kept = [heard(run / "samples" / name) for name in names[5:]]
     assert np.array_equal(np.stack(kept), samples.numpy())
+
+
+def test_a_run_that_goes_on_from_anothers_checkpoint_takes_its_looks_along(run: Path, tmp_path: Path) -> None:
+    assert copy_records(run / "checkpoints" / "step-000000004.ckpt", tmp_path) == 4
+    names = [sorted(path.name for path in (home / "samples").iterdir()) for home in (run, tmp_path)]
+    assert names[0] == names[1]
+    assert len(names[0]) == 12
 
 
 def test_samples_are_written_in_the_mediums_own_files(run: Path, tmp_path: Path) -> None:
@@ -334,6 +342,12 @@ def test_texts_that_no_sheet_shows_are_kept_read_and_scored(tmp_path: Path) -> N
     names = [f"step-00000000{step}-{number}.txt" for step in (2, 4) for number in range(5)]
     assert sorted(path.name for path in (run / "samples").iterdir()) == names
     assert all(len((run / "samples" / name).read_text()) == 8 for name in names)
+    first, last = run / "samples" / names[0], run / "samples" / names[-1]
+    drawn, words = first.stat().st_mtime_ns, last.read_text()
+    for name in names[5:]:  # as if the run had been killed right before it drew
+        (run / "samples" / name).unlink()
+    assert here("fit", "--resume", run, "--trainer.max_steps", "5", folder=tmp_path).code == 0
+    assert (first.stat().st_mtime_ns, last.read_text()) == (drawn, words)
     assert here("sample", run, "--out", "words", "--count", "9", folder=tmp_path).code == 0
     (tmp_path / "other").mkdir()
     for number in range(9):
