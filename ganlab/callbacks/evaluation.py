@@ -36,7 +36,7 @@ from ganlab.metrics.reference import (
 )
 from ganlab.metrics.registry import no_classes
 from ganlab.metrics.score import Score
-from ganlab.metrics.scorer import Batches, Reals, Scorer, described, needs_extractor
+from ganlab.metrics.scorer import Batches, Reals, Scorer, described, needs_extractor, refuse_unknown
 from ganlab.metrics.statistics import Gaussian
 from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import (
@@ -89,6 +89,7 @@ class Evaluation(Callback):
         bounds.seed(self, seed=seed)
         self.by_default = scores is None
         chosen = tuple(scores or ("fid",))
+        refuse_unknown(chosen)
         self.scorer: Scorer | None = None
         if extractor or not needs_extractor(chosen):
             self.scorer = Scorer(extractor or NoFeatures(), chosen, SAMPLES if samples is None else samples)
@@ -126,7 +127,7 @@ class Evaluation(Callback):
         model.meet(data)  # Lightning sets the game up only after its callbacks.
         refuse_without_reals(self.scorer, model.conditions)
         self.split = compared_split(model.conditions, self._asked_split)
-        samples = scored_samples(model.conditions, self._asked_samples, SAMPLES)
+        samples = scored_samples(model, self._asked_samples, SAMPLES)
         self.scorer = replace(self.scorer, samples=samples)
 
     def on_fit_start(self, trainer: Trainer, model: LightningModule) -> None:

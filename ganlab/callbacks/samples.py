@@ -19,7 +19,7 @@ class Samples(Callback):
 
     Args:
         every_n_steps: Generator steps between two pictures.
-        count: Samples in a picture.
+        count: Samples in a picture, or as many as there are items to tell.
         seed: The latents follow from it alone, so that runs can be compared sample by sample.
     """
 
@@ -59,12 +59,10 @@ class Samples(Callback):
         self._drawn_at = trainer.global_step
         if not trainer.is_global_zero or not isinstance(model, GAN) or is_trial_run(trainer):
             return
-        seed = seed_for("samples", self.seed)
-        samples = model.sample(self.count, seed=seed).cpu()
+        count, seed = model.at_most(self.count), seed_for("samples", self.seed)
+        samples = model.sample(count, seed=seed).cpu()
         medium, folder = model.medium(samples), _folder(trainer)
-        picture = (
-            medium.captioned(samples, model.captions(self.count, seed=seed)) if medium.drawable else None
-        )
+        picture = medium.captioned(samples, model.captions(count, seed=seed)) if medium.drawable else None
         files = looks.keep_files(folder, trainer.global_step, medium, samples)
         dispatch.log_samples(trainer, picture, files, images=model.images_seen)
         if picture:

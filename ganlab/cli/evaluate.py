@@ -45,7 +45,7 @@ from ganlab.metrics.reference import (
 )
 from ganlab.metrics.registry import TABLE, matched, no_classes
 from ganlab.metrics.score import Score
-from ganlab.metrics.scorer import Batches, Scorer, needs_extractor
+from ganlab.metrics.scorer import Batches, Scorer, needs_extractor, refuse_unknown
 from ganlab.runs import user_code
 from ganlab.runs.folder import run_of
 from ganlab.runs.load import (
@@ -131,14 +131,15 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     settings = _trusted_settings(run, chosen) if run else {}
     source = _source(what, chosen.checkpoint)
     scores = _scores(chosen.scores) if chosen.scores else None
+    refuse_unknown(scores or ())
     extractor = _extractor(chosen, settings, scores)
     given = None if source else given_items(what, extractor.medium, chosen.transparency)
     compared = compared_with(chosen, settings, extractor.medium)
     game = _game(source, compared, trust_code=chosen.trust_code) if source else None
     conditions = game.conditions if game else None
-    count = given.total if given else scored_samples(conditions, chosen.samples, SAMPLES)
+    count = scored_samples(game, chosen.samples, SAMPLES) if game else 0
     extractor = extractor.to("cuda") if torch.cuda.is_available() else extractor
-    scorer = Scorer(extractor, scores or default_scores(compared), count)
+    scorer = Scorer(extractor, scores or default_scores(compared), given.total if given else count)
     refuse_without_reals(scorer, conditions)
     classes = _classes(scorer, given)
     split = compared_split(conditions, "held_out" if chosen.split == "test" else chosen.split)

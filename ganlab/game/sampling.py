@@ -88,6 +88,11 @@ class Sampling(LightningModule):
         """Where conditions come from if no others are given, in a contract's words; None: nothing is told."""
         return self.conditions.rule if self.conditions else None
 
+    def at_most(self, count: int) -> int:
+        """So many samples, or as many as there are conditions for, if that is fewer."""
+        total = self.conditions.total if self.conditions else None
+        return count if total is None else min(count, total)
+
     def latents(self, count: int, *, seed: int, at: int = 0) -> Any:
         return drawn_in_blocks(lambda *of: self.latent(self._draws(*of, drawn_on="cpu")), seed, at, count)
 

@@ -94,8 +94,13 @@ def _parameters(contract: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def hash_of(contract: Mapping[str, Any], name: str) -> Any:
     """The hash of one score under a contract as it was written, with the parameters of that score alone."""
+    own = own_parameters(contract, name)
+    return digest([contract.get("hash"), *own.values()]) if own else contract.get("hash")
+
+
+def own_parameters(contract: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What the score of that number alone depends on, by the score; empty where that is nothing."""
     parameters, known = _parameters(contract), measured(name, contract)
     # Those of psnr100_y_crop4 are its own, and those of kid10k_digits are kid's.
-    names = (known.score + known.suffix, known.score) if known else ()
-    own = next((parameters[each] for each in names if parameters.get(each)), None)
-    return digest([contract.get("hash"), own]) if own else contract.get("hash")
+    scores = (known.score + known.suffix, known.score) if known else ()
+    return next(({score: parameters[score]} for score in scores if parameters.get(score)), {})

@@ -48,11 +48,7 @@ class Scorer:
     reals: int | None = None
 
     def __post_init__(self) -> None:
-        if unknown := [each for each in self.chosen if isinstance(each, str) and each not in TABLE]:
-            raise Refused(
-                f"There is no score {', '.join(unknown)}. Scores: {', '.join(TABLE)},\n"
-                "or the class path of your own, such as my_file.MyScore."
-            )
+        refuse_unknown(self.chosen)
         self._refuse_names()
         bounds.between(2, MOST_SAMPLES, self, samples=self.samples)
         for score, row in self.rows.items():
@@ -239,9 +235,16 @@ class Scorer:
 
 
 def needs_extractor(chosen: Iterable[str | Score]) -> bool:
-    """Whether one of these scores is made from features; so is one that nobody knows."""
-    rows = [TABLE.get(each) if isinstance(each, str) else each for each in chosen]
-    return any(row is None or row.of_features for row in rows)
+    """Whether one of these scores is made from features."""
+    return any(row_of(each).of_features for each in chosen)
+
+
+def refuse_unknown(chosen: Iterable[str | Score]) -> None:
+    if unknown := [each for each in chosen if isinstance(each, str) and each not in TABLE]:
+        raise Refused(
+            f"There is no score {', '.join(unknown)}. Scores: {', '.join(TABLE)},\n"
+            "or the class path of your own, such as my_file.MyScore, with arguments that it has."
+        )
 
 
 def row_of(score: str | Score) -> Score:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ganlab.metrics.contract import hash_of_fields
+from ganlab.metrics.contract import OF_SCORES, hash_of_fields
+from ganlab.metrics.names import own_parameters
 from ganlab.system.untrusted import Problems, number, readable, whole_number
 
 HASH_DIFFERS = "a score's contract is not the one that its hash was made of"
@@ -87,6 +88,10 @@ def _completed(later: Scored, earlier: Scored | None) -> Scored:
             before, after = vars(earlier)[part], vars(later)[part]
             kept = {name: value for name, value in before.items() if name not in new}
             setattr(later, part, kept | {name: value for name, value in after.items() if name in new})
+        parameters = {**_mapping(earlier.contract.get(OF_SCORES)), **_mapping(later.contract.get(OF_SCORES))}
+        for name in earlier.scores.keys() - new:
+            parameters |= own_parameters(earlier.contract, name)
+        later.contract |= {OF_SCORES: parameters} if parameters else {}
         later.floor = earlier.floor | later.floor
         later.beside_floor = earlier.beside_floor | later.beside_floor
     return later

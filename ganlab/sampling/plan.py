@@ -26,13 +26,12 @@ def portions(samples: int) -> Iterator[tuple[int, int]]:
         yield start, min(BLOCK, samples - start)
 
 
-def scored_samples(conditions: Conditions | None, asked: int | None, default: int) -> int:
+def scored_samples(game: GAN, asked: int | None, default: int) -> int:
     """How many samples are scored: as many as are asked for, else `default`, or as many as can be told."""
-    total = conditions.total if conditions else None
     if asked is None:
-        return default if total is None else min(default, total)
-    if conditions:
-        conditions.refuse_beyond(asked)
+        return game.at_most(default)
+    if game.conditions:
+        game.conditions.refuse_beyond(asked)
     return asked
 
 
@@ -54,10 +53,10 @@ def refuse_without_reals(scorer: Scorer, conditions: Conditions | None) -> None:
     """Refuse scores of pairs where samples are made of no real batch."""
     paired = [score for score, row in scorer.rows.items() if row.needs == "pairs"]
     if paired and not (conditions and conditions.split):
-        told = f"are told {conditions.rule}" if conditions else "are told nothing by data"
+        told = f"told {conditions.rule}" if conditions else "told nothing of data"
         raise Refused(
             f"The score {paired[0]} compares each sample with the real that it was made from, and these\n"
-            f"samples {told}, of no item: leave it out (scores)."
+            f"samples are made from none ({told}): leave it out (scores)."
         )
 
 

@@ -58,9 +58,10 @@ def reals_of(game: GAN, data: Any) -> Reals | None:
     if not isinstance(data, StreamData):
         return None
     train = data.splits.train
-    indices = torch.arange(SAMPLES)
+    count = game.at_most(SAMPLES)  # as many as there are samples to compare
+    indices = torch.arange(count)
     if isinstance(train, Sized):
-        indices = (indices * len(train) // SAMPLES).unique()
+        indices = (indices * len(train) // count).unique()
     reals = game.real(data.played(train[indices]))
     if not isinstance(reals, Tensor) or len(reals) < 2:
         return None
@@ -74,7 +75,7 @@ def reals_of(game: GAN, data: Any) -> Reals | None:
 
 def look(game: GAN, reals: Reals) -> Likeness | None:
     """Compare samples of fixed latents with reals; None if they are no numbers. Costs 256 samples."""
-    rows = _rows(game.sample(SAMPLES, seed=seed_for("watchdog")))
+    rows = _rows(game.sample(game.at_most(SAMPLES), seed=seed_for("watchdog")))
     if rows.shape[1] != reals.rows.shape[1] or not rows.isfinite().all():
         return None
     distances = torch.cdist(rows, rows)
