@@ -43,6 +43,7 @@ from ganlab.sampling.plan import (
     compared_split,
     fake_batches,
     first_process_buffers,
+    given_choices,
     refuse_without_reals,
     scored_samples,
 )
@@ -73,6 +74,7 @@ class Evaluation(Callback):
             samples are told of.
         seed: The samples follow from it alone, and never from the run's.
         raw: The generator's own weights instead of their average.
+        choices: What samples are drawn with, of the choices that the game knows, such as truncation.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Evaluation(Callback):
         split: Split | None = None,
         seed: int = 0,
         raw: bool = False,
+        choices: dict[str, Any] | None = None,
     ) -> None:
         bounds.at_least(1, self, every_n_steps=every_n_steps)
         bounds.seed(self, seed=seed)
@@ -96,6 +99,7 @@ class Evaluation(Callback):
         self._asked_samples, self._asked_split = samples, split
         self.split: Split = split or "train"
         self.every_n_steps, self.seed, self.raw = every_n_steps, seed, raw
+        self.choices = given_choices(choices)
         self.best: float | None = None
         self._reals: Reals | None = None
         self._floor: dict[str, Any] = {}
@@ -138,7 +142,8 @@ class Evaluation(Callback):
 
     def _batches(self, model: GAN, samples: int) -> Batches:
         assert self.scorer
-        return fake_batches(model, samples, self.seed, raw=self.raw, beside=self.scorer.needs("pairs"))
+        beside = self.scorer.needs("pairs")
+        return fake_batches(model, samples, self.seed, raw=self.raw, beside=beside, **self.choices)
 
     def _find_scored(self, trainer: Trainer) -> None:
         """Find the last step that a resumed run scored, even after its checkpoint, to skip it."""
@@ -240,9 +245,9 @@ class Evaluation(Callback):
             # For callbacks that monitor a score; loggers get it below, however seldom they log.
             monitored = {name: nan if value is None else value for name, value in values.items()}
             model.log_dict(monitored, logger=validating)
+        how: dict[str, Any] = {"fakes": "raw" if self.raw else "ema", "choices": self.choices}
         told = model.condition_rule
-        fakes_of = "raw" if self.raw else "ema"
-        contract = contract_of(scorer, data, self.split, fakes=fakes_of, seed=self.seed, conditions=told)
+        contract = contract_of(scorer, data, self.split, seed=self.seed, conditions=told, **how)
         if trainer.is_global_zero:
             scores = "" if validating else f"step {trainer.global_step:,}  {described(values)}  "
             print(f"{scores}({contract})")

@@ -23,6 +23,8 @@ from ganlab.cli.parser import (
     CHECKPOINT_HELP,
     TRUST_HELP,
     Parser,
+    add_choices,
+    chosen_choices,
     instantiated,
     run_command,
     silence_warnings,
@@ -120,6 +122,7 @@ def _parse(arguments: list[str]) -> Any:
     parser.add_argument("--seed", type=int, default=0, help="of the samples")
     parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
     parser.add_argument("--trust_code", action="store_true", help=TRUST_HELP)
+    add_choices(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser.parse_args(arguments)
 
@@ -134,6 +137,8 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     refuse_unknown(scores or ())
     extractor = _extractor(chosen, settings, scores)
     given = None if source else given_items(what, extractor.medium, chosen.transparency)
+    if given and chosen_choices(chosen):
+        raise Refused(f"{what} holds finished items, which are drawn by no choices: leave --choices out.")
     compared = compared_with(chosen, settings, extractor.medium)
     game = _game(source, compared, trust_code=chosen.trust_code) if source else None
     conditions = game.conditions if game else None
@@ -145,7 +150,8 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     split = compared_split(conditions, "held_out" if chosen.split == "test" else chosen.split)
     fakes, seed, batches = _samples(source, game, scorer, given, chosen)
     told = conditions.rule if conditions else None
-    reference = reference_of(compared, split, scorer, fakes=fakes, seed=seed, told=told)
+    how = {"seed": seed, "conditions": told, "choices": chosen_choices(chosen)}
+    reference = reference_of(compared, split, scorer, fakes=fakes, **how)
     if classes:
         matched(reference.reals.classes, classes)
     row, says = _scored(scorer, batches, given, reference, classes)
@@ -189,7 +195,8 @@ def _samples(
     assert game
     fakes = read_config(source)["weights"] if source.is_dir() else export.FAKES[chosen.raw]
     beside = scorer.needs("pairs")
-    batches = fake_batches(game, scorer.samples, chosen.seed, raw=chosen.raw, beside=beside)
+    how = {"raw": chosen.raw, "beside": beside, **chosen_choices(chosen)}
+    batches = fake_batches(game, scorer.samples, chosen.seed, **how)
     return fakes, chosen.seed, batches
 
 

@@ -15,11 +15,14 @@ from ganlab.cli.hints import explain, objection
 from ganlab.errors import Failed, Refused
 from ganlab.runs import user_code
 from ganlab.runs.load import checkpoint_or_export
+from ganlab.sampling.plan import given_choices
 from ganlab.system.memory import WithinMemory
 
 SOURCE_HELP = "a run's folder, a checkpoint or an exported folder"
 CHECKPOINT_HELP = "of a run's folder the newest, or the best by score, which that score then flatters"
 TRUST_HELP = "run the code that the file names and the run holds, as a program; your own runs need no flag"
+CHOICES_HELP = "what samples are drawn with, of what the game knows, also as --choices.NAME VALUE"
+TRUNCATION_HELP = "the largest absolute value of a latent's numbers, as --choices.truncation"
 COUNT, WALKS = 64, 16  # samples, and walks between samples, where no number is given
 
 
@@ -86,6 +89,17 @@ def silence_warnings() -> None:
         "LightningCLI's args parameter",  # a resumed run's configuration is added to them
     ):
         warnings.filterwarnings("ignore", message=f".*{intended}")
+
+
+def add_choices(parser: Parser) -> None:
+    """The options that tell samples by what choices they are drawn."""
+    parser.add_argument("--truncation", type=float | None, help=TRUNCATION_HELP)
+    parser.add_argument("--choices", type=dict[str, Any] | None, metavar="{NAME: VALUE}", help=CHOICES_HELP)
+
+
+def chosen_choices(chosen: Any) -> dict[str, Any]:
+    """What the options of `add_choices` say."""
+    return given_choices(chosen.choices) | given_choices({"truncation": chosen.truncation})
 
 
 def chosen_source(chosen: Any) -> Path:

@@ -63,14 +63,16 @@ def reference_of(
     compared: StreamData | Given,
     split: Split,
     scorer: Scorer,
-    *,
-    fakes: str,
-    seed: int | None,
-    told: str | None,
+    **fakes: Any,
 ) -> Reference:
+    """The reals, and the contract of samples that are scored against them.
+
+    Args:
+        fakes: What the contract says of these: fakes, seed, conditions, choices.
+    """
     if isinstance(compared, StreamData):
         reals, floor = prepare_reference(scorer, compared, split)
-        contract = contract_of(scorer, compared, split, fakes=fakes, seed=seed, conditions=told)
+        contract = contract_of(scorer, compared, split, **fakes)
         return Reference(reals, contract, floor)
     if scorer.needs("training"):
         raise Refused(
@@ -84,7 +86,7 @@ def reference_of(
         # The images' identity is their pixels', in whatever folders they lie.
         parameters.setdefault("class_fid", {})["classes"] = compared.sorted_classes.digest
     counts = compared.total, scorer.samples
-    contract = Contract(*identity, *counts, fakes=fakes, seed=seed, conditions=told, parameters=parameters)
+    contract = Contract(*identity, *counts, **fakes, parameters=parameters)
     return Reference(reals, contract, {}, compared.told_transparency())
 
 

@@ -10,6 +10,7 @@ from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.utilities import rank_zero_only
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from ganlab import bounds
 from ganlab.errors import Refused
@@ -101,14 +102,25 @@ def networks_of_conditions(game: Any, base: type[Game]) -> None:
             ) from error
 
 
-@torch.no_grad()
 def takes_labels_alone(game: Any) -> bool:
     """Whether a game takes its condition from labels, and from nothing else of a batch."""
+    return takes_alone(game, 1, torch.zeros(2, dtype=torch.long))
+
+
+@torch.no_grad()
+def takes_alone(game: Any, column: int, items: Tensor) -> bool:
+    """Whether a game takes its condition from this column of a batch, and from nothing else of it.
+
+    Args:
+        items: Some of that column, as networks play with them.
+    """
     try:
-        return game.condition((None, torch.zeros(2, dtype=torch.long))) is not None
+        with torch.random.fork_rng(devices=[]):
+            condition = game.condition((*[None] * column, items))
     # A user's own method, of a batch that lacks what it needs, may raise anything.
     except Exception:
         return False
+    return all(part is not None for part in tree_leaves(condition))
 
 
 def step_layout(game: Game) -> dict[str, int]:

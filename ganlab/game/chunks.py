@@ -6,6 +6,7 @@ from typing import Any, cast
 import torch
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 CHUNK_SIZE = 64
 
@@ -36,6 +37,11 @@ def _some(argument: Any, rows: slice, count: int) -> Any:
     if count <= CHUNK_SIZE:
         return argument
     return apply_to_collection(argument, Tensor, lambda t: t[rows] if t.ndim and len(t) == count else t)
+
+
+def rows_of(tree: Any) -> int:
+    """How many rows the first of its tensors has."""
+    return next(len(leaf) for leaf in tree_leaves(tree) if isinstance(leaf, Tensor))
 
 
 def whole_chunks(count: int) -> int:

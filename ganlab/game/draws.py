@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from math import erf, sqrt
 from typing import Any
 
 import torch
@@ -61,6 +62,24 @@ class Draws:
             self._drawn.append(drawn.to(self._device))
         self._next += 1
         return self._drawn[self._next - 1][self.rows]
+
+
+def truncated_normal(latent: Tensor, most: float) -> Tensor:
+    """Normal numbers moved to between -most and most, each to the same quantile of what lies there.
+
+    They are distributed as those of Brock et al. (2019, arXiv:1809.11096, section 3.1), who draw again what
+    lies beyond; but each depends on its own number alone, and changes little where `most` does.
+    """
+    moved = torch.erfinv(torch.erf(latent.double() / sqrt(2)) * erf(most / sqrt(2)))
+    return (sqrt(2) * moved).clamp(-most, most).to(latent.dtype)
+
+
+def truncated_uniform(latent: Tensor, most: float) -> Tensor:
+    """The same of numbers that are uniform between -1 and 1."""
+    return latent * min(most, 1.0)
+
+
+TRUNCATED = {"normal": truncated_normal, "uniform": truncated_uniform}  # by the distribution of latents
 
 
 def drawn_in_blocks(latents: Callable[[int, int], Any], seed: int, first: int, count: int) -> Any:

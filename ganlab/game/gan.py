@@ -17,13 +17,13 @@ from torch.nn.utils import clip_grad_norm_, get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ganlab import losses
+from ganlab import bounds, losses
 from ganlab.augment import Augmentation, augment
 from ganlab.class_paths import configured
 from ganlab.data.stream import StreamData
 from ganlab.game import checks
 from ganlab.game.conditions import LabelFrequencies, conditions_of
-from ganlab.game.draws import Draws
+from ganlab.game.draws import TRUNCATED, Draws
 from ganlab.game.ema import Average, share_kept
 from ganlab.game.players import Side, frozen, fused, keep_channels_last, sides
 from ganlab.game.sampling import Sampling
@@ -156,10 +156,19 @@ class GAN(Sampling):
         """A batch is the images, or a tuple that begins with them: (images, labels)."""
         return batch if isinstance(batch, Tensor) else batch[0]
 
-    def latent(self, draws: Draws) -> Tensor:
-        if self.latent_distribution == "normal":
-            return draws.normal(self.latent_size)
-        return 2 * draws.uniform(self.latent_size) - 1
+    def latent(self, draws: Draws, *, truncation: float | None = None) -> Tensor:
+        """What a turn or a sample begins with. Its keyword arguments are the choices that samples may be
+        drawn with; training leaves them out.
+
+        Args:
+            truncation: The largest absolute value of a number in a latent.
+        """
+        normal = self.latent_distribution == "normal"
+        drawn = draws.normal(self.latent_size) if normal else 2 * draws.uniform(self.latent_size) - 1
+        if truncation is None:
+            return drawn
+        bounds.above(0, self, truncation=truncation, latent_size=self.latent_size)
+        return TRUNCATED[self.latent_distribution](drawn, truncation)
 
     def condition(self, batch: Any) -> Any:
         """What both players are given besides latents and images; None: nothing."""

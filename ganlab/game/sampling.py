@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any, cast
 
 import torch
@@ -11,7 +12,8 @@ from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
 from ganlab.errors import Refused
-from ganlab.game.chunks import CHUNK_SIZE, PerChunk, in_chunks, whole_chunks
+from ganlab.game.checks import takes_alone
+from ganlab.game.chunks import CHUNK_SIZE, PerChunk, in_chunks, rows_of, whole_chunks
 from ganlab.game.conditions import Conditions
 from ganlab.game.draws import BLOCK, Draws, drawn_in_blocks
 from ganlab.game.ema import Average
@@ -32,6 +34,7 @@ class Sampling(LightningModule):
     generator: nn.Module
     ema: Average
     media: tuple[Medium, ...]
+    conditional: bool
     conditions: Conditions | None = None
 
     @property
@@ -40,6 +43,7 @@ class Sampling(LightningModule):
         raise NotImplementedError
 
     def latent(self, draws: Draws) -> Any:
+        """Its keyword arguments are the choices that samples may be drawn with."""
         raise NotImplementedError
 
     def condition(self, batch: Any) -> Any:
@@ -59,6 +63,7 @@ class Sampling(LightningModule):
         given: Tensor | None = None,
         at: int = 0,
         whole: bool = False,
+        **choices: Any,
     ) -> Any:
         """A seed's samples, by the generator's average.
 
@@ -66,22 +71,55 @@ class Sampling(LightningModule):
             raw: By the generator itself.
             condition: What the networks are told, as they are told it.
             classes: The samples' classes, by number or name, repeated in turn.
-            given: What the samples are made from: items of the batch's second column, repeated in turn.
+            given: What the samples are made from: items of `source_column` as data store them, repeated in
+                turn.
             at: The number of the first sample.
             whole: Give networks whole chunks, with more samples than are asked for if need be, so that they
                 round alike however many these are.
+            choices: Those of `known_choices`, such as truncation.
         """
         drawn = min(whole_chunks(count), max(count, BLOCK)) if whole else count
         if condition is None:
             numbers = torch.arange(at, at + drawn).clamp(max=at + max(count, 1) - 1)
             condition = self.told(numbers, seed=seed, classes=classes, given=given)
-        samples = self.generate(self.latents(drawn, seed=seed, at=at), raw=raw, condition=condition)
+        latents = self.latents(drawn, seed=seed, at=at, **choices)
+        samples = self.generate(latents, raw=raw, condition=condition)
         return apply_to_collection(samples, Tensor, lambda t: t[:count]) if drawn != count else samples
 
     @property
     def condition_medium(self) -> Medium | None:
         """What a batch's second column holds; None if there is none, or no data told it."""
         return self.media[1] if len(self.media) > 1 else None
+
+    @property
+    def source_columns(self) -> tuple[int, ...]:
+        """The columns of a batch that the condition is taken from.
+
+        That is the second alone (a source, labels), or the first alone (a picture that is made smaller, or
+        gets holes), or else maybe all.
+        """
+        for column in (1, 0):
+            for medium in self.media[column : column + 1]:
+                blank = medium.played(medium.blank(), cast(torch.dtype, self.dtype)).to(self.device)
+                if takes_alone(self, column, blank):
+                    return (column,)
+        return tuple(range(len(self.media))) or (1,)
+
+    @property
+    def source_column(self) -> int:
+        """The only column of a batch that the condition is taken from."""
+        column, *others = self.source_columns
+        if not others:
+            return column
+        raise Refused(
+            f"{type(self).__name__} takes its condition from several columns of a batch, or a later one:\n"
+            "nothing can be given in place of the first or second alone (--given). In Python: condition=…"
+        )
+
+    @property
+    def source_medium(self) -> Medium | None:
+        """What that column holds; None of a game that tells nothing, or that no data told."""
+        return self.media[self.source_column] if self.is_conditional and self.media else None
 
     @property
     def condition_rule(self) -> str | None:
@@ -93,15 +131,40 @@ class Sampling(LightningModule):
         total = self.conditions.total if self.conditions else None
         return count if total is None else min(count, total)
 
-    def latents(self, count: int, *, seed: int, at: int = 0) -> Any:
-        return drawn_in_blocks(lambda *of: self.latent(self._draws(*of, drawn_on="cpu")), seed, at, count)
+    @property
+    def known_choices(self) -> tuple[str, ...]:
+        """What samples may be drawn with: the keyword arguments of `latent`."""
+        arguments = signature(self.latent).parameters.values()
+        return tuple(each.name for each in arguments if each.default is not each.empty)
+
+    def latents(self, count: int, *, seed: int, at: int = 0, **choices: Any) -> Any:
+        for name in choices:
+            self._refuse_unknown_choice(name)
+
+        def drawn(*of: int) -> Any:
+            return self.latent(self._draws(*of, drawn_on="cpu"), **choices)
+
+        try:
+            return drawn_in_blocks(drawn, seed, at, count)
+        except (TypeError, ValueError) as error:
+            if not choices:
+                raise
+            values = ", ".join(f"{name} {value!r}" for name, value in choices.items())
+            raise Refused(f"{type(self).__name__} draws no samples with {values}: {error}") from error
+
+    def _refuse_unknown_choice(self, name: str) -> None:
+        if name not in (known := self.known_choices):
+            raise Refused(
+                f"{type(self).__name__} draws no samples by {name!r}: "
+                f"the choices that it knows are {', '.join(known) or 'none'}."
+            )
 
     @torch.no_grad()
     def generate(self, latents: Any, *, raw: bool = False, condition: Any = None) -> Any:
         """Images of these latents, without gradients; a few at a time, to save memory."""
         network = self.generator if raw else self.ema
         with evaluating(network):
-            return in_chunks(self.fake, len(latents), network, latents, condition)
+            return in_chunks(self.fake, rows_of(latents), network, latents, condition)
 
     def medium(self, made: Tensor) -> Medium:
         """Of what it makes: as the data said, else by the shape of these samples."""
@@ -133,8 +196,8 @@ class Sampling(LightningModule):
             return None
         captions: list[str] = []
         for start in range(0, count, CHUNK_SIZE):
-            some = medium.captions(stored(slice(start, start + CHUNK_SIZE))[1])
-            if some is None:
+            second = stored(slice(start, start + CHUNK_SIZE))[1:2]
+            if not second or (some := medium.captions(*second)) is None:
                 return None
             captions += some
         return captions
@@ -149,8 +212,14 @@ class Sampling(LightningModule):
             labels = self._labels(classes)
             return lambda rows: (None, labels[numbers[rows] % len(labels)])
         if given is not None:
-            return lambda rows: (None, given[numbers[rows].to(given.device) % len(given)])
+            before = [None] * self.source_column
+            return lambda rows: (*before, given[numbers[rows].to(given.device) % len(given)])
         conditions = self.conditions
+        if self.conditional and not conditions:
+            raise Refused(
+                f"{type(self).__name__} makes samples from what it is told, and knows nothing to tell here:\n"
+                "name sources (--given, in Python given=…), or classes (--class, classes=…)."
+            )
         return (lambda rows: conditions.batch(numbers[rows], seed)) if conditions else None
 
     def _conditions(self, stored: StoredRows) -> PerChunk:

@@ -34,6 +34,7 @@ class Contract:
         version: Of the code that computes scores from features.
         transparency: What became of transparent pictures among images from elsewhere; left out without any.
         conditions: Where those of a conditional game come from; left out without any.
+        choices: What samples are drawn with, such as truncation, by name; left out without any.
         parameters: By score, what it alone depends on; in that score's hash, never in the others'.
     """
 
@@ -47,6 +48,7 @@ class Contract:
     version: int = VERSION
     transparency: str | None = None
     conditions: str | None = None
+    choices: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -55,7 +57,8 @@ class Contract:
 
     def _fields(self) -> dict[str, Any]:
         # So that the hash of a contract to which a new field says nothing stays what it was.
-        absent = {name for name in ("transparency", "conditions", "parameters") if not getattr(self, name)}
+        optional = ("transparency", "conditions", "choices", "parameters")
+        absent = {name for name in optional if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in absent}
 
     def plain(self) -> dict[str, Any]:
@@ -67,6 +70,7 @@ class Contract:
         protocol = f"{name}-{resize}" if resize in ("tf1", "clean") else name
         line = f"{short(self.samples)} · {protocol} · {self.data['split']} {self.reals:,} · {self.fakes}"
         line = f"{line} · told {self.conditions}" if self.conditions else line
+        line = " · ".join([line, *(f"{name} {value}" for name, value in self.choices.items())])
         return f"{line} · transparency {self.transparency}" if self.transparency else line
 
 

@@ -264,6 +264,7 @@ def contract_of(
     fakes: str,
     seed: int | None,
     conditions: str | None = None,
+    choices: dict[str, Any] | None = None,
 ) -> Contract:
     """The contract of fakes that are scored against a split of data."""
     items: Any = getattr(data.splits, split)
@@ -275,6 +276,7 @@ def contract_of(
         fakes=fakes,
         seed=seed,
         conditions=conditions,
+        choices=choices or {},
         parameters=parameters_of(scorer, _count(items, scorer.samples))
         | ({"copied": numbers(data)} if scorer.needs("training") else {}),
     )

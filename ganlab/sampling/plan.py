@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -60,7 +60,14 @@ def refuse_without_reals(scorer: Scorer, conditions: Conditions | None) -> None:
         )
 
 
-def fake_batches(model: GAN, samples: int, seed: int, *, raw: bool = False, beside: bool = False) -> Batches:
+def given_choices(choices: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Those that are chosen: one that is None is as good as left out."""
+    return {name: value for name, value in (choices or {}).items() if value is not None}
+
+
+def fake_batches(
+    model: GAN, samples: int, seed: int, *, raw: bool = False, beside: bool = False, **choices: Any
+) -> Batches:
     """This process's share of the samples with their indices, as data store them: pictures as bytes.
 
     A process without a share yields a block without indices, because it needs the shape of the features.
@@ -68,12 +75,13 @@ def fake_batches(model: GAN, samples: int, seed: int, *, raw: bool = False, besi
     Args:
         beside: Yield with each block, too, the real batch that its conditions come from, as data store it, on
             the device of the samples.
+        choices: What samples are drawn with.
     """
     blocks = [*portions(samples)]
     own = [int(block) for block in shares(len(blocks), 1)]
     for block in own or [0]:
         start, count = blocks[block]
-        made = model.sample(count, seed=seed, raw=raw, at=start, whole=True)
+        made = model.sample(count, seed=seed, raw=raw, at=start, whole=True, **choices)
         numbered = start + torch.arange(count if own else 0), model.medium(made).stored(made)
         yield (*numbered, _reals(model, start + torch.arange(count), seed)) if beside else numbered
 
