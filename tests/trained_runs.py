@@ -110,6 +110,86 @@ model:
 data: {class_path: Digits, init_args: {size: 8, batch_size: 8}}
 trainer: {max_steps: 2, accelerator: cpu}
 """
+OURS_LABELLED = """
+model:
+  class_path: HingeGAN
+  init_args:
+    conditional: true
+    latent_size: 4
+    generator: {class_path: DCGANGenerator, init_args: {width: 4, conditioning: normalization}}
+    discriminator: {class_path: DCGANDiscriminator, init_args: {width: 4, normalization: spectral}}
+data: {class_path: Digits, init_args: {size: 8, batch_size: 8}}
+trainer: {max_steps: 2, accelerator: cpu}
+"""
+NEGATIVES = """\
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from ganlab import GAN, losses
+from ganlab.data import StreamData
+from ganlab.media import Pictures
+
+
+class Negatives(StreamData):
+    '''Pictures, and beside each its negative, which it is made from.'''
+
+    def __init__(self, *, held_out: int = 260, **base):
+        super().__init__(**base)
+        self.shape, self.held_out = (3, 8, 8), held_out
+
+    @property
+    def media(self):
+        return Pictures(self.shape), Pictures(self.shape)
+
+    def load(self):
+        source = torch.Generator().manual_seed(0)
+        images = torch.randint(256, (270, *self.shape), dtype=torch.uint8, generator=source)
+        pairs = TensorDataset(images, 255 - images)
+        return pairs, TensorDataset(*(column[: self.held_out] for column in pairs.tensors))
+
+
+class Negative(nn.Module):
+    def __init__(self, *, shape: tuple[int, ...]):
+        super().__init__()
+        self.nothing = nn.Parameter(torch.zeros(1))
+
+    def forward(self, latent, source):
+        return 0 * self.nothing - source
+
+
+class Judge(nn.Module):
+    def __init__(self, *, shape: tuple[int, ...]):
+        super().__init__()
+        self.layer = nn.Linear(2 * 3 * 8 * 8, 1)
+
+    def forward(self, images, source):
+        return self.layer(torch.cat([images, source], 1).flatten(1)).squeeze(1)
+
+
+class Repainted(GAN):
+    '''Told each picture itself, with a hole.'''
+
+    loss = losses.hinge
+
+    def condition(self, batch):
+        holed = batch[0].clone()
+        holed[..., :4] = 0
+        return holed
+"""
+NEGATIVES_CONFIG = """\
+model:
+  class_path: HingeGAN
+  init_args:
+    conditional: true
+    latent_size: 4
+    generator: {class_path: my_negatives.Negative}
+    discriminator: {class_path: my_negatives.Judge}
+data: {class_path: my_negatives.Negatives, init_args: {batch_size: 8}}
+trainer: {max_steps: 2, accelerator: cpu}
+"""
+REPAINTED_CONFIG = NEGATIVES_CONFIG.replace("class_path: HingeGAN", "class_path: my_negatives.Repainted")
+REPAINTED_CONFIG = REPAINTED_CONFIG.replace("    conditional: true\n", "")
 
 
 def train_run(home: Path, text: str, *arguments: str, name: str = "small") -> Path:

@@ -14,21 +14,29 @@ from ganlab.cli.parser import (
     TRUST_HELP,
     WALKS,
     Parser,
+    add_choices,
+    chosen_choices,
     chosen_source,
     run_command,
     silence_warnings,
 )
+from ganlab.cli.run_data import meet_data
 from ganlab.errors import Refused, refuse_missing
 from ganlab.game.gan import GAN
-from ganlab.media import Labels
+from ganlab.media import Labels, Medium
 from ganlab.runs.folder import run_of
 from ganlab.runs.load import Which, load, selection_note
 from ganlab.runs.own import is_own
 from ganlab.sampling import write
+from ganlab.sampling.sources import read_sources
 from ganlab.sampling.walk import to_gif, to_mp4
 from ganlab.sampling.write import Source
 from ganlab.system.hardware import keep_freed_memory
 
+GIVEN_HELP = (
+    "make samples from these: a folder, zip or file of pictures, of each of which the largest part from the"
+    " middle is resized (bicubic), as data do; of other media's files; or an npz"
+)
 STOPS, FRAMES, MOST_FRAMES = 8, 60, 10_000  # latents on a walk, and its pictures
 WALK_WRITERS = {".gif": to_gif, ".mp4": to_mp4}
 SAMPLE_WRITERS = {".png": write.to_picture, ".npz": write.to_npz, "": write.to_folder}
@@ -49,13 +57,17 @@ def _parse(arguments: list[str]) -> Any:
         "--out", type=str, required=True, help="grid.png, samples.npz, walk.gif, walk.mp4 or a folder/"
     )
     parser.add_argument(
-        "--count", type=int | None, help=f"samples, else {COUNT}; walks side by side, else {WALKS}"
+        "--count",
+        type=int | None,
+        help=f"samples, else one of each that is given, or {COUNT}; walks side by side, else {WALKS}",
     )
     parser.add_argument("--seed", type=int, default=0, help="sample i follows from it and i alone")
     parser.add_argument("--class", type=str | None, metavar="K", help="of all samples: its number or name")
     parser.add_argument(
         "--classes", type=str | None, metavar="K,L", help="or all: equally many samples of each, a row each"
     )
+    parser.add_argument("--given", type=str | None, metavar="FOLDER_OR_FILE", help=GIVEN_HELP)
+    add_choices(parser)
     parser.add_argument("--checkpoint", type=Which, default="newest", help=CHECKPOINT_HELP)
     parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
     parser.add_argument("--interpolate", type=int | None, metavar="K", help=f"latents on a walk ({STOPS})")
@@ -75,14 +87,14 @@ def _sample(chosen: Any) -> None:
     run = run_of(checkpoint)
     # What another's run says of its data would be built, and opens files.
     known = run if run and (chosen.trust_code or is_own(run)) else None
-    count = chosen.count or (WALKS if out.suffix in WALK_WRITERS else COUNT)
-    source = Source(game, chosen.seed, chosen.raw, run=known)
+    source = Source(game, chosen.seed, chosen.raw, choices=chosen_choices(chosen), run=known)
+    count = _count(source, WALKS if out.suffix in WALK_WRITERS else COUNT, chosen)
     if classes := _classes(game, chosen):
         each = -(-count // len(classes))
         count = each * len(classes)
         source.classes = [label for label in classes for _ in range(each)]
         source.columns = each if len(classes) > 1 else None
-    source.refuse_wrong_classes()
+    source.refuse_what_fails()
     try:
         _write(out, source, count, stops=chosen.interpolate or STOPS, frames=chosen.frames or FRAMES)
     except OSError as error:
@@ -91,6 +103,33 @@ def _sample(chosen: Any) -> None:
     print(f"{count:,} {kind}{'s' if count > 1 else ''} of {checkpoint} (seed {chosen.seed}): {out}")
     if note := selection_note(checkpoint):
         print(note)
+
+
+def _count(source: Source, default: int, chosen: Any) -> int:
+    """How many are drawn; what they are made from is read, or found in the run's data."""
+    game = source.game
+    if chosen.given is not None:
+        source.given, source.names = read_sources(
+            Path(chosen.given).expanduser(), _given_medium(game, chosen)
+        )
+        return chosen.count or len(source.given)
+    if chosen["class"] is None and chosen.classes is None:
+        meet_data(game, source.run)
+    return chosen.count or game.at_most(default)
+
+
+def _given_medium(game: GAN, chosen: Any) -> Medium:
+    """The medium that what is given is read by."""
+    name, medium = type(game).__name__, game.source_medium
+    if not game.is_conditional:
+        raise Refused(f"{name} makes samples from nothing: leave --given out.")
+    if medium is None:
+        raise Refused(f"No data told {name} what its samples are made from: give them in Python, given=….")
+    if isinstance(medium, Labels):
+        raise Refused(f"{name} is told labels, which no files hold: --class K, or --classes K,L.")
+    if chosen["class"] is not None or chosen.classes is not None:
+        raise Refused(f"{name} makes samples from what is given: leave --class and --classes out.")
+    return medium
 
 
 def _classes(game: GAN, chosen: Any) -> list[str]:

@@ -50,7 +50,7 @@ class Given(ABC):
                 raise Refused(f"There is no {readable(path)}.")
         self.array: np.ndarray | None = None
         if path.suffix.lower() == ".npz":
-            self.array = self.checked(_first_array(path, self.what))
+            self.array = self.checked(first_array(path, self.what))
             self.total = len(self.array)
             return
         archive = open_archive(path)
@@ -176,7 +176,7 @@ def _size(path: Path, names: list[str]) -> int:
         return sum((path / name).stat().st_size for name in names) if path.is_dir() else path.stat().st_size
 
 
-def _first_array(path: Path, what: str) -> np.ndarray:
+def first_array(path: Path, what: str) -> np.ndarray:
     try:
         if not (path.is_file() and is_zipfile(path)):
             raise ValueError("it is no zip of arrays")

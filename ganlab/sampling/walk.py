@@ -70,11 +70,11 @@ def to_mp4(path: Path, source: Source, walks: int, *, stops: int, frames: int) -
 def _images(source: Source, walks: int, stops: int, frames: int) -> Iterator[Image.Image]:
     game = source.game
     seeds = (seed_for("walk", source.seed, walk) for walk in range(walks))
-    latents = [game.latents(stops, seed=seed) for seed in seeds]
+    latents = [game.latents(stops, seed=seed, **source.choices) for seed in seeds]
     if not all(isinstance(latent, Tensor) for latent in latents):
         raise Refused(f"The latents of {type(game).__name__} are no tensor: there is no way between two.")
     to_normal, from_normal = CONVERSIONS[game.latent_distribution]
-    told = game.told(torch.arange(walks), seed=source.seed, classes=source.classes)
+    told = game.told(torch.arange(walks), seed=source.seed, classes=source.classes, given=source.given)
     for positions in round_trip(to_normal(torch.stack(latents)), frames):
         images = game.generate(from_normal(positions), raw=source.raw, condition=told)
         image = game.medium(images).sheet(images)

@@ -7,9 +7,10 @@ those that an evaluation with this seed scores and that `game.sample(count, seed
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,9 +24,10 @@ from ganlab import data
 from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
-from ganlab.media import Medium
+from ganlab.media import Medium, tiles
 from ganlab.sampling.plan import portions
 from ganlab.system.atomic_file import atomic_write
+from ganlab.system.untrusted import readable
 
 LARGEST = 10_000  # samples in one picture
 
@@ -38,6 +40,9 @@ class Source:
         seed: Sample i follows from it and i alone.
         raw: By the generator's own weights instead of their average.
         classes: The samples' classes, in turn; none: as often as the game was trained with them.
+        given: What the samples are made from, in turn, as data store it; none: what the game knows to tell.
+        names: Of files of what is given, in turn; none: samples are numbered.
+        choices: What they are drawn with, such as truncation.
         columns: Of a sheet; none: as many as make it nearly square.
         run: The folder of the run whose data draw samples that are no pictures.
     """
@@ -46,38 +51,76 @@ class Source:
     seed: int = 0
     raw: bool = False
     classes: Sequence[int | str] | None = None
+    given: Tensor | None = None
+    names: Sequence[str] = ()
+    choices: dict[str, Any] = field(default_factory=dict)
     columns: int | None = None
     run: Path | None = None
 
     def blocks(self, count: int) -> Iterator[Tensor]:
         for first, some in portions(count):
-            yield self.game.sample(
-                some, seed=self.seed, raw=self.raw, classes=self.classes, at=first, whole=True
-            )
+            yield self.game.sample(some, seed=self.seed, at=first, whole=True, **self._how)
 
-    def refuse_wrong_classes(self) -> None:
-        """Draw two samples to see whether the game takes these classes: only the game itself knows."""
+    @property
+    def _how(self) -> dict[str, Any]:
+        return {"raw": self.raw, "classes": self.classes, "given": self.given, **self.choices}
+
+    def refuse_what_fails(self) -> None:
+        """Draw two samples to see whether the game takes what it is told: only the game itself knows."""
         kind = type(self.game)
         if kind.fake is GAN.fake and not self.game.is_conditional:
             if self.classes is not None:
                 raise Refused(f"{kind.__name__} knows no classes: leave out --class ({self.classes[0]}).")
+            self.game.latents(2, seed=0, **self.choices)
             return
-        label = "no class" if self.classes is None else f"the class {self.classes[0]}"
+        told = "nothing (--class, --given)"
+        if self.classes is not None:
+            told = f"the class {self.classes[0]} (--class)"
+        elif self.given is not None:
+            told = "what is given (--given)"
         try:
-            self.game.sample(2, seed=0, raw=self.raw, classes=self.classes)
+            self.game.sample(self.game.at_most(2), seed=0, **self._how)
         except (IndexError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             raise Refused(
-                f"{kind.__name__} draws no samples when it is told {label} (--class):\n"
+                f"{kind.__name__} draws no samples when it is told {told}:\n"
                 f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
             ) from error
+
+    def sources(self, count: int) -> tuple[Medium, Tensor] | None:
+        """What so many samples are made from; None if it is nothing that can be drawn."""
+        medium, conditions, numbers = self.game.source_medium, self.game.conditions, torch.arange(count)
+        if medium is None or not medium.drawable:
+            return None
+        if self.given is not None:
+            return medium, self.given[numbers % len(self.given)]
+        if conditions is None:
+            return None
+        return medium, conditions.batch(numbers, self.seed)[self.game.source_column]
+
+    def file_names(self, count: int) -> list[str]:
+        """Of the samples, without suffixes: their sources' with the turn from the second on, or numbers."""
+        if not self.names:
+            width = max(6, len(str(count - 1)))
+            return [f"{number:0{width}d}" for number in range(count)]
+        turns = [divmod(number, len(self.names)) for number in range(count)]
+        names = [f"{self.names[index]}-{turn + 1}" if turn else self.names[index] for turn, index in turns]
+        if twice := [name for name, times in Counter(names).items() if times > 1]:
+            raise Refused(
+                f"{len(twice):,} samples would have the name of another, after their sources (--given):\n"
+                f"{readable(twice[0])}. Rename these, or take a file.npz."
+            )
+        return names
 
 
 def sheet(source: Source, count: int) -> Image.Image:
     if count > LARGEST:
         raise Refused(f"{count:,} samples are too many for one picture: take a folder or a file.npz.")
     samples = torch.cat([block.cpu() for block in source.blocks(count)])
-    captions = source.game.captions(count, seed=source.seed, classes=source.classes)
-    return _medium(source, samples).captioned(samples, captions, source.columns)
+    medium, made_from = _medium(source, samples), source.sources(count)
+    if made_from is not None and medium.drawable:
+        return tiles.groups([made_from, (medium, samples)], source.columns)
+    captions = source.game.captions(count, seed=source.seed, classes=source.classes, given=source.given)
+    return medium.captioned(samples, captions, source.columns)
 
 
 def _medium(source: Source, samples: Tensor) -> Medium:
@@ -96,18 +139,20 @@ def to_picture(path: Path, source: Source, count: int) -> None:
 def to_folder(path: Path, source: Source, count: int) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise Refused(f"{path} is there already: name a new folder, or a file.png, .npz, .gif or .mp4.")
+    names = iter(source.file_names(count))
     path.mkdir(parents=True, exist_ok=True)
-    width, number = max(6, len(str(count - 1))), 0
     for block in source.blocks(count):
         medium = source.game.medium(block)
         for item in medium.stored(block):
+            file = path / f"{next(names)}{medium.suffix}"
+            if file.parent != path:
+                file.parent.mkdir(parents=True, exist_ok=True)
             try:
-                medium.write(path / f"{number:0{width}d}{medium.suffix}", item)
+                medium.write(file, item)
             except Refused:
                 with suppress(OSError):  # It holds those that were written.
                     path.rmdir()
                 raise
-            number += 1
 
 
 def to_npz(path: Path, source: Source, count: int) -> None:

@@ -19,6 +19,7 @@ from PIL import Image
 from trained_runs import (
     CONDITIONAL,
     CONDITIONAL_CONFIG,
+    OURS_LABELLED,
     POINTS,
     SCORED,
     defined_classes,
@@ -548,21 +549,8 @@ def test_an_export_draws_the_classes_that_the_run_draws(
     assert "unconditional" not in (tmp_path / "mine" / "README.md").read_text()
 
 
-OURS = """
-model:
-  class_path: HingeGAN
-  init_args:
-    conditional: true
-    latent_size: 4
-    generator: {class_path: DCGANGenerator, init_args: {width: 4, conditioning: normalization}}
-    discriminator: {class_path: DCGANDiscriminator, init_args: {width: 4, normalization: spectral}}
-data: {class_path: Digits, init_args: {size: 8, batch_size: 8}}
-trainer: {max_steps: 2, accelerator: cpu}
-"""
-
-
 def test_a_conditional_game_of_our_networks_needs_no_trust(home: Path, tmp_path: Path) -> None:
-    run = train_run(home, OURS, name="ours")
+    run = train_run(home, OURS_LABELLED, name="ours")
     assert here("export", run, "--out", "mine", folder=tmp_path).code == 0
     shared = tmp_path / "shared.ckpt"
     shutil.copy(checkpoint_or_export(run), shared)

@@ -56,10 +56,7 @@ class Transform:
 
     def _square(self, image: Image.Image) -> np.ndarray:
         side = max(1, min(image.width, image.height, round(image.width * self.crop)))
-        left, top = round((image.width - side) / 2), round((image.height - side) / 2)
-        # Crop first: a resize with a box would blend in pixels from outside the box.
-        image = image.crop((left, top, left + side, top + side))
-        image = image.resize((self.size, self.size), Image.Resampling.BICUBIC)
+        image = _middle(image, (side, side), (self.size, self.size))
         return np.asarray(image).reshape(self.size, self.size, self.channels)
 
 
@@ -96,6 +93,26 @@ class PairTransform(Transform):
             middle = width // 2
             halves = [self._square(image.crop((x, 0, x + middle, height))) for x in (0, middle)]
         return halves if self.source == "right" else halves[::-1]
+
+
+def upright(content: bytes, channels: int) -> Image.Image:
+    """An encoded picture as grey, RGB or RGBA, turned as its file says."""
+    with opened(content) as file:
+        return convert(ImageOps.exif_transpose(file), channels)
+
+
+def fitted(image: Image.Image, width: int, height: int) -> Image.Image:
+    """The largest part from its middle that has these proportions, resized to these pixels as data are."""
+    across = min(image.width, round(image.height * width / height))
+    down = min(image.height, round(image.width * height / width))
+    return _middle(image, (max(1, across), max(1, down)), (width, height))
+
+
+def _middle(image: Image.Image, part: tuple[int, int], size: tuple[int, int]) -> Image.Image:
+    left, top = round((image.width - part[0]) / 2), round((image.height - part[1]) / 2)
+    # Crop first: a resize with a box would blend in pixels from outside the box.
+    image = image.crop((left, top, left + part[0], top + part[1]))
+    return image.resize(size, Image.Resampling.BICUBIC)
 
 
 @contextmanager
