@@ -5,6 +5,7 @@ DIR/
     generator.safetensors  the weights of its average, or its own
     contract.json          the score of these weights, if they have one, with its protocol
     samples.png            64 samples
+    sources.safetensors    what the first samples are made from, if it was asked for
     generator.onnx         the generator for ONNX Runtime, if it was asked for
     README.md              the model card
 """
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from ganlab.checkpoints.allow_list import ALLOWED
 from ganlab.checkpoints.rebuild import class_paths, outdated, rebuild
+from ganlab.checkpoints.sources import load_sources
 from ganlab.checkpoints.weights import load_weights
 from ganlab.class_paths import public_path
 from ganlab.errors import Refused
@@ -144,7 +146,8 @@ def load_export(folder: Path, *, classes: Iterable[type] = (), trusted: bool = F
     }
     game = rebuild(hyperparameters, source, classes=classes, trusted=trusted)
     load_weights(game.generator, _read_weights(folder / WEIGHTS, game), folder / WEIGHTS, owner=game)
-    game.conditions = LabelFrequencies.rebuilt(config.get("conditions"))
+    labels = LabelFrequencies.rebuilt(config.get("conditions"))
+    game.conditions = labels or load_sources(folder, game, config.get("sources"))
     game.ema = Average(game.generator)
     if config["weights"] == "ema":
         game.generator = Absent(f"{folder} holds the generator's average alone: leave out raw.")

@@ -180,7 +180,9 @@ def _scores(text: str) -> tuple[str | Score, ...]:
 def _game(source: Path, compared: StreamData | Given, *, trust_code: bool) -> GAN:
     """The game of an export or a checkpoint; of data it learns what samples are told."""
     game = load(source, trust_code=trust_code)
-    if game.is_conditional and not game.conditions and isinstance(compared, StreamData):
+    # An export may hold a few of the items, and of these not all that is scored.
+    told_items = game.is_conditional and not (game.conditions and game.conditions.split is None)
+    if told_items and isinstance(compared, StreamData):
         game.meet(compared)
     return game.to("cuda") if torch.cuda.is_available() else game
 

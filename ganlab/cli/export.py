@@ -14,6 +14,7 @@ import torch
 from ganlab.checkpoints import onnx as onnx_file
 from ganlab.checkpoints.export import describe, foreign_classes, load_export, save_export
 from ganlab.checkpoints.onnx import write_onnx
+from ganlab.checkpoints.sources import save_sources
 from ganlab.cli.parser import (
     CHECKPOINT_HELP,
     COUNT,
@@ -23,7 +24,9 @@ from ganlab.cli.parser import (
     run_command,
     silence_warnings,
 )
+from ganlab.cli.run_data import meet_data
 from ganlab.errors import Refused, refuse_missing
+from ganlab.game.gan import GAN
 from ganlab.runs.folder import run_of
 from ganlab.runs.load import Which, load, read_checkpoint, selected_among, selection_note
 from ganlab.runs.own import is_own_checkpoint
@@ -35,6 +38,7 @@ from ganlab.system.hardware import keep_freed_memory
 from ganlab.system.row_files import Records
 from ganlab.system.untrusted import below, yaml_config
 
+SOURCES_HELP = f"what the first {COUNT} samples are made from as well: held-out items of the data themselves"
 CARD = """\
 ---
 library_name: ganlab
@@ -53,16 +57,24 @@ the weights are {weights}.
 ```python
 import ganlab
 
-images = ganlab.load("DIR").sample(64, seed=0)  # numbers in [-1, 1]
+images = ganlab.load("DIR").sample({python})  # numbers in [-1, 1]
 ```
 
 ```bash
-ganlab sample DIR --count 64 --out grid.png
+ganlab sample DIR {bash} --out grid.png
 ```
 
 `DIR` is this folder. Loading it runs no code of its own: `generator.safetensors` holds tensors,
-`config.json` plain data.{needs}
+`config.json` plain data.{needs}{told}
 {onnx}{score}"""
+# How samples are drawn in Python and on the command line.
+PLAIN = "64, seed=0", "--count 64"
+GIVEN = "8, seed=0, given=sources", "--given FOLDER"
+TO_GIVE = "\nIt makes samples from what it is given (`sources`: as data store it, such as bytes of pictures)."
+HELD = """
+`sources.safetensors` holds what the first {count} samples are made from ({rule}), which is somebody's
+data: choose a licence for it, too. Samples are made from others with `--given FOLDER`.
+"""
 ONNX = """
 `generator.onnx` is the generator for ONNX Runtime, without torch or ganlab: for any n, from
 {portable}. Latents are drawn as `latent_distribution` in `config.json` says.
@@ -89,6 +101,7 @@ def _export(arguments: list[str]) -> None:
     parser.add_argument("--checkpoint", type=Which, default="newest", help=CHECKPOINT_HELP)
     parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
     parser.add_argument("--onnx", action="store_true", help=f"{onnx_file.FILE} as well, for ONNX Runtime")
+    parser.add_argument("--with_sources", action="store_true", help=SOURCES_HELP)
     parser.add_argument("--trust_code", action="store_true", help=TRUST_HELP)
     chosen = parser.parse_args(arguments)
     out = Path(chosen.out).expanduser()
@@ -103,7 +116,7 @@ def _export(arguments: list[str]) -> None:
     try:
         unfinished.mkdir(parents=True)
         try:
-            _write_files(unfinished, checkpoint, raw=chosen.raw, trusted=chosen.trust_code, onnx=chosen.onnx)
+            _write_files(unfinished, checkpoint, chosen)
             unfinished.rename(out)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -114,32 +127,45 @@ def _export(arguments: list[str]) -> None:
         print(note)
 
 
-def _write_files(folder: Path, checkpoint: Path, *, raw: bool, trusted: bool, onnx: bool) -> None:
+def _write_files(folder: Path, checkpoint: Path, chosen: Any) -> None:
     """Write the export, load it again, and refuse it if it draws other samples than the run."""
+    raw, trusted = chosen.raw, chosen.trust_code
     game, content, run = load(checkpoint, trust_code=trusted), read_checkpoint(checkpoint), run_of(checkpoint)
     config = describe(game, content["hyper_parameters"], raw=raw, step=content["global_step"])
     selected = selected_among(checkpoint)
     config |= {} if selected is None else {"selected_among": selected}
+    known = run if trusted or is_own_checkpoint(run, content) else None
+    if chosen.with_sources:
+        meet_data(game, known)
+        config["sources"] = save_sources(folder, game, COUNT)
     save_export(folder, game, config)
-    own = is_own_checkpoint(run, content)
-    exported = load_export(folder, trusted=trusted or own)
-    with suppress(TypeError):  # A game whose `sample` requires a class cannot be compared without one.
-        samples = [each.sample(8, seed=0, raw=raw) for each in (game, exported)]
-        if not torch.equal(*samples):
-            raise Refused(
-                f"What would be exported of {checkpoint} draws other samples than the run: its generator or\n"
-                f"{config['variant']} depends on more than weights and plain arguments. Nothing was written."
-            )
-        with suppress(Refused):  # Samples that are no pictures.
-            write.sheet(Source(exported, run=run if own or trusted else None), COUNT).save(
-                folder / "samples.png"
-            )
+    exported = load_export(folder, trusted=trusted or known is not None)
+    if _differ(game, exported, raw=raw):
+        raise Refused(
+            f"What would be exported of {checkpoint} draws other samples than the run: its generator or\n"
+            f"{config['variant']} depends on more than weights and plain arguments. Nothing was written."
+        )
+    with suppress(TypeError, Refused):  # Samples that are no pictures, or of a game that must be told more.
+        write.sheet(Source(exported, run=known), exported.at_most(COUNT)).save(folder / "samples.png")
     score = _score(run, config)
     if score:
         score |= {} if selected is None else {"selected_among": selected}
         (folder / "contract.json").write_text(json.dumps(score, indent=2, allow_nan=False) + "\n")
-    portable = write_onnx(folder, exported) if onnx else ""
-    (folder / "README.md").write_text(_card(folder, config, score, run, portable))
+    portable = write_onnx(folder, exported) if chosen.onnx else ""
+    (folder / "README.md").write_text(_card(folder, config, score, run, portable, exported))
+
+
+def _differ(game: GAN, exported: GAN, *, raw: bool) -> bool:
+    """Whether the two draw different samples; False of games that must be told what nobody here knows."""
+    count, given = exported.at_most(8), None
+    try:
+        if exported.is_conditional and not exported.conditions and (medium := exported.source_medium):
+            given = medium.blank()
+        samples = [each.sample(count, seed=0, raw=raw, given=given) for each in (game, exported)]
+    # A user's own `sample` may require more.
+    except (TypeError, Refused):
+        return False
+    return not torch.equal(*samples)
 
 
 def _score(run: Path | None, config: dict[str, Any]) -> dict[str, Any] | None:
@@ -151,7 +177,12 @@ def _score(run: Path | None, config: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _card(
-    folder: Path, config: dict[str, Any], score: dict[str, Any] | None, run: Path | None, portable: str
+    folder: Path,
+    config: dict[str, Any],
+    score: dict[str, Any] | None,
+    run: Path | None,
+    portable: str,
+    game: GAN,
 ) -> str:
     """The text of the model card, README.md; `portable` is what `write_onnx` returned, or empty."""
     variant = config["variant"].rpartition(".")[2]
@@ -164,10 +195,18 @@ def _card(
         f" It needs classes of its author's own, `{'`, `'.join(foreign)}`:\n"
         f'`ganlab.load("DIR", classes=[{class_names}])`, or with their files beside it `trust_code=True`.'
     )
+    (python, bash), told = PLAIN, ""
+    if game.is_conditional and not game.conditions:
+        (python, bash), told = GIVEN, TO_GIVE
+    elif "sources" in config:
+        told = HELD.format(count=game.at_most(COUNT), rule=game.condition_rule)
     values = {name: value for name, value in (score or {}).get("scores", {}).items() if value is not None}
     rows = "".join(f"| {name} | {value:.5g} |\n" for name, value in values.items())
     return CARD.format(
-        tag="" if "conditions" in config else "pipeline_tag: unconditional-image-generation\n",
+        tag="" if game.is_conditional else "pipeline_tag: unconditional-image-generation\n",
+        python=python,
+        bash=bash,
+        told=told,
         title=re.sub(r"[^\w .-]", "", title),
         pictures="![64 samples](samples.png)\n\n" if (folder / "samples.png").exists() else "",
         variant=config["variant"],

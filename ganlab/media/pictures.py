@@ -36,6 +36,10 @@ class Pictures(Medium):
     def stored(self, items: Tensor) -> Tensor:
         return as_bytes(items)
 
+    def blank(self) -> Tensor:
+        # Without a look at values, which torch's meta device has not.
+        return torch.full((1, *self.shape), 128, dtype=torch.uint8)
+
     @classmethod
     def holds(cls, items: Tensor) -> bool:
         return items.dtype == torch.uint8 and items.ndim == 4

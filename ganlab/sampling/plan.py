@@ -90,6 +90,10 @@ def _reals(model: GAN, numbers: Tensor, seed: int) -> tuple[Any, ...]:
     """The batch that the conditions of samples of these numbers come from."""
     assert model.conditions
     batch = model.conditions.batch(numbers, seed)
+    if batch[0] is None:
+        raise Refused(
+            "An export holds no reals that samples could be compared with: name data (--reference)."
+        )
     known = [medium.stored(column) for medium, column in zip(model.media, batch, strict=False)]
     moved: tuple[Any, ...] = apply_to_collection(
         (*known, *batch[len(known) :]), Tensor, lambda column: column.to(model.device)
