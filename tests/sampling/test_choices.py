@@ -171,10 +171,10 @@ def test_an_evaluation_scores_samples_of_its_choices(tmp_path: Path) -> None:
     assert rows[2]["contract"]["choices"] == {"truncation": 0.2}
 
 
-def test_an_evaluation_by_unknown_choices_is_refused_before_the_first_step() -> None:
+def test_an_evaluation_by_unknown_choices_is_refused_before_the_first_step(tmp_path: Path) -> None:
     evaluation, game = Evaluation(Pixels(), ("fid",), 40, choices={"code": 1}), new(HingeGAN)
     with pytest.raises(Refused, match=r"'code'.*\n*.*truncation"):
-        play(game, Digits(size=8, batch_size=8), steps=1, callbacks=[evaluation])
+        play(game, Digits(size=8, batch_size=8), steps=1, callbacks=[evaluation], default_root_dir=tmp_path)
     assert game.global_step == 0
 
 

@@ -562,6 +562,30 @@ def test_a_conditional_game_of_our_networks_needs_no_trust(home: Path, tmp_path:
     assert (images[0] == images[2]).all()
 
 
+NAMED = OURS_LABELLED.replace(
+    "Digits, init_args: {size: 8", "ImageFolder, init_args: {root: insects, size: 8"
+)
+FAR = ("--model.generator_optimizer.lr", "0.1", "--trainer.max_steps", "6")  # so that classes differ
+
+
+def test_a_class_is_named_and_an_npz_of_it_holds_images_as_without(home: Path, tmp_path: Path) -> None:
+    for name in ("ant", "bee"):
+        (home / "insects" / name).mkdir(parents=True)
+        for number in range(12):
+            shade = Image.new("RGB", (8, 8), (number, 20 * number, 200))
+            shade.save(home / "insects" / name / f"{number}.png")
+    run = train_run(home, NAMED, *FAR, name="named")
+    drawn = {}
+    for label in ("bee", "1", "ant"):
+        sample_here(run, "--raw", "--class", label, "--count", "5", "--out", f"{label}.npz", folder=tmp_path)
+        drawn[label] = read_images(tmp_path / f"{label}.npz")
+        assert (drawn[label].dtype, drawn[label].shape) == (np.uint8, (5, 8, 8, 3))
+    assert np.array_equal(drawn["bee"], drawn["1"])
+    assert not np.array_equal(drawn["bee"], drawn["ant"])
+    wrong = here("sample", run, "--class", "cat", "--out", "cat.npz", folder=tmp_path)
+    assert "no class cat: classes are ant, bee" in refused(wrong, tmp_path)
+
+
 # What is refused
 
 
