@@ -357,10 +357,10 @@ evaluation:
   - {class_path: ganlab.metrics.PSNR, init_args: {crop: 4}}
   - {class_path: my_scores.Darker, init_args: {by: 3}}
 """
-WITH_ARGUMENTS = (
+WITH_CROP = "{class_path: PSNR, init_args: {crop: 4}}"
     "{class_path: PSNR, init_args: {crop: 4}}, {class_path: my_scores.Darker, init_args: {by: 3}}"
 )
-ASKED = f"[fid, my_scores.Levels, {WITH_ARGUMENTS}]"
+ASKED = f"[fid, my_scores.Levels, {WITH_CROP}, {{class_path: my_scores.Darker, init_args: {{by: 3}}}}]"
 
 
 @pytest.fixture(scope="module")
