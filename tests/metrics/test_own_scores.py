@@ -358,8 +358,6 @@ evaluation:
   - {class_path: my_scores.Darker, init_args: {by: 3}}
 """
 WITH_CROP = "{class_path: PSNR, init_args: {crop: 4}}"
-    "{class_path: PSNR, init_args: {crop: 4}}, {class_path: my_scores.Darker, init_args: {by: 3}}"
-)
 ASKED = f"[fid, my_scores.Levels, {WITH_CROP}, {{class_path: my_scores.Darker, init_args: {{by: 3}}}}]"
 
 
