@@ -22,6 +22,8 @@ from ganlab.comparison.report import words
 from ganlab.comparison.result import Comparison, Table
 from ganlab.errors import Refused
 from ganlab.metrics.contract import Contract
+from ganlab.metrics.names import hash_of
+from ganlab.runs.records import evaluations
 
 CONTRACT = Contract(
     extractor={"name": "digits", "sha256": "ab", "dtype": "float32"},
@@ -1271,6 +1273,41 @@ def test_a_wandb_run_with_only_its_games_hyperparameters_is_read() -> None:
     (result,) = read_wandb.read_project("wandb:me/gans", FakeApi(run))
     assert (result.seed, result.data, result.experiment) == (4, "digits", "hinge")
     assert result.settings == {"model.class_path": "ganlab.variants.R3GAN", "model.init_args.gamma": 2.0}
+
+
+OWN = {"class": "my_file.Vowels", "values": [["vowels{n}", "max", "log"], ["vowels{n}_error", None, "raw"]]}
+
+
+def test_a_users_score_is_told_by_the_contract_that_came_with_it() -> None:
+    """From W&B, where nothing else of the class is known, and garbled tellings are none."""
+    for judged, scale in ((0, "log"), (9, None)):
+        run = fake_run("hinge-seed0", [9.0, 5.0])
+        run.config["contract"] = {**CONTRACT, "parameters": {"vowels": {**OWN, "judged": judged}}}
+        rows = [{**row, "vowels100": 0.5, "vowels100_error": 0.1} for row in run.scan_history()]
+        run.scan_history = lambda rows=rows: iter(rows)
+        result = tables.compare(read_wandb.read_project("wandb:me/gans", FakeApi(run)))
+        known = {table.score: (table.better, table.scale) for table in result.tables}
+        own = {"vowels100": ("max", scale)} if scale else {}
+        assert known == {"fid10k_digits": ("min", "log"), **own}
+    (table,) = tables.compare(
+        read_wandb.read_project("wandb:me/gans", FakeApi(fake_run("hinge-seed0", [9.0, 5.0])))
+    ).tables
+    assert table.score == "fid10k_digits"
+
+
+def test_rows_of_one_step_keep_each_what_its_scores_depend_on() -> None:
+    """As where `ganlab evaluate` adds other scores to a step that has some."""
+    own = {"vowels": {**OWN, "judged": 0}, "psnr": {"crop": 0}}
+    rows = [
+        {"step": 5, "scores": {"vowels100": 0.5, "fid100_pixels": 1.0}, "contract": {"parameters": own}},
+        {"step": 5, "scores": {"psnr100": 20.0}, "contract": {"parameters": {"psnr": {"crop": 4}}}},
+        {"step": 5, "scores": {"fid100_pixels": 2.0}, "contract": {}},
+    ]
+    (first, *_), (both,) = ([*evaluations(part, [], [])] for part in (rows[:1], rows))
+    assert both.scores == {"vowels100": 0.5, "fid100_pixels": 2.0, "psnr100": 20.0}
+    assert hash_of(both.contract, "vowels100") == hash_of(first.contract, "vowels100")
+    assert hash_of(both.contract, "psnr100") != hash_of(first.contract, "psnr100")
+    assert hash_of(both.contract, "fid100_pixels") == both.contract["hash"]
 
 
 def test_scores_without_a_contract_are_in_no_table() -> None:

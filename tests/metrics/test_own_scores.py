@@ -339,6 +339,19 @@ def test_what_a_score_of_ones_own_does_wrong_is_told_before_the_first_step(
 
 # As users meet them
 
+
+def test_the_example_of_readme_is_a_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    (text,) = [each for each in readme.split("```") if "class Levels(SampleScore)" in each]
+    (tmp_path / "levels_of_readme.py").write_text(text.removeprefix("python\n"))
+    monkeypatch.syspath_prepend(tmp_path)
+    shown, own = (
+        scored(source_game(), tmp_path / str(number), score)["scores"]
+        for number, score in enumerate((__import__("levels_of_readme").Levels(), Levels()))
+    )
+    assert shown == pytest.approx(own)
+
+
 CONFIG = """\
 model:
   class_path: HingeGAN
