@@ -378,9 +378,7 @@ class GAN(Sampling):
         self.images_per_step = extract_batch_size(batch) * self.trainer.world_size
         checks.batch_size(extract_batch_size(batch), self)
         checks.resumed(self._saved_layout, checks.step_layout(self))
-        draws = self._draws(self.seed, 2)
-        checks.players(
-            Turn(self, checks.first_two(batch), draws, generating=False, penalised=False),
-            self.generator,
-            self.discriminator,
-        )
+        few = checks.first_two(batch)
+        draws = self._draws(self.seed, extract_batch_size(few))
+        turn = Turn(self, few, draws, generating=False, penalised=False)
+        checks.players(turn, self.generator, self.discriminator)
