@@ -178,7 +178,7 @@ PLANTED = {
         "Variants do not import one another",
     ),
     "out of the house": (
-        "testing.py",
+        "testing/checks.py",
         "from scripts.benchmark import main",
         "Nothing in ganlab imports scripts, tests or experiments",
     ),

@@ -2,6 +2,7 @@
 
 from ganlab.variants.classic import LSGAN, HingeGAN, MinimaxGAN, NonSaturatingGAN, RelativisticGAN
 from ganlab.variants.dragan import DRAGAN
+from ganlab.variants.pix2pix import Pix2Pix
 from ganlab.variants.r1gan import R1GAN
 from ganlab.variants.r3gan import R3GAN
 from ganlab.variants.wgan import WGAN, WGANGP
@@ -16,5 +17,6 @@ __all__ = [
     "HingeGAN",
     "MinimaxGAN",
     "NonSaturatingGAN",
+    "Pix2Pix",
     "RelativisticGAN",
 ]

@@ -15,6 +15,7 @@ from ganlab import networks, variants
 from ganlab.checkpoints.rebuild import fitted, rebuild
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.testing import SpeckPairs, Specks, tried_with
 
 SOURCE = Path("some.ckpt")
 ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 1, "betas": [0.0, 0.9]}}
@@ -37,9 +38,9 @@ def hyperparameters(variant: str = "HingeGAN", network: str = "MLP", **more: Any
 
 
 def plain_attributes(game: GAN) -> dict[str, Any]:
-    return {
-        name: value for name, value in vars(game).items() if type(value) in (int, float, str, bool, tuple)
-    }
+    plain = int, float, str, bool, tuple
+    values = {name: value for name, value in vars(game).items() if type(value) in plain}
+    return {**values, "media": str(game.media)}
 
 
 PLAYERS = ("Generator", "Discriminator")
@@ -56,13 +57,27 @@ def test_a_rebuilt_game_is_the_one_that_the_command_line_builds(variant: str, ne
     check_same(hyperparameters(variant, network))
 
 
+PICTURES = {"class_path": "ganlab.media.Pictures", "init_args": {"shape": [1, 8, 8]}}
+PAIR = {"shape": [1, 8, 8], "condition": PICTURES, "width": 4}
+# For the data that a variant is tried with.
+PLAYERS: dict[type, dict[str, Any]] = {
+    Specks: {},
+    SpeckPairs: {
+        "generator": {"class_path": "ganlab.networks.UNetGenerator", "init_args": {**PAIR, "latent_size": 4}},
+        "discriminator": {
+            "class_path": "ganlab.networks.PatchGANDiscriminator",
+            "init_args": {**PAIR, "layers": 1},
+        },
+        "media": [PICTURES, PICTURES],
+    },
+}
+
+
 @pytest.mark.parametrize("variant", variants.__all__)
 def test_every_variant_is_rebuilt(variant: str) -> None:
-    check_same(
-        hyperparameters(
-            variant, generator_optimizer=ADAM, generator_scheduler=STEP, augmentations=["flip", "cutout"]
-        )
-    )
+    more = {"generator_optimizer": ADAM, "generator_scheduler": STEP, "augmentations": ["flip", "cutout"]}
+    players = PLAYERS[tried_with(vars(variants)[variant]).data]
+    check_same(hyperparameters(variant, **more, **players))
 
 
 def check_same(arguments: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """What samples are told: labels and items, the same wherever a sample is drawn."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,18 +8,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
-from torch.utils.data import TensorDataset
 
+from ganlab.data import Digits
 from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
 from ganlab.game.conditions import ItemsOfSplit, LabelFrequencies
 from ganlab.game.gan import GAN
-from ganlab.media import Labels, Medium, Pictures
+from ganlab.media import Labels, Pictures
 from ganlab.metrics import Pixels
 from ganlab.metrics.reference import contract_of
 from ganlab.metrics.scorer import Scorer
+from ganlab.networks import DCGANDiscriminator, DCGANGenerator
 from ganlab.sampling.plan import fake_batches
-from ganlab.testing import SHAPE, Discriminator, Generator, Specks, conformance, new, play
+from ganlab.testing import SHAPE, Discriminator, Generator, SpeckPairs, Specks, conformance, new, play
 from ganlab.variants import HingeGAN
 
 
@@ -105,25 +107,6 @@ def test_a_game_that_tells_nothing_refuses_classes() -> None:
         new(HingeGAN).sample(2, seed=0, classes=[1])
 
 
-class Halved(StreamData):
-    """Pictures, and beside each its darker half as the second column."""
-
-    def __init__(self, *, held_out: int | None = 12, **base: Any) -> None:
-        super().__init__(**{"batch_size": 8, **base})
-        self.shape, self.held_out = SHAPE, held_out
-
-    @property
-    def media(self) -> tuple[Medium, ...]:  # type: ignore[override]
-        return Pictures(SHAPE), Pictures(SHAPE)
-
-    def load(self) -> tuple[Any, Any]:
-        images = torch.randint(
-            256, (37, *SHAPE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-        )
-        pairs = TensorDataset(images, images // 2)
-        return pairs, TensorDataset(*pairs[: self.held_out]) if self.held_out else None
-
-
 class Bright(nn.Module):
     """A generator whose samples are twice their source."""
 
@@ -149,9 +132,9 @@ def paired() -> GAN:
     return labelled(generator=Bright(), discriminator=JudgeOfPairs())
 
 
-@pytest.mark.parametrize(("held_out", "rule"), [(12, "items of held_out"), (None, "training items")])
-def test_sample_i_is_made_of_item_i(held_out: int | None, rule: str) -> None:
-    data = Halved(held_out=held_out)
+@pytest.mark.parametrize(("held_out", "rule"), [(12, "items of held_out"), (0, "training items")])
+def test_sample_i_is_made_of_item_i(held_out: int, rule: str) -> None:
+    data = SpeckPairs(held_out=held_out)
     game = told(paired(), data)
     assert game.condition_rule == rule
     sources = data.splits.train[torch.arange(12)][1]
@@ -190,13 +173,21 @@ def test_a_condition_of_a_variants_own_comes_from_labels_or_from_items() -> None
 
 test_a_labelled_game_conforms = conformance(HingeGAN, conditional=True, generator=Shades, discriminator=Judge)
 test_a_game_of_pairs_conforms = conformance(
-    HingeGAN, Halved, conditional=True, generator=Bright, discriminator=JudgeOfPairs
+    HingeGAN, SpeckPairs, conditional=True, generator=Bright, discriminator=JudgeOfPairs
+)
+DIGIT: dict[str, Any] = {"shape": (1, 8, 8), "condition": Labels(10), "width": 4}
+test_a_game_of_labelled_digits_conforms = conformance(
+    HingeGAN,
+    partial(Digits, size=8, batch_size=8),
+    conditional=True,
+    generator=partial(DCGANGenerator, **DIGIT, latent_size=8),
+    discriminator=partial(DCGANDiscriminator, **DIGIT, normalization="spectral"),
 )
 
 
 @pytest.mark.parametrize("build", [labelled, paired])
 def test_a_resumed_run_draws_what_the_straight_one_draws(build: Any, tmp_path: Path) -> None:
-    data = Specks if build is labelled else Halved
+    data = Specks if build is labelled else SpeckPairs
     straight, resumed = build(), build()
     play(straight, data(), steps=6)
     play(build(), data(), steps=3).save_checkpoint(tmp_path / "half.ckpt")
@@ -205,7 +196,7 @@ def test_a_resumed_run_draws_what_the_straight_one_draws(build: Any, tmp_path: P
 
 
 def test_a_checkpoint_holds_frequencies_of_labels_and_no_items(tmp_path: Path) -> None:
-    for build, data, held in ((labelled, Specks(), {"counts", "rule"}), (paired, Halved(), None)):
+    for build, data, held in ((labelled, Specks(), {"counts", "rule"}), (paired, SpeckPairs(), None)):
         play(build(), data, steps=1).save_checkpoint(tmp_path / "one.ckpt")
         content = torch.load(tmp_path / "one.ckpt", weights_only=True)["conditions"]
         assert (content and content.keys()) == held

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,11 @@ from lightning.pytorch import Trainer
 
 from ganlab.callbacks import Checkpoints, Evaluation, Preempted, Preemption
 from ganlab.game.gan import GAN
+from ganlab.media import Labels
 from ganlab.metrics import Pixels
-from ganlab.testing import Specks, assert_same, new, play, state
-from ganlab.variants import HingeGAN
+from ganlab.networks import DCGANDiscriminator, DCGANGenerator
+from ganlab.testing import SHAPE, Specks, assert_same, new, play, state, tried_with
+from ganlab.variants import HingeGAN, Pix2Pix
 
 # Everything that could make the two differ, in all pairs of values
 
@@ -55,7 +59,14 @@ def all_pairs() -> list[Case]:
 
 
 CASES = all_pairs()
-ALONE, TOGETHER = ([case for case in CASES if case["processes"] == number] for number in (1, 2))
+# Everything at once.
+TOLD: list[Case] = [
+    {name: values[-1] for name, values in FACTORS.items()}
+    | {"stop": "inside", "precision": "bf16-mixed", "processes": processes, "game": game}
+    for game in ("told labels", "told pictures")
+    for processes in (1, 2)
+]
+ALONE, TOGETHER = ([case for case in (*CASES, *TOLD) if case["processes"] == number] for number in (1, 2))
 
 
 def label(case: Case) -> str:
@@ -74,9 +85,23 @@ def halve(optimizer: Any) -> Any:
     return torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.5, total_iters=6)
 
 
-def game_of(case: Case) -> GAN:
-    return new(
+# The discriminator that is told labels has spectral norm, whose vectors move in each pass.
+LABELLED: dict[str, Any] = {"shape": SHAPE, "condition": Labels(3), "width": 4}
+BUILD: dict[str, Callable[..., GAN]] = {
+    "told nothing": partial(new, HingeGAN),
+    "told labels": partial(
+        new,
         HingeGAN,
+        conditional=True,
+        generator=partial(DCGANGenerator, **LABELLED, latent_size=8),
+        discriminator=partial(DCGANDiscriminator, **LABELLED, normalization="spectral"),
+    ),
+    "told pictures": partial(new, Pix2Pix),
+}
+
+
+def game_of(case: Case) -> GAN:
+    return BUILD[case.get("game", "told nothing")](
         critic_steps=case["critic_steps"],
         accumulation=case["accumulation"],
         augmentations=["translation", "cutout"] if case["augmented"] else [],
@@ -99,7 +124,7 @@ def check(case: Case, folder: Path) -> None:
         scored = [Evaluation(Pixels(), ("fid",), 20, every_n_steps=2)] if case["evaluated"] else []
         trainer = play(
             game,
-            Specks(images=images, workers=case["workers"]),
+            tried_with(type(game)).data(images=images, held_out=20, workers=case["workers"]),
             steps=7,
             resume=resume,
             callbacks=[*scored, Checkpoints(every_n_steps=stop, keep=9)],

@@ -17,17 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as some
 from lightning.pytorch import Callback
 from lightning.pytorch.plugins.precision import MixedPrecision
-from plain_games import COUPLED, Plain, PlainGenerator, plain
+from plain_games import COUPLED, GAMES, Plain, PlainGenerator, plain
 from torch import Tensor, nn
 
 from ganlab.game.gan import GAN
 from ganlab.sampling.plan import first_process_buffers
-from ganlab.testing import Generator, Specks, assert_same, new, play, state
+from ganlab.testing import Generator, Specks, assert_same, new, play, state, tried_with
 from ganlab.training.strategy import TwoPlayers, average_gradients, buckets
 from ganlab.training.trainer import Trainer
-from ganlab.variants import WGANGP, HingeGAN
+from ganlab.variants import R1GAN, WGANGP, HingeGAN
 
-VARIANTS = {v.__name__: v for v in GAN.__subclasses__() if v.__module__.startswith("ganlab.")}
 STRATEGIES = {"TwoPlayers": "auto", "DDP": "ddp_find_unused_parameters_true"}
 BATCH, STEPS = 8, 6
 CLIPS = {"generator_clip": 0.02, "discriminator_clip": 0.05}
@@ -42,7 +41,7 @@ State = dict[str, Tensor]
 
 
 def exact(game: GAN, *, batch: int, callbacks: Any = None, **trainer: Any) -> Trainer:
-    data = Specks(batch_size=batch)
+    data = tried_with(type(game)).data(batch_size=batch)
     return play(game, data, steps=STEPS, precision="64-true", callbacks=callbacks, **trainer)
 
 
@@ -54,7 +53,7 @@ def clipped() -> GAN:
 
 def seldom(**settings: Any) -> State:
     """What is logged of a penalty that was played before the step that logs."""
-    game = plain(VARIANTS["R1GAN"], penalty_every=4)
+    game = plain(R1GAN, penalty_every=4)
     return exact(game, log_every_n_steps=STEPS, **settings).callback_metrics
 
 
@@ -111,11 +110,11 @@ def together(folder: Path) -> None:
     results: Results = {}
     for name, strategy in STRATEGIES.items():
         pair = partial(exact, devices=2, batch=BATCH, strategy=strategy)
-        for variant in VARIANTS.values():
+        for played, build in GAMES.items():
             for parts in (1, 2):
-                game = plain(variant, accumulation=parts)
+                game = build(accumulation=parts)
                 trainer = pair(game)
-                results[f"{name} {variant.__name__} {parts}"] = state(game, trainer)
+                results[f"{name} {played} {parts}"] = state(game, trainer)
                 results[f"{name} is"] = type(trainer.strategy).__name__
         results[f"{name} seldom"] = dict(seldom(devices=2, batch=BATCH, strategy=strategy))
         game = clipped()
@@ -241,27 +240,27 @@ def distance(one: State, other: State) -> float:
 def alone_with_the_double_batch() -> Callable[[str], State]:
     played: dict[str, State] = {}
 
-    def state_of(variant: str) -> State:
-        if variant not in played:
-            game = plain(VARIANTS[variant])
-            played[variant] = state(game, exact(game, batch=2 * BATCH))
-        return played[variant]
+    def state_of(name: str) -> State:
+        if name not in played:
+            game = GAMES[name]()
+            played[name] = state(game, exact(game, batch=2 * BATCH))
+        return played[name]
 
     return state_of
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", GAMES)
 def test_two_processes_are_one_with_the_double_batch(
-    variant: str, strategy: str, results: list[Results], alone_with_the_double_batch: Callable[[str], State]
+    name: str, strategy: str, results: list[Results], alone_with_the_double_batch: Callable[[str], State]
 ) -> None:
     """Whether or not their batches are cut. A term that couples samples sees those of one process only: the
     averages of RelativisticGAN and the width of DRAGAN's noise are those of fewer samples.
     """
-    one = alone_with_the_double_batch(variant)
+    one, couples = alone_with_the_double_batch(name), name in {kind.__name__ for kind in COUPLED}
     for parts in (1, 2):
-        apart = distance(one, results[0][f"{strategy} {variant} {parts}"])
-        assert (apart > 1e-6) if VARIANTS[variant] in COUPLED else (apart <= 1e-12), (parts, apart)
+        apart = distance(one, results[0][f"{strategy} {name} {parts}"])
+        assert (apart > 1e-6) if couples else (apart <= 1e-12), (parts, apart)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -277,7 +276,7 @@ def test_the_strategies_that_were_compared_are_two(results: list[Results]) -> No
 
 def test_all_processes_end_with_the_same_parameters_and_optimizers(results: list[Results]) -> None:
     first, second = results
-    played = [f"{s} {v} {parts}" for s in STRATEGIES for v in VARIANTS for parts in (1, 2)]
+    played = [f"{s} {game} {parts}" for s in STRATEGIES for game in GAMES for parts in (1, 2)]
     for name in [*played, *(f"{strategy} clipped" for strategy in STRATEGIES)]:
         assert_same(first[name], second[name], what=name)
 

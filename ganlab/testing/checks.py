@@ -1,132 +1,19 @@
-"""Checks that every variant must pass, ours and yours. One line in a test file:
-
-test_my_gan = conformance(MyGAN)
-"""
+"""The checks that every variant must pass, ours and yours."""
 
 import copy
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningDataModule
-from torch import Tensor, nn
-from torch.utils.data import TensorDataset
+from torch import Tensor
 
-from ganlab.data import StreamData
 from ganlab.game.gan import GAN
 from ganlab.game.players import Side
 from ganlab.game.terms import NonFiniteError, Terms
-from ganlab.training.trainer import Trainer
-
-SHAPE = (1, 8, 8)
-
-
-class Generator(nn.Sequential):
-    """A small generator with convolutions and a normalisation, which has buffers."""
-
-    def __init__(self) -> None:
-        channels, *size = SHAPE
-        super().__init__(
-            nn.Linear(8, 4 * size[0] * size[1]),
-            nn.Unflatten(1, (4, *size)),
-            nn.BatchNorm2d(4),
-            nn.ReLU(),
-            nn.Conv2d(4, channels, 3, padding=1),
-            nn.Tanh(),
-        )
-
-
-class Discriminator(nn.Sequential):
-    """A small discriminator with dropout, whose random numbers a resumed run must draw again."""
-
-    def __init__(self) -> None:
-        hidden = 8 * SHAPE[1] * SHAPE[2] // 4
-        super().__init__(
-            nn.Conv2d(SHAPE[0], 8, 3, 2, 1),
-            nn.LeakyReLU(0.2),
-            nn.Dropout(0.1),
-            nn.Flatten(),
-            nn.Linear(hidden, 1),
-            nn.Flatten(0),
-        )
-
-
-class Specks(StreamData):
-    """Random images; their number, a prime, is no multiple of a batch."""
-
-    def __init__(self, *, images: int = 37, **base: Any) -> None:
-        super().__init__(**{"batch_size": 8, **base})
-        self.images, self.shape, self.classes = images, SHAPE, 3
-
-    def load(self) -> tuple[Any, Any]:
-        source = torch.Generator().manual_seed(0)
-        images = torch.randint(256, (self.images, *SHAPE), dtype=torch.uint8, generator=source)
-        labelled = TensorDataset(images, torch.arange(self.images) % 3)
-        return labelled, TensorDataset(*labelled[:9])
-
-
-def new(variant: type[GAN], **arguments: Any) -> GAN:
-    """A game of small networks; others are given as networks, or as what makes them anew each time."""
-    torch.manual_seed(0)
-    players = {"generator": Generator, "discriminator": Discriminator}
-    made = {name: arguments.get(name, player) for name, player in players.items()}
-    made = {name: player if isinstance(player, nn.Module) else player() for name, player in made.items()}
-    return variant(**{"latent_size": 8, **arguments, **made})
-
-
-def play(
-    game: GAN, data: LightningDataModule | None = None, *, steps: int, resume: Any = None, **trainer: Any
-) -> Trainer:
-    """Train on the CPU; nothing is written or printed, except by callbacks that are given."""
-    quiet = ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing")
-    settings = {"precision": "32", "accelerator": "cpu", "devices": 1, "log_every_n_steps": 5}
-    played = Trainer(max_steps=steps, **{**settings, **dict.fromkeys(quiet, False), **trainer})
-    played.fit(game, datamodule=data or Specks(), ckpt_path=resume)
-    return played
-
-
-def state(game: GAN, trainer: Trainer | None = None) -> dict[str, Tensor]:
-    """Every tensor on which further training depends: the game's and, with a trainer, the optimizers'."""
-    tensors = {name: value.clone() for name, value in game.state_dict().items()}
-    for index, optimizer in enumerate(trainer.optimizers if trainer else ()):
-        tensors |= _tensors(f"optimizer {index}", optimizer.state_dict()["state"])
-    return tensors
-
-
-def _tensors(name: str, tree: Any) -> dict[str, Tensor]:
-    if isinstance(tree, Tensor):
-        return {name: tree.clone()}
-    tensors: dict[str, Tensor] = {}
-    for branch, below in tree.items() if isinstance(tree, dict) else ():
-        tensors |= _tensors(f"{name} {branch}", below)
-    return tensors
-
-
-def assert_same(one: dict[str, Tensor], other: dict[str, Tensor], *, what: str) -> None:
-    assert one.keys() == other.keys(), what
-    different = [name for name in one if not torch.equal(one[name], other[name])]
-    assert not different, f"{what}: {different[0]} differs first, of {len(different)} tensors"
-
-
-@dataclass(frozen=True)
-class Game:
-    """What is checked: a variant, with its own arguments, on its data."""
-
-    variant: type[GAN]
-    data: Callable[[], LightningDataModule] = Specks
-    arguments: dict[str, Any] = field(default_factory=dict)
-
-    def __call__(self, **more: Any) -> GAN:
-        return new(self.variant, **{**self.arguments, **more})
-
-    def play(self, game: GAN, **settings: Any) -> Trainer:
-        return play(game, self.data(), **settings)
-
-
-# The checks
+from ganlab.testing.games import Game, assert_same, state, tensors_of
 
 
 def trains(build: Game) -> None:
@@ -146,7 +33,7 @@ def trains(build: Game) -> None:
         assert all(value - value == 0 for value in values.values()), values
         assert {"real_logit", "fake_logit"} <= values.keys()
         assert {"generator_gradient_norm", "discriminator_gradient_norm"} <= values.keys()
-        assert values["images"] == 20 * critic_steps * build.data().batch_size  # type: ignore[attr-defined]
+        assert values["images"] == 20 * critic_steps * trainer.datamodule.batch_size  # type: ignore[attr-defined]
 
 
 class _Count(Callback):
@@ -180,7 +67,7 @@ def _side_state(side: Side) -> dict[str, Tensor]:
     parameters = dict(side.player.named_parameters())
     gradients = {f"gradient of {n}": p.grad for n, p in parameters.items() if p.grad is not None}
     values = {name: parameter.detach() for name, parameter in parameters.items()}
-    return {**values, **gradients, **_tensors("optimizer", side.optimizer.state_dict()["state"])}
+    return {**values, **gradients, **tensors_of("optimizer", side.optimizer.state_dict()["state"])}
 
 
 def follows_its_seed(build: Game) -> None:
@@ -287,12 +174,13 @@ CHECKS = (
 
 
 def conformance(
-    variant: type[GAN], data: Callable[[], LightningDataModule] = Specks, **arguments: Any
+    variant: type[GAN], data: Callable[[], LightningDataModule] | None = None, **arguments: Any
 ) -> Any:
     """A pytest function that runs every check.
 
     Args:
-        data: Makes the data that are played with.
+        data: Makes the data that are played with; by default labelled images, or pairs for a variant that
+            derives from one that needs a source.
         arguments: The variant's own; networks as what makes them, so that no two games share one.
     """
     import pytest

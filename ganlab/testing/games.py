@@ -1,0 +1,163 @@
+"""Small games of every variant, and what is done with them in tests."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+from ganlab.data import StreamData
+from ganlab.game.gan import GAN
+from ganlab.media import Medium, Pictures
+from ganlab.networks import PatchGANDiscriminator, UNetGenerator
+from ganlab.training.trainer import Trainer
+from ganlab.variants import Pix2Pix
+
+SHAPE = (1, 8, 8)
+
+
+class Generator(nn.Sequential):
+    """A small generator with convolutions and a normalisation, which has buffers."""
+
+    def __init__(self) -> None:
+        channels, *size = SHAPE
+        super().__init__(
+            nn.Linear(8, 4 * size[0] * size[1]),
+            nn.Unflatten(1, (4, *size)),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Conv2d(4, channels, 3, padding=1),
+            nn.Tanh(),
+        )
+
+
+class Discriminator(nn.Sequential):
+    """A small discriminator with dropout, whose random numbers a resumed run must draw again."""
+
+    def __init__(self) -> None:
+        hidden = 8 * SHAPE[1] * SHAPE[2] // 4
+        super().__init__(
+            nn.Conv2d(SHAPE[0], 8, 3, 2, 1),
+            nn.LeakyReLU(0.2),
+            nn.Dropout(0.1),
+            nn.Flatten(),
+            nn.Linear(hidden, 1),
+            nn.Flatten(0),
+        )
+
+
+class Specks(StreamData):
+    """Random images with labels; their number, a prime, is no multiple of a batch."""
+
+    def __init__(self, *, images: int = 37, held_out: int = 9, **base: Any) -> None:
+        super().__init__(**{"batch_size": 8, **base})
+        self.images, self.held_out, self.shape, self.classes = images, held_out, SHAPE, 3
+
+    def load(self) -> tuple[Any, Any]:
+        source = torch.Generator().manual_seed(0)
+        images = torch.randint(256, (self.images, *SHAPE), dtype=torch.uint8, generator=source)
+        items = TensorDataset(images, self.second_column(images))
+        return items, TensorDataset(*items[: self.held_out]) if self.held_out else None
+
+    def second_column(self, images: Tensor) -> Tensor:
+        return torch.arange(self.images) % 3
+
+
+class SpeckPairs(Specks):
+    """Random images, and beside each its darker half as what it is made from."""
+
+    @cached_property
+    def media(self) -> tuple[Medium, ...]:
+        return Pictures(SHAPE), Pictures(SHAPE)
+
+    def second_column(self, images: Tensor) -> Tensor:
+        return images // 2
+
+
+class TriedWith(NamedTuple):
+    """The data that a variant is tried with, and what makes its players, if nothing else is said."""
+
+    data: type[Specks]
+    generator: Callable[[], nn.Module]
+    discriminator: Callable[[], nn.Module]
+
+
+PAIRED: dict[str, Any] = {"shape": SHAPE, "condition": Pictures(SHAPE), "width": 4, "max_width": 8}
+# The only place that knows which variant needs other data than labelled images: a game that needs pictures as
+# its sources cannot be tried with labels.
+TRIED_WITH = {
+    GAN: TriedWith(Specks, Generator, Discriminator),
+    Pix2Pix: TriedWith(
+        SpeckPairs,
+        partial(UNetGenerator, **PAIRED, latent_size=8, normalization="batch"),
+        partial(PatchGANDiscriminator, **PAIRED, layers=1),
+    ),
+}
+
+
+def tried_with(variant: type[GAN]) -> TriedWith:
+    """Of a variant, or of the nearest that it derives from."""
+    return next(TRIED_WITH[kind] for kind in variant.__mro__ if kind in TRIED_WITH)
+
+
+def new(variant: type[GAN], **arguments: Any) -> GAN:
+    """A game of small networks; others are given as networks, or as what makes them anew each time."""
+    torch.manual_seed(0)
+    _, generator, discriminator = tried_with(variant)
+    players = {"generator": generator, "discriminator": discriminator}
+    made = {name: arguments.get(name, player) for name, player in players.items()}
+    made = {name: player if isinstance(player, nn.Module) else player() for name, player in made.items()}
+    return variant(**{"latent_size": 8, **arguments, **made})
+
+
+def play(
+    game: GAN, data: LightningDataModule | None = None, *, steps: int, resume: Any = None, **trainer: Any
+) -> Trainer:
+    """Train on the CPU; nothing is written or printed, except by callbacks that are given."""
+    quiet = ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing")
+    settings = {"precision": "32", "accelerator": "cpu", "devices": 1, "log_every_n_steps": 5}
+    played = Trainer(max_steps=steps, **{**settings, **dict.fromkeys(quiet, False), **trainer})
+    played.fit(game, datamodule=data or tried_with(type(game)).data(), ckpt_path=resume)
+    return played
+
+
+def state(game: GAN, trainer: Trainer | None = None) -> dict[str, Tensor]:
+    """Every tensor on which further training depends: the game's and, with a trainer, the optimizers'."""
+    tensors = {name: value.clone() for name, value in game.state_dict().items()}
+    for index, optimizer in enumerate(trainer.optimizers if trainer else ()):
+        tensors |= tensors_of(f"optimizer {index}", optimizer.state_dict()["state"])
+    return tensors
+
+
+def tensors_of(name: str, tree: Any) -> dict[str, Tensor]:
+    if isinstance(tree, Tensor):
+        return {name: tree.clone()}
+    tensors: dict[str, Tensor] = {}
+    for branch, below in tree.items() if isinstance(tree, dict) else ():
+        tensors |= tensors_of(f"{name} {branch}", below)
+    return tensors
+
+
+def assert_same(one: dict[str, Tensor], other: dict[str, Tensor], *, what: str) -> None:
+    assert one.keys() == other.keys(), what
+    different = [name for name in one if not torch.equal(one[name], other[name])]
+    assert not different, f"{what}: {different[0]} differs first, of {len(different)} tensors"
+
+
+@dataclass(frozen=True)
+class Game:
+    """What is checked: a variant, with its own arguments, on its data."""
+
+    variant: type[GAN]
+    data: Callable[[], LightningDataModule] | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, **more: Any) -> GAN:
+        return new(self.variant, **{**self.arguments, **more})
+
+    def play(self, game: GAN, **settings: Any) -> Trainer:
+        return play(game, self.data() if self.data else None, **settings)
