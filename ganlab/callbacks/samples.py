@@ -8,6 +8,7 @@ from ganlab import bounds
 from ganlab.data.stream import StreamData
 from ganlab.game.gan import GAN
 from ganlab.loggers import dispatch, looks
+from ganlab.sampling.sheet import sheet
 from ganlab.seeds import seed_for
 from ganlab.system.atomic_file import atomic_write
 from ganlab.system.memory import refuse_beyond_memory
@@ -62,7 +63,7 @@ class Samples(Callback):
         count, seed = model.at_most(self.count), seed_for("samples", self.seed)
         samples = model.sample(count, seed=seed).cpu()
         medium, folder = model.medium(samples), _folder(trainer)
-        picture = medium.captioned(samples, model.captions(count, seed=seed)) if medium.drawable else None
+        picture = sheet(model, samples, seed) if medium.drawable else None
         files = looks.keep_files(folder, trainer.global_step, medium, samples)
         dispatch.log_samples(trainer, picture, files, images=model.images_seen)
         if picture:

@@ -15,6 +15,7 @@ from ganlab.game.gan import GAN
 from ganlab.loggers.looks import keep_files
 from ganlab.media import Medium
 from ganlab.media.shown import KINDS, Unreadable
+from ganlab.sampling.sheet import sheet
 from ganlab.seeds import seed_for
 from ganlab.training.trainer import data_of
 
@@ -27,13 +28,14 @@ def try_all_ways(trainer: Trainer, game: GAN) -> None:
     """
     devices = [game.device] if game.device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.no_grad():
-        made = game.sample(2, seed=seed_for("trial"))
+        seed = seed_for("trial")
+        made = game.sample(game.at_most(2), seed=seed)
         if isinstance(made, Tensor):
             medium = game.medium(made)
             stored = medium.stored(made)
             medium.as_array(stored)
             if medium.drawable:
-                medium.captioned(stored, game.captions(2, seed=seed_for("trial")))
+                sheet(game, stored, seed)
             _write_and_read(medium, stored)
         reals_of(game, data_of(trainer))
     _save_and_load(trainer)

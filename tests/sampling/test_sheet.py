@@ -1,0 +1,121 @@
+"""Sheets of samples: beside what they are made from where that can be drawn, else as they are."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from plain_games import told_labels
+from torch import Tensor, nn
+
+from ganlab.callbacks import Samples, Watchdog
+from ganlab.data.stream import StreamData
+from ganlab.game.conditions import Conditions
+from ganlab.game.gan import GAN
+from ganlab.media import Pictures
+from ganlab.media.pictures import GAP, grid
+from ganlab.sampling.sheet import sheet
+from ganlab.testing import SHAPE, SpeckPairs, new, play
+from ganlab.variants import HingeGAN, Pix2Pix
+
+SIDE = 64  # at which pictures of 8 pixels are shown
+
+
+class Inverted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(()))
+
+    def forward(self, latent: Tensor, source: Tensor) -> Tensor:
+        return self.shift - source
+
+
+def paired(data: StreamData) -> GAN:
+    game = new(Pix2Pix, generator=Inverted)
+    data.setup("fit")
+    game.meet(data)
+    return game
+
+
+def tile(picture: Image.Image, row: int, column: int) -> np.ndarray:
+    top, left = row * (SIDE + GAP), column * (SIDE + GAP)
+    pixels = np.asarray(picture.convert("L"))[top : top + SIDE, left : left + SIDE]
+    return pixels[4::8, 4::8]
+
+
+def test_a_row_shows_source_made_and_real() -> None:
+    data = SpeckPairs(held_out=7)
+    game = paired(data)
+    picture = sheet(game, game.sample(7, seed=3), 3)
+    reals, sources = data.splits.held_out[torch.arange(7)]
+    # Two blocks of three columns: the first four, then the last three.
+    assert picture.size == (6 * (SIDE + GAP) - GAP, 4 * (SIDE + GAP) - GAP)
+    for item in range(7):
+        row, block = item % 4, 3 * (item // 4)
+        source, made, real = (tile(picture, row, block + column) for column in range(3))
+        assert (source == sources[item, 0].numpy()).all()
+        assert (made == 255 - sources[item, 0].numpy()).all()
+        assert (real == reals[item, 0].numpy()).all()
+
+
+class GivenSources(Conditions):
+    """Sources without reals, such as somebody's own."""
+
+    rule = "given"
+
+    def __init__(self, sources: Tensor) -> None:
+        self.sources = sources
+
+    def batch(self, numbers: Tensor, seed: int) -> tuple[Any, ...]:
+        return None, self.sources[numbers]
+
+    def plain(self) -> None:
+        return None
+
+
+def test_a_real_that_nobody_knows_is_left_out() -> None:
+    game = new(Pix2Pix)
+    game.media = Pictures(SHAPE), Pictures(SHAPE)
+    game.conditions = GivenSources(torch.full((2, *SHAPE), 40, dtype=torch.uint8))
+    picture = sheet(game, torch.zeros(2, *SHAPE), 0)
+    assert picture.size == (2 * (SIDE + GAP) - GAP, 2 * (SIDE + GAP) - GAP)
+    assert (tile(picture, 0, 0) == 40).all()
+    assert (tile(picture, 1, 1) == 128).all()
+
+
+@pytest.mark.parametrize("source", [(3, 4, 4), (1, 128, 128)], ids=["smaller, in colour", "larger"])
+def test_sources_of_another_size_are_shown_as_large(source: tuple[int, ...]) -> None:
+    game = new(Pix2Pix)
+    game.media = Pictures(SHAPE), Pictures(source)
+    game.conditions = GivenSources(torch.full((1, *source), 40, dtype=torch.uint8))
+    picture = sheet(game, torch.zeros(1, *SHAPE), 0)
+    side = max(SIDE, source[-1])
+    assert picture.size == (2 * side + GAP, side)
+    pixels = np.asarray(picture.convert("L"))
+    assert (pixels[:, :side] == 40).all()
+    assert (pixels[:, side + GAP :] == 128).all()
+
+
+def test_a_game_that_is_told_nothing_is_shown_as_it_was() -> None:
+    game = new(HingeGAN)
+    samples = game.sample(5, seed=1)
+    assert sheet(game, samples, 1).tobytes() == grid(samples).tobytes()
+
+
+def test_a_game_that_is_told_labels_is_shown_with_them() -> None:
+    game = told_labels()
+    play(game, steps=1)
+    samples = game.sample(5, seed=1)
+    expected = game.media[0].captioned(samples, game.captions(5, seed=1))
+    assert sheet(game, samples, 1).tobytes() == expected.tobytes()
+    assert expected.size != grid(samples).size
+
+
+def test_a_run_with_few_held_out_pairs_is_watched_and_drawn(tmp_path: Path) -> None:
+    callbacks = [Watchdog(), Samples(every_n_steps=1, count=64)]
+    play(new(Pix2Pix), SpeckPairs(held_out=3), steps=1, callbacks=callbacks, default_root_dir=tmp_path)
+    with Image.open(tmp_path / "samples" / "step-000000001.png") as picture:
+        assert picture.size == (3 * (SIDE + GAP) - GAP, 3 * (SIDE + GAP) - GAP)
+    assert (tmp_path / "verdict.json").exists()
