@@ -87,6 +87,12 @@ def pets(layout: str, each: int = 12) -> dict[str, bytes]:
     return files | extra.get(layout, {})
 
 
+def pairs(train: int = 8, held_out: int = 12) -> dict[str, bytes]:
+    """Pictures of two halves, side by side."""
+    parts = ["train"] * train + ["val"] * held_out
+    return {f"{part}/{n}.png": encoded(picture(n, 32, 16), "PNG") for n, part in enumerate(parts)}
+
+
 def faces(
     *, count: int = 20, width: int = 178, height: int = 218, partition: bool = True, table: str = "txt"
 ) -> dict[str, bytes]:

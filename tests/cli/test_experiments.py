@@ -17,6 +17,7 @@ import yaml
 from ganlab import data, variants
 from ganlab.cli import fit
 from ganlab.runs.folder import snake_case
+from ganlab.testing import Specks, tried_with
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILES = sorted((REPOSITORY / "experiments").rglob("*.yaml"))
@@ -82,7 +83,13 @@ def played(files: list[Path]) -> set[str]:
 
 @pytest.mark.parametrize("folder", ["digits", "mnist"])
 def test_every_variant_plays_on(folder: str) -> None:
-    assert played([file for file in FILES if file.parent.name == folder]) == set(variants.__all__)
+    """But those that need sources, which labelled digits do not have."""
+    of_digits = {name for name in variants.__all__ if tried_with(vars(variants)[name]).data is Specks}
+    assert played([file for file in FILES if file.parent.name == folder]) == of_digits
+
+
+def test_every_variant_plays() -> None:
+    assert played(FILES) == set(variants.__all__)
 
 
 @pytest.mark.parametrize("layout", ["ring", "grid"])
@@ -98,6 +105,7 @@ def sets_on_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few images in the layout of each set that cannot be had without a download."""
     root = sets.cifar10(sets.digits(tmp_path_factory.mktemp("data")))
     sets.folder(root / "dogs-vs-cats", sets.pets("kaggle"))
+    sets.packed(root / "pairs.zip", sets.pairs())
     return sets.folder(root / "celeba", sets.faces()).parent
 
 
@@ -138,6 +146,7 @@ def test_it_trains(file: Path, sets_on_disk: Path, tmp_path: Path, monkeypatch: 
     few = ("--data.batch_size", batch, "--trainer.max_steps", "2", "--samples.count", "4")
     few += ("--evaluation.samples", "12")
     few += ("--data.count", "40") if file.parent.name == "stacked_mnist" else ()
+    few += ("--data.root", str(sets_on_disk / "pairs.zip")) if file.parent.name == "pairs" else ()
     machine = ("--trainer.accelerator", "cpu", "--trainer.log_every_n_steps", "1", "--runs", str(tmp_path))
     with patch.dict(os.environ, GANLAB_DATA=str(sets_on_disk), GANLAB_CACHE=str(sets_on_disk / "cache")):
         assert fit.main(["fit", "--config", str(file), *few, *machine]) == 0
