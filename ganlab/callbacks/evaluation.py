@@ -21,6 +21,7 @@ from ganlab.callbacks.watch.score_noise import fid_noise
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.metrics.cautions import cautions
 from ganlab.metrics.copied import refuse_unfit
 from ganlab.metrics.extractors.extractor import Extractor, NoFeatures
 from ganlab.metrics.names import measured
@@ -34,14 +35,15 @@ from ganlab.metrics.reference import (
     part_of,
     prepare_reference,
 )
-from ganlab.metrics.registry import no_classes
 from ganlab.metrics.score import Score
 from ganlab.metrics.scorer import Batches, Reals, Scorer, described, needs_extractor, refuse_unknown
 from ganlab.metrics.statistics import Gaussian
+from ganlab.metrics.which_reals import refuse_unfit_extractor
 from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import (
     compared_split,
     fake_batches,
+    fake_classes,
     first_process_buffers,
     given_choices,
     refuse_without_reals,
@@ -65,8 +67,9 @@ class Evaluation(Callback):
         extractor: Turns images into features: Inception, DINOv2, CLIP, Classifier, Pixels, Module, Points;
             none: no evaluation, unless no score that is named needs features.
         scores: fid, sfid, cmmd, is, kid, precision_recall, density_coverage, fid_infinity, classes, copied,
-            modes; of games that are told items psnr, ssim, l1 (PSNR, SSIM, L1 with arguments); class paths
-            of your own (ganlab.metrics.Score); none: fid, and of data that hold out 100 images copied.
+            modes; of games that are told classes class_fid, class_agreement, class_variance, and items psnr,
+            ssim, l1 (PSNR, SSIM, L1 with arguments); class paths of your own (ganlab.metrics.Score); none:
+            fid, and of data that hold out 100 images copied.
         samples: How many samples are scored; where there are fewer held-out images, as many as these also;
             none: 10,000, or as many as there are items that samples are told of.
         every_n_steps: Generator steps between two evaluations; none: at the end only.
@@ -122,14 +125,13 @@ class Evaluation(Callback):
             self.scorer = replace(self.scorer, chosen=default_scores(data))
         elif self.scorer.needs("training"):
             refuse_unfit(data)
-        if self.scorer.needs("classes"):
-            raise no_classes("a game's samples")
 
     def _meet(self, model: GAN, data: StreamData) -> None:
         """Choose the reals, and how many samples, by what samples are told."""
         assert self.scorer
         model.meet(data)  # Lightning sets the game up only after its callbacks.
         refuse_without_reals(self.scorer, model.conditions)
+        fake_classes(self.scorer.of(2), model, self.seed)
         self.split = compared_split(model.conditions, self._asked_split)
         samples = scored_samples(model, self._asked_samples, SAMPLES)
         self.scorer = replace(self.scorer, samples=samples)
@@ -139,6 +141,7 @@ class Evaluation(Callback):
         if self.scorer and isinstance(model, GAN):
             self.scorer.extractor.to(model.device)
             self.scorer.look(self._batches(model, 2))
+            refuse_unfit_extractor(self.scorer, _data(trainer), self.split)
 
     def _batches(self, model: GAN, samples: int) -> Batches:
         assert self.scorer
@@ -253,8 +256,8 @@ class Evaluation(Callback):
             print(f"{scores}({contract})")
             if beside:
                 print(f"  of {beside['samples']:,} samples, as the real floor:  {against(beside, floor)}")
-            if warning := self.scorer.warning(reals, values):
-                print(f"step {trainer.global_step:,}  {warning}", file=sys.stderr)
+            for caution in cautions(scorer, reals, values, floor):
+                print(f"step {trainer.global_step:,}  {caution}", file=sys.stderr)
         if not validating:
             row = {"scores": values, "reasons": reasons, "floor": floor, "beside_floor": beside}
             record(trainer, model, row | {"contract": contract.plain()})
@@ -283,7 +286,9 @@ class Evaluation(Callback):
             blocks = iter(self._batches(model, samples))
             first = next(blocks)
             batches = interruptible(trainer, chain([first], blocks), samples)
-            return first[1], self.scorer.observe(batches, samples, part=part_of(self._floor, samples))
+            part = part_of(self._floor, samples)
+            seen = self.scorer.observe(batches, samples, part=part)
+        return first[1], seen.of_classes(fake_classes(self.scorer, model, self.seed), part)
 
     def _keep_best(self, trainer: Trainer, values: dict[str, float | None]) -> None:
         """Save a checkpoint as best.ckpt, if the first score is the run's best so far."""

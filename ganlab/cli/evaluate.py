@@ -35,17 +35,14 @@ from ganlab.data.pictures.decode import Transparency
 from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.metrics.cautions import cautions
+from ganlab.metrics.class_scores import matched, no_classes
 from ganlab.metrics.extractors.extractor import Extractor, NoFeatures
 from ganlab.metrics.given import Given
 from ganlab.metrics.given_items import given as given_items
 from ganlab.metrics.observed import Classes
-from ganlab.metrics.reference import (
-    beside_floor,
-    default_scores,
-    numbers_of,
-    part_of,
-)
-from ganlab.metrics.registry import TABLE, matched, no_classes
+from ganlab.metrics.reference import beside_floor, default_scores, numbers_of, part_of
+from ganlab.metrics.registry import TABLE
 from ganlab.metrics.score import Score
 from ganlab.metrics.scorer import Batches, Scorer, needs_extractor, refuse_unknown
 from ganlab.runs import user_code
@@ -60,7 +57,13 @@ from ganlab.runs.load import (
 )
 from ganlab.runs.own import CONFIG, is_own, is_run
 from ganlab.runs.status import SCORES
-from ganlab.sampling.plan import compared_split, fake_batches, refuse_without_reals, scored_samples
+from ganlab.sampling.plan import (
+    compared_split,
+    fake_batches,
+    fake_classes,
+    refuse_without_reals,
+    scored_samples,
+)
 from ganlab.system.hardware import keep_freed_memory
 from ganlab.system.row_files import Records
 from ganlab.system.untrusted import yaml_config
@@ -146,7 +149,7 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     extractor = extractor.to("cuda") if torch.cuda.is_available() else extractor
     scorer = Scorer(extractor, scores or default_scores(compared), given.total if given else count)
     refuse_without_reals(scorer, conditions)
-    classes = _classes(scorer, given)
+    classes = _classes(scorer, given, game, chosen.seed)
     split = compared_split(conditions, "held_out" if chosen.split == "test" else chosen.split)
     fakes, seed, batches = _samples(source, game, scorer, given, chosen)
     told = conditions.rule if conditions else None
@@ -160,7 +163,8 @@ def evaluate(chosen: Any) -> dict[str, Any]:
         if run and "checkpoint" in row:
             _record(run, row)
     note = selection_note(source) if source else ""
-    return row | {"says": says, "note": note, "warning": scorer.warning(reference.reals, row["scores"])}
+    said = list(cautions(scorer, reference.reals, row["scores"], reference.floor))
+    return row | {"says": says, "note": note, "cautions": said}
 
 
 def _existing(name: str) -> Path:
@@ -231,12 +235,12 @@ def _scored(
     return row | {"contract": contract.plain()}, str(contract)
 
 
-def _classes(scorer: Scorer, given: Given | None) -> Classes | None:
+def _classes(scorer: Scorer, given: Given | None, game: GAN | None, seed: int) -> Classes | None:
     """The fakes' classes, if a score needs them."""
-    if not scorer.needs("classes"):
-        return None
+    if game or not scorer.needs("classes"):
+        return fake_classes(scorer, game, seed) if game else None
     if not given or not given.classes:
-        raise no_classes("the fakes" if given else "a game's samples")
+        raise no_classes("the fakes")
     return given.classes
 
 
@@ -300,8 +304,8 @@ def _print_scores(row: dict[str, Any], *, as_json: bool) -> None:
         table.add_row(Text(name), Text(text), "" if low is None else f"{low:.5g}")
     console = Console()
     console.print(table)
-    if row["warning"]:
-        print(row["warning"])
+    for caution in row["cautions"]:
+        print(caution)
     if "checkpoint" in row:
         print(f"step {row['step']:,} ({row['checkpoint']})")
     if row["note"]:

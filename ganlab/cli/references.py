@@ -84,7 +84,8 @@ def reference_of(
     parameters = parameters_of(scorer, compared.total)
     if scorer.needs("classes") and compared.sorted_classes:
         # The images' identity is their pixels', in whatever folders they lie.
-        parameters.setdefault("class_fid", {})["classes"] = compared.sorted_classes.digest
+        for score in (name for name, row in scorer.rows.items() if row.needs == "classes"):
+            parameters.setdefault(score, {})["classes"] = compared.sorted_classes.digest
     counts = compared.total, scorer.samples
     contract = Contract(*identity, *counts, **fakes, parameters=parameters)
     return Reference(reals, contract, {}, compared.told_transparency())

@@ -12,7 +12,6 @@ from torch import Tensor
 from ganlab.data.stream import FiniteItems, Split, StreamData
 from ganlab.errors import Refused
 from ganlab.game.draws import BLOCK
-from ganlab.media import Labels
 from ganlab.seeds import seed_for
 from ganlab.system.untrusted import whole_number
 
@@ -100,7 +99,7 @@ def conditions_of(data: StreamData, takes_labels_alone: bool) -> Conditions:
     Args:
         takes_labels_alone: The game takes its condition from the labels, and from nothing else of a batch.
     """
-    if takes_labels_alone and isinstance(data.condition, Labels) and not data.condition.several:
+    if takes_labels_alone and data.condition and data.condition.class_names:
         return LabelFrequencies(data.label_counts)
     if (held_out := data.splits.held_out) is not None:
         return ItemsOfSplit(held_out, "held_out")

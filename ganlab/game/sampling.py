@@ -222,6 +222,16 @@ class Sampling(LightningModule):
             )
         return (lambda rows: conditions.batch(numbers[rows], seed)) if conditions else None
 
+    def told_classes(self, numbers: Tensor, *, seed: int) -> Tensor | None:
+        """The number of the class that each of a seed's samples is told; None where it is told no single one.
+
+        Where samples are told what items of a split hold, these are read: a portion at a time.
+        """
+        conditions, known = self.conditions, self.condition_medium
+        if not (conditions and known and known.class_names):
+            return None
+        return torch.cat([conditions.batch(part, seed)[1].cpu() for part in numbers.split(BLOCK)])
+
     def _conditions(self, stored: StoredRows) -> PerChunk:
         """The game's own condition of batches as data store them."""
 

@@ -47,13 +47,21 @@ class Labels(Medium):
             raise Refused(f"There is no class {label}: classes are {known}.")
         return int(label)
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return () if self.several else self._all_names
+
+    @property
+    def _all_names(self) -> tuple[str, ...]:
+        return self.names or tuple(map(str, range(self.classes)))
+
     @classmethod
     def holds(cls, items: Tensor) -> bool:
         return not items.is_floating_point() and items.ndim in (1, 2)
 
     def captions(self, stored: Tensor) -> list[str]:
         """Each item's class or attributes in words, or their numbers where they have no names."""
-        names = self.names or tuple(map(str, range(self.classes)))
+        names = self._all_names
         rows = stored.tolist()
         if not self.several:
             return [names[number] if 0 <= number < len(names) else str(number) for number in rows]

@@ -61,6 +61,11 @@ class Medium(ABC):
         """Whether people can be shown a sheet of items."""
         return False
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of the classes of which each item has one, else of their numbers; empty where items have none."""
+        return ()
+
     def sheet(self, items: Tensor, columns: int | None = None) -> Image:
         """Many items, stored or played, as one picture, which is nearly square if no columns are given."""
         raise Refused(

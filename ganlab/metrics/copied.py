@@ -19,13 +19,12 @@ from torch import Tensor
 from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
 from ganlab.metrics.contract import CHOICE
-from ganlab.metrics.scores import blocks, squared, triangle
+from ganlab.metrics.scores import blocks, squared, triangle, wilson
 
 MOST = 50_000  # training images that samples are compared with, and held-out images at most
 LEAST = 100  # held-out images: the nearest hundredth of fewer is none
 QUANTILE = 0.01
 ALARM = 0.02  # the share of copies from which on they are told
-DEVIATIONS = 1.96  # of a 95 % interval
 # The square of a distance, as a share of the features' variance, below which two images are the same one:
 # features of one image in two batches differ by rounding.
 SAME = 1e-10
@@ -96,10 +95,8 @@ def share(ratios: Tensor, unseen: Tensor) -> float:
 
 
 def _interval(copied: float, count: int) -> tuple[float, float]:
-    """Wilson 1927's, eq. 7, of p, from which `share` makes the score."""
-    p, z2 = copied * (1 - QUANTILE) + QUANTILE, DEVIATIONS**2 / count
-    centre, half = p + z2 / 2, (z2 * p * (1 - p) + z2**2 / 4) ** 0.5
-    return (centre - half) / (1 + z2), (centre + half) / (1 + z2)
+    """Of p, from which `share` makes the score."""
+    return wilson(copied * (1 - QUANTILE) + QUANTILE, count)
 
 
 def refuse_unfit(data: StreamData) -> None:

@@ -117,7 +117,10 @@ class Given(ABC):
 
     @property
     def classes(self) -> Classes | None:
-        """The folders of files that lie in a folder for each class; None of others and of arrays."""
+        """The folders of files that lie in a folder for each class; None of others and of arrays.
+
+        Folders that are called by numbers have these, and others are numbered in the order of their names.
+        """
         if self.array is not None:
             return None
         start = len(common_folder(self.names))
@@ -125,7 +128,9 @@ class Given(ABC):
         if not all(folders):
             return None
         names = sorted({folder[0] for folder in folders})
-        return Classes(tuple(names), torch.tensor([names.index(folder[0]) for folder in folders]))
+        labels = torch.tensor([names.index(folder[0]) for folder in folders])
+        numbers = map(int, names) if all(map(str.isdecimal, names)) else range(len(names))
+        return Classes(tuple(names), labels, tuple(numbers))
 
     def batches(self) -> Batches:
         """This process's share, as pairs of indices and items; items of one batch have one shape."""

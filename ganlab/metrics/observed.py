@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ganlab.data.stream import ModeIndices
+from ganlab.errors import Refused
 from ganlab.metrics import scores
 from ganlab.metrics.contract import digest
 from ganlab.metrics.copied import TrainingImages
@@ -27,16 +28,26 @@ class Classes(NamedTuple):
     Attributes:
         names: Of all classes, sorted.
         labels: Of each sample the position of its class in the names.
+        numbers: Of each class, in the order of the names, the number that it has in the data.
     """
 
     names: tuple[str, ...]
     labels: Tensor
+    numbers: tuple[int, ...]
 
     @classmethod
     def of(cls, names: Sequence[str], labels: Tensor) -> Classes:
-        """With names in any order."""
+        """With names in the order of the classes' numbers."""
+        if len(labels) and int(labels.max()) >= len(names):
+            raise Refused(f"The label {int(labels.max())} is none of {len(names)} classes, from 0 on.")
         order = sorted(range(len(names)), key=names.__getitem__)
-        return cls(tuple(names[number] for number in order), torch.tensor(order).argsort()[labels])
+        positions = torch.tensor(order).argsort()
+        return cls(tuple(names[number] for number in order), positions[labels], tuple(order))
+
+    @property
+    def logits(self) -> Tensor:
+        """Of each sample which logit of a classifier is that of its class."""
+        return torch.tensor(self.numbers)[self.labels]
 
     @property
     def digest(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,33 +17,26 @@ from ganlab.errors import Refused
 from ganlab.metrics.contract import CHOICE, VERSION, Contract, digest
 from ganlab.metrics.copied import MOST, TrainingImages, fits, numbers, refuse_unfit
 from ganlab.metrics.given import Given
-from ganlab.metrics.observed import Classes, Observed
+from ganlab.metrics.observed import Observed
 from ganlab.metrics.scorer import Batches, Reals, Scorer, described
 from ganlab.metrics.statistics import FeatureRows, Gaussian
 from ganlab.metrics.sums import some_rows
+from ganlab.metrics.which_reals import (
+    batches_of,
+    counted,
+    kept_indices,
+    real_classes,
+    refuse_logits_of_others,
+)
 from ganlab.system.cache_folder import cache_home, read_cached, write_cached
-from ganlab.system.processes import broadcast, on_rank_zero, rank_and_world, shares
+from ganlab.system.processes import broadcast, on_rank_zero, rank_and_world
 
-BATCH = 250
 FLOOR_VERSION = 3  # counts changes of how a floor is taken
 
 
 def default_scores(reference: Any) -> tuple[str, ...]:
     """The FID, and beside it what it does not see: copies, of data that hold out enough to tell them."""
     return ("fid", "copied") if isinstance(reference, StreamData) and fits(reference) else ("fid",)
-
-
-def kept_indices(total: int, samples: int) -> Tensor | None:
-    """Which reals keep their features: as many as there are fakes; None for all.
-
-    One of each of so many equal parts, by chance: sets are often sorted by class, and MNIST's images come
-    from two groups of writers in turn, so that every sixth would be of one of them.
-    """
-    if total <= samples:
-        return None
-    edges = torch.arange(samples + 1) * total // samples
-    chance = torch.rand(samples, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    return edges[:-1] + (chance * edges.diff()).long()
 
 
 def statistics(scorer: Scorer, batches: Callable[[], Batches], total: int, identity: dict[str, Any]) -> Reals:
@@ -78,8 +71,8 @@ def training_images(scorer: Scorer, data: StreamData) -> TrainingImages | None:
         return TrainingImages(**load(content)) if content else None
     features: list[Tensor] = []
     for items in data.splits:
-        count = min(_count(items, 0), MOST)
-        rows = scorer.of_features().observe(_batches(data, items, count), count).rows
+        count = min(counted(items, 0), MOST)
+        rows = scorer.of_features().observe(batches_of(data, items, count), count).rows
         assert rows is not None
         features.append(rows.features)
     found: list[TrainingImages] = []
@@ -123,6 +116,7 @@ def given_reals(scorer: Scorer, given: Given) -> Reals:
     reals.classes, kept = given.sorted_classes, kept_indices(given.total, scorer.samples)
     if reals.classes and kept is not None:
         reals.classes = reals.classes.some(kept)
+    refuse_logits_of_others(scorer, reals.rows.logits if reals.rows else None, reals.classes)
     return reals
 
 
@@ -140,18 +134,19 @@ def prepare_reference(scorer: Scorer, data: StreamData, split: Split) -> tuple[R
     items: Any = getattr(data.splits, split)
     if items is None:
         raise Refused(f"{type(data).__name__} holds out no images; compare with split train.")
-    total = _count(items, scorer.samples)
+    total = counted(items, scorer.samples)
     if scorer.needs("training"):
         refuse_unfit(data)
-    classes = _classes(scorer, data, items, kept_indices(total, scorer.samples), total)
+    classes = real_classes(scorer, data, items, kept_indices(total, scorer.samples), total)
     reals = statistics(
-        scorer.without_training(), lambda: _batches(data, items, total), total, identity_of(data, split)
+        scorer.without_training(), lambda: batches_of(data, items, total), total, identity_of(data, split)
     )
     reals.modes, reals.classes = data.modes, classes
+    refuse_logits_of_others(scorer, reals.rows.logits if reals.rows else None, classes)
     reals.training = training_images(scorer, data)
-    reals.gathered = scorer.gathered(lambda: _batches(data, items, total), total)
+    reals.gathered = scorer.gathered(lambda: batches_of(data, items, total), total)
     other: Any = data.splits.held_out if split == "train" else data.splits.train
-    count = 0 if other is None else min(_count(other, scorer.samples), scorer.samples)
+    count = 0 if other is None else min(counted(other, scorer.samples), scorer.samples)
     of_count = replace(scorer, reals=total).of(max(count, 2))
     if count < 2 or not of_count.chosen:
         return reals, {}
@@ -162,8 +157,8 @@ def prepare_reference(scorer: Scorer, data: StreamData, split: Split) -> tuple[R
     path = cache_home() / "floors" / key
     if floor := broadcast(_read_floor(path) if rank_and_world()[0] == 0 else None):
         return reals, floor
-    others = of_count.observe(_batches(data, other, count), count)
-    others = others._replace(classes=_classes(scorer, data, other, None, count))
+    others = of_count.observe(batches_of(data, other, count), count)
+    others = others._replace(classes=real_classes(scorer, data, other, None, count))
     values, _ = on_rank_zero(lambda: of_count.score(limited(reals, count), others, floor=True))
     floor = {"samples": count, **values}
     if rank_and_world()[0] == 0:
@@ -226,36 +221,6 @@ def _read_floor(path: Path) -> dict[str, Any] | None:
     return json.loads(content) if content else None
 
 
-def _count(items: Any, samples: int) -> int:
-    """How many reals are used: all, but of an endless stream as many as there are fakes."""
-    return len(items) if isinstance(items, Sized) else samples
-
-
-def _classes(scorer: Scorer, data: StreamData, items: Any, kept: Tensor | None, total: int) -> Classes | None:
-    """The classes of those of `total` items that keep their features, if a score needs them."""
-    if not scorer.needs("classes"):
-        return None
-    names = data.class_names or tuple(map(str, range(data.classes or 0)))
-    indices = _spread(items, torch.arange(total) if kept is None else kept, total)
-    columns = [column for part in indices.split(BATCH) for column in items[part][1:2]] if names else []
-    labels = torch.cat(columns).cpu() if columns else torch.empty(0, 1)
-    if labels.ndim > 1 or not {*labels.tolist()} <= {*range(len(names))}:
-        raise Refused(f"The score class_fid needs labelled data, and {type(data).__name__} has no classes.")
-    return Classes.of(names, labels.long())
-
-
-def _spread(items: Any, index: Tensor, total: int) -> Tensor:
-    """Which items are taken for these of `total`."""
-    kept = kept_indices(_count(items, total), total)
-    return index if kept is None else kept[index]
-
-
-def _batches(data: StreamData, items: Any, total: int) -> Batches:
-    """This process's share of `total` items, as they are stored."""
-    for index in shares(total, BATCH):
-        yield index, data.media[0].stored(items[_spread(items, index, total)][0])
-
-
 def contract_of(
     scorer: Scorer,
     data: StreamData,
@@ -271,13 +236,13 @@ def contract_of(
     return Contract(
         extractor=scorer.extractor.identity(),
         data=identity_of(data, split),
-        reals=_count(items, scorer.samples),
+        reals=counted(items, scorer.samples),
         samples=scorer.samples,
         fakes=fakes,
         seed=seed,
         conditions=conditions,
         choices=choices or {},
-        parameters=parameters_of(scorer, _count(items, scorer.samples))
+        parameters=parameters_of(scorer, counted(items, scorer.samples))
         | ({"copied": numbers(data)} if scorer.needs("training") else {}),
     )
 

@@ -8,14 +8,13 @@ from typing import Any
 from torch import Tensor
 
 from ganlab.errors import Refused
-from ganlab.metrics import kid, scores
+from ganlab.metrics import class_scores, kid, scores
 from ganlab.metrics.cmmd import cmmd
 from ganlab.metrics.copied import TrainingImages
-from ganlab.metrics.observed import Classes, Observed, Pair, Reals, rows_of
+from ganlab.metrics.observed import Observed, Pair, Reals, rows_of
 from ganlab.metrics.pairs import L1, PSNR, SSIM
 from ganlab.metrics.score import FeatureScore, Needs, Score, Value
-from ganlab.metrics.statistics import class_frechets, frechet
-from ganlab.system.untrusted import readable
+from ganlab.metrics.statistics import frechet
 
 Compute = Callable[[Pair], Sequence[float]]
 
@@ -37,9 +36,11 @@ class Row(FeatureScore):
         *,
         judged: int = 0,
         least: int = 2,
+        compares_classes: bool = False,
     ) -> None:
         self._name, self._compute, self._floor = name, compute, floor or compute
         self.values, self.needs, self.judged, self.least = values, needs, judged, least
+        self.compares_classes = compares_classes
 
     @property
     def name(self) -> str:
@@ -74,36 +75,6 @@ def _sfid(pair: Pair) -> Sequence[float]:
 
 def _cmmd(pair: Pair) -> Sequence[float]:
     return [cmmd(*pair.features)]
-
-
-def _class_fid(pair: Pair) -> Sequence[float]:
-    real, fake = matched(pair.real.classes, pair.fake.classes)
-    features, of_fakes = pair.features
-    distances = class_frechets(features, real.labels, of_fakes, fake.labels, len(real.names))
-    return [sum(distances) / len(distances), max(distances)]
-
-
-def matched(real: Classes | None, fake: Classes | None) -> tuple[Classes, Classes]:
-    """Both sides' classes, whose names have to be the same."""
-    if real is None or fake is None:
-        raise no_classes("the fakes" if real else "the reals")
-    if real.names != fake.names:
-        raise Refused(
-            f"The fakes are of the classes {_few(fake.names)} and the reals of {_few(real.names)}:\n"
-            "class_fid needs the same names on both sides."
-        )
-    return real, fake
-
-
-def no_classes(who: str) -> Refused:
-    return Refused(
-        f"The score class_fid needs the class of each sample, and {who} tell none: give pictures in\n"
-        "a folder for each class, and others so, or labelled data, as --reference of ganlab evaluate."
-    )
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(map(readable, names[:4])) + (f", … ({len(names):,})" if len(names) > 4 else "")
 
 
 def _inception_score(pair: Pair) -> Sequence[float]:
@@ -157,7 +128,22 @@ ROWS: tuple[Score, ...] = (
         "class_fid",
         (Value("class_fid{n}", "min", "log"), Value("class_fid{n}_worst", "min", "log")),
         "classes",
-        _class_fid,
+        class_scores.class_fid,
+    ),
+    Row(
+        "class_agreement",
+        (Value("class_agreement{n}", "max"),),
+        "classes",
+        class_scores.class_agreement,
+        compares_classes=True,
+    ),
+    # A mean may hide a class of one picture: that class is what runs are judged by.
+    Row(
+        "class_variance",
+        (Value("class_variance{n}", "max"), Value("class_variance{n}_least", "max")),
+        "classes",
+        class_scores.class_variance,
+        judged=1,
     ),
     Row("is", (Value("is{n}", "max"), Value("is{n}_std")), "logits", _inception_score),
     Row(

@@ -59,6 +59,7 @@ class Score(ABC):
         of_features: Whether it is made from an extractor's features, whose suffix its names have then, too.
         has_floor: Whether reals in place of the samples have such a score.
         undefined: Why a number of it may be none.
+        compares_classes: Whether it takes an extractor's logits for those of the samples' classes.
     """
 
     values: tuple[Value, ...]
@@ -69,6 +70,7 @@ class Score(ABC):
     of_features: bool = False
     has_floor: bool = True
     undefined: str = "undefined for so few or so equal samples"
+    compares_classes: bool = False
 
     @property
     def name(self) -> str:

@@ -106,6 +106,11 @@ class Scorer:
         return tuple(each for each in self.chosen if fits(row_of(each)))
 
     @property
+    def compares_classes(self) -> bool:
+        """Whether a score takes the extractor's logits for those of the data's classes."""
+        return any(row.compares_classes for row in self.rows.values())
+
+    @property
     def keeps_features(self) -> bool:
         """Whether a score needs the features of each sample."""
         return self.needs("features", "logits", "classes", "training")
@@ -169,7 +174,7 @@ class Scorer:
     def look(self, batches: Batches) -> None:
         """Show extractor and scores some samples, for what they refuse."""
         for _, images, *real in batches:
-            self.extractor(images)
+            self.refuse_no_logits(self.extractor(images).logits)
             for each in self.gathering(len(images)).values():
                 index = torch.arange(len(images))
                 each.add(index, images, next(iter(real), None), index < 0)
@@ -211,12 +216,9 @@ class Scorer:
                 "channels or size, and so do this extractor's features. Bring both to one form first."
             )
         flaw = None if fake.moments.mean.isfinite().all() else "some samples are not finite"
+        self.refuse_no_logits(fake.rows.logits if fake.rows else None)
         pair = Pair(real, fake)
         for score, row in self.rows.items():
-            if row.needs == "logits" and (fake.rows is None or fake.rows.logits is None):
-                raise Refused(
-                    f"The score {score} needs logits, which {type(self.extractor).__name__} does not give."
-                )
             compute = row.floor if floor else row.compute
             numbers = [nan] * len(row.values) if flaw else compute(pair)
             for name, value in zip(self.names(score), numbers, strict=True):
@@ -225,13 +227,14 @@ class Scorer:
                     reasons[name] = flaw or row.undefined
         return values, reasons
 
-    def warning(self, real: Reals, values: Mapping[str, float | None]) -> str | None:
-        """A sentence where more samples are copies of training images than chance makes."""
-        copied = values.get(self.names("copied")[0]) if "copied" in self.rows else None
-        if not copied or not real.training or not real.training.alarms(copied, self.samples):
-            return None
-        eyes = self.extractor.name
-        return f"about {copied:.0%} of the samples are copies of training images, as {eyes} sees them"
+    def refuse_no_logits(self, logits: Tensor | None) -> None:
+        """Refuse an extractor that gives no logits of samples, if a score needs them."""
+        rows = self.rows.items()
+        needing = (name for name, row in rows if row.needs == "logits" or row.compares_classes)
+        if logits is None and (score := next(needing, None)):
+            raise Refused(
+                f"The score {score} needs logits, which {type(self.extractor).__name__} does not give."
+            )
 
 
 def needs_extractor(chosen: Iterable[str | Score]) -> bool:

@@ -29,6 +29,7 @@ class Spread(NamedTuple):
 
 
 FID_INFINITY_LEAST = 5000  # samples of the smallest subset, as in the paper
+DEVIATIONS = 1.96  # of a 95 % interval
 
 
 def flaw(features: Tensor, least: int = 2) -> str | None:
@@ -205,6 +206,13 @@ def nearest(training: Tensor, generated: Tensor, k: int = 1) -> tuple[Tensor, Te
         distance[rows], chosen = torch.cat([distance[rows], candidates], 1).topk(k, largest=False)
         index[rows] = torch.cat([index[rows], column + columns.start], 1).gather(1, chosen)
     return distance.sqrt(), index
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """Wilson 1927, eq. 7: the 95 % interval of a share that was found in so many."""
+    z2 = DEVIATIONS**2 / count
+    centre, half = share + z2 / 2, (z2 * share * (1 - share) + z2**2 / 4) ** 0.5
+    return (centre - half) / (1 + z2), (centre + half) / (1 + z2)
 
 
 def class_histogram(labels: Tensor, classes: int) -> Tensor:

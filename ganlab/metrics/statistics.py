@@ -186,6 +186,15 @@ def frechet_of(real: Tensor, fake: Tensor) -> float:
     return float(distance + sum(each.square().sum() for each in factors) - 2 * trace)
 
 
+def class_traces(features: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Of each class the trace of its features' unbiased covariance; nan of fewer than two samples."""
+    traces = torch.full((classes,), nan, dtype=torch.float64)
+    for number in range(classes):
+        if len(rows := features[labels == number]) > 1:
+            traces[number] = rows.double().var(0).sum()
+    return traces
+
+
 def class_frechets(
     real: Tensor, real_labels: Tensor, fake: Tensor, fake_labels: Tensor, classes: int
 ) -> list[float]:

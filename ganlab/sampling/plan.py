@@ -16,6 +16,8 @@ from ganlab.errors import Refused
 from ganlab.game.conditions import ITEMS, Conditions
 from ganlab.game.draws import BLOCK
 from ganlab.game.gan import GAN
+from ganlab.metrics.class_scores import no_classes
+from ganlab.metrics.observed import Classes
 from ganlab.metrics.scorer import Batches, Scorer
 from ganlab.system.processes import rank_and_world, shares
 
@@ -99,6 +101,19 @@ def _reals(model: GAN, numbers: Tensor, seed: int) -> tuple[Any, ...]:
         (*known, *batch[len(known) :]), Tensor, lambda column: column.to(model.device)
     )
     return moved
+
+
+def fake_classes(scorer: Scorer, model: GAN, seed: int) -> Classes | None:
+    """The classes that samples are told, those of all processes, if a score needs them; else None.
+
+    A game that tells no single class is refused.
+    """
+    if not scorer.needs("classes"):
+        return None
+    labels, known = model.told_classes(torch.arange(scorer.samples), seed=seed), model.condition_medium
+    if labels is None or not known:
+        raise no_classes("a game's samples")
+    return Classes.of(known.class_names, labels)
 
 
 @contextmanager
