@@ -29,6 +29,7 @@ from ganlab.callbacks import Evaluation, Watchdog
 from ganlab.data import Digits, Gaussians
 from ganlab.data.stream import StreamData
 from ganlab.game.gan import GAN
+from ganlab.media import Labels
 from ganlab.metrics import Classifier, Points
 from ganlab.networks import DCGANDiscriminator, DCGANGenerator, MLPDiscriminator, MLPGenerator
 from ganlab.testing import Specks, play, tried_with
@@ -66,8 +67,11 @@ def digits(
     normalization: Any = None,
     generator: nn.Module | None = None,
     data: StreamData | None = None,
+    told: dict[str, Any] | None = None,
     **run: Any,
 ) -> Run:
+    """`told` is what both networks are told: the digit, as the generator's arguments say."""
+    condition: dict[str, Any] = {} if told is None else {"condition": Labels(10)}
     kind = vars(variants)[variant] if isinstance(variant, str) else variant
     torch.manual_seed(seed)
     name = kind.__name__
@@ -78,10 +82,12 @@ def digits(
         "discriminator_optimizer": adam(rate if critic_rate is None else critic_rate, first),
     }
     game = kind(
-        generator=generator or DCGANGenerator(**SHAPE, latent_size=LATENT, width=WIDTH),
-        discriminator=DCGANDiscriminator(**SHAPE, width=WIDTH, normalization=normalization),
+        generator=generator
+        or DCGANGenerator(**SHAPE, latent_size=LATENT, width=WIDTH, **condition, **(told or {})),
+        discriminator=DCGANDiscriminator(**SHAPE, width=WIDTH, normalization=normalization, **condition),
         latent_size=LATENT,
         seed=seed,
+        conditional=told is not None,
         **({} if kind is WGAN else optimizers),
     )
     return Run(game, data or Digits(size=SIZE, batch_size=64), **run)
@@ -123,6 +129,13 @@ class Still(nn.Module):
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
         return self.image.tanh().expand(len(latent), 1, SIZE, SIZE) + 0 * latent.sum()
+
+
+class WithoutLatent(DCGANGenerator):
+    """Makes one image of each class, whatever the latent."""
+
+    def forward(self, latent: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
+        return super().forward(0 * latent, condition)
 
 
 class OfOneClass(HingeGAN):
@@ -183,6 +196,14 @@ HEALTHY: dict[str, Callable[[], Run]] = {
     ),
     "density alone, seed 0": partial(digits, R3GAN, scores=("density_coverage",)),
     "slow learner: both rates 2e-5, seed 0": partial(digits, NonSaturatingGAN, rate=2e-5),
+    **{
+        f"{name}, told the digit by normalization, seed {seed}": partial(
+            digits, name, seed, told={"conditioning": "normalization"}
+        )
+        for seed in range(3)
+        for name in ("HingeGAN", "R3GAN", "WGANGP")
+    },
+    "WGANGP, told the digit beside the latent, seed 0": partial(digits, "WGANGP", told={}),
     "data of one image, seed 0": lambda: digits(
         R3GAN, data=OneImage(size=SIZE, batch_size=64), scores=("fid",)
     ),
@@ -200,6 +221,13 @@ WRONG: dict[str, Callable[[], Run]] = {
         HingeGAN, generator=Copies(images_of(1497)), scores=("fid", "copied")
     ),
     "one image, whatever the latent": lambda: digits(HingeGAN, generator=Still()),
+    "one image of each class, whatever the latent": lambda: digits(
+        HingeGAN,
+        told={},
+        generator=WithoutLatent(**SHAPE, latent_size=LATENT, width=WIDTH, condition=Labels(10)),
+    ),
+    "hinge loss, told the digit beside the latent": partial(digits, HingeGAN, told={}),
+    "R3GAN, told the digit beside the latent": partial(digits, R3GAN, told={}),
     "one class only": lambda: digits(OfOneClass),
     "modes lost at step 500": lambda: digits(
         HingeGAN, generator=Copies(images_of(1497, label=3)), act=lose_modes

@@ -15,7 +15,7 @@ from ganlab.callbacks.watch.samples import SampleHistory
 from ganlab.callbacks.watch.scores import ScoreHistory, copies
 from ganlab.callbacks.watch.symptoms import TABLE, Symptoms
 from ganlab.callbacks.watch.terms import TermHistory
-from ganlab.callbacks.watch.verdict import verdict
+from ganlab.callbacks.watch.verdict import counted, verdict
 from ganlab.game.gan import GAN
 from ganlab.loggers import dispatch
 from ganlab.system.atomic_file import atomic_write
@@ -153,6 +153,8 @@ class Watchdog(Callback):
         before = [alarm["over"] for alarm in self.symptoms.alarms]
         for symptom in self.symptoms.raise_alarms(trainer.global_step):
             words = TABLE[symptom].words
+            if TABLE[symptom].counted and self.samples.classes:
+                words += f": {counted(self.samples)}"
             print(f"watchdog: step {trainer.global_step:,}: {words}", file=sys.stderr, flush=True)
         changed = before != [alarm["over"] for alarm in self.symptoms.alarms]
         if changed and not is_trial_run(trainer):

@@ -12,13 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.callbacks import Evaluation, Watchdog
+from ganlab.callbacks.watch.likeness import Likeness, Reals, Within, look, reals_of
+from ganlab.callbacks.watch.samples import SampleHistory
 from ganlab.data import Digits
 from ganlab.data.stream import StreamData
+from ganlab.game.conditions import LabelFrequencies
 from ganlab.game.gan import GAN
+from ganlab.media import Labels
 from ganlab.metrics import Pixels, Points
-from ganlab.metrics.observed import Observed, Reals
+from ganlab.metrics.observed import Observed
+from ganlab.metrics.observed import Reals as KnownReals
 from ganlab.metrics.statistics import frechet, gaussian
 from ganlab.networks import DCGANDiscriminator, DCGANGenerator
+from ganlab.seeds import seed_for
 from ganlab.testing import Specks, new, play, state
 from ganlab.variants import R3GAN, WGAN, HingeGAN, NonSaturatingGAN, RelativisticGAN
 
@@ -92,6 +98,51 @@ def test_a_generator_of_ten_images_is_named_with_their_number(tmp_path: Path) ->
     assert verdict["collapsed"]
     assert re.match("collapsed to about (9|10) distinct samples at 320 images", verdict["verdict"])
     assert re.search("about (9|10) of them distinct, of as many reals 137", verdict["verdict"])
+
+
+class StillOfClass(nn.Module):
+    """Makes one image of each class, whatever the latent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.images = nn.Embedding(10, 256)
+
+    def forward(self, latent: Tensor, label: Tensor) -> Tensor:
+        return self.images(label).tanh().unflatten(1, (1, 16, 16)) + 0 * latent.sum()
+
+
+def told(generator: nn.Module, **game: Any) -> GAN:
+    """A game on digits that is told which."""
+    torch.manual_seed(0)
+    judge = DCGANDiscriminator(width=8, normalization="none", condition=Labels(10), **SHAPE)
+    return digits(HingeGAN, generator=generator, discriminator=judge, conditional=True, **game)
+
+
+def test_a_generator_of_one_image_a_class_is_named_with_their_numbers(tmp_path: Path, capsys: Any) -> None:
+    verdict = watched(told(StillOfClass()), tmp_path, steps=91, every=30)
+    assert verdict["alarms"][0]["symptom"] == "alike"
+    assert verdict["verdict"].startswith("collapsed to about 10 distinct samples in 10 classes at 320 images")
+    assert "of as many reals 137; of a class 1, of reals 15" in verdict["verdict"]
+    told_of = "samples of a class look alike, far more than reals do: about 10 distinct samples in 10 classes"
+    assert told_of in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ignores", [True, False])
+def test_a_game_whose_generator_ignores_the_latent_is_named_and_no_other(
+    ignores: bool, tmp_path: Path
+) -> None:
+    class WithoutLatent(DCGANGenerator):
+        def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
+            return super().forward(0 * latent, condition)
+
+    torch.manual_seed(0)
+    kind = WithoutLatent if ignores else DCGANGenerator
+    generator = kind(latent_size=16, width=8, condition=Labels(10), conditioning="normalization", **SHAPE)
+    verdict = watched(told(generator), tmp_path, steps=600, every=60)
+    names = [alarm["symptom"] for alarm in verdict["alarms"]]
+    assert names[:1] == ["alike"] if ignores else names == []
+    assert verdict["collapsed"] is ignores
 
 
 @pytest.mark.parametrize("both", [False, True])
@@ -173,6 +224,102 @@ def test_samples_that_grow_fewer_are_named() -> None:
     falling = [noise, target, target, *(few + 0.01 * torch.randn_like(few) for _ in range(6))]
     assert "lost" in looked(watchdog := Watchdog(), game, data, falling)
     assert watchdog.verdict().startswith("collapsed to about 3 distinct samples at ")
+
+
+class Kinds(Specks):
+    """Thirty images of as many kinds as asked for."""
+
+    def __init__(self, *, classes: int) -> None:
+        super().__init__(images=30)
+        self.classes = classes
+
+    def load(self) -> tuple[Any, Any]:
+        train, _ = super().load()
+        images, _ = train.tensors
+        return torch.utils.data.TensorDataset(images, torch.arange(30) % self.classes), None
+
+
+def of_each_class(images: Tensor, labels: Tensor, told: Tensor, some: int) -> Tensor:
+    """Of the class that each sample is told one of so many images, in turn."""
+    drawn = []
+    for number, label in enumerate(told.tolist()):
+        known = images[labels == label]
+        drawn.append(known[number % min(some, len(known))])
+    return torch.stack(drawn)
+
+
+@pytest.mark.parametrize("classes", [1, 3, 10])
+@pytest.mark.parametrize("conditional", [True, False])
+def test_samples_of_a_class_that_are_one_are_named_where_a_class_is_told(
+    conditional: bool, classes: int
+) -> None:
+    data = Kinds(classes=classes)
+    data.setup("fit")
+    game = new(HingeGAN, conditional=conditional)
+    game.meet(data)
+    labels = LabelFrequencies(data.label_counts).batch(torch.arange(30), seed_for("watchdog"))[1]
+    target = reals(data, game)
+    noise = 3 * torch.randn(30, 1, 8, 8)
+
+    def end(some: int) -> list[str]:
+        made = of_each_class(target, torch.arange(30) % classes, labels, some)
+        return looked(Watchdog(), game, data, [noise, *(made + 1e-4 * torch.randn_like(made),) * 8])
+
+    assert ("alike" in end(1)) is conditional
+    assert "alike" not in end(30)
+
+
+@pytest.mark.parametrize(
+    ("of_class", "distance", "named"),
+    [
+        pytest.param([1.1, 1.12, 1.15, 1.15, 1.2], 0.1, True, id="few that stay"),
+        pytest.param([1.1, 1.2, 1.4, 1.8, 2.2], 0.1, False, id="few that become more"),
+        pytest.param([4.0, 5.0, 5.0, 5.0, 5.0], 0.1, False, id="a third of the reals"),
+        pytest.param([1.1, 1.12, 1.15, 1.15, 1.2], 0.5, False, id="still far from the reals"),
+    ],
+)
+def test_a_game_near_the_reals_with_one_sample_a_class_is_named(
+    of_class: list[float], distance: float, named: bool
+) -> None:
+    rows, history = torch.randn(40, 4), SampleHistory()
+    known = Reals(rows, 1.0, 0.5, 137.0, Within(10, 15.0, 0.6))
+    watchdog = Watchdog()
+    for look_number, distinct in enumerate([1.0, *of_class]):
+        away = distance if look_number else 1.4
+        seen = Likeness(rows + look_number, away, 1.0, 10 * distinct, Within(10, distinct, 0.1))
+        for symptom, holds in history.add(seen, known, look_number).items():
+            watchdog.symptoms.count(symptom, holds, look_number)
+    assert ("alike" in watchdog.symptoms.present()) is named
+
+
+def test_classes_of_one_real_each_ask_for_no_other() -> None:
+    data = Kinds(classes=30)
+    data.setup("fit")
+    game = new(HingeGAN, conditional=True)
+    game.meet(data)
+    target = reals(data, game)
+    labels = LabelFrequencies(data.label_counts).batch(torch.arange(30), seed_for("watchdog"))[1]
+    series = [3 * torch.randn_like(target), *[target[labels]] * 8]
+    assert "alike" not in looked(Watchdog(), game, data, series)
+
+
+def test_a_game_that_is_told_nothing_is_looked_at_as_ever() -> None:
+    """Nothing else is drawn for it, and nothing else is seen, though the data have labels."""
+    data = Specks()
+    data.setup("fit")
+    game = new(HingeGAN)
+    game.meet(data)
+    before = torch.get_rng_state()
+    known = reals_of(game, data)
+    assert known
+    seen = look(game, known)
+    assert seen
+    assert torch.equal(torch.get_rng_state(), before)
+    assert known.within is seen.within is None
+    assert torch.equal(seen.rows, game.sample(256, seed=seed_for("watchdog")).flatten(1).double())
+    history = SampleHistory()
+    history.add(seen, known, 1)
+    assert "alike" not in history.add(seen, known, 2)
 
 
 def test_reals_that_are_all_one_ask_for_one_sample() -> None:
@@ -324,7 +471,7 @@ def test_healthy_runs_whose_fid_is_all_noise_go_on() -> None:
         evaluation: Any = Drawn(Points(), samples=200)
         evaluation.source = source = torch.Generator().manual_seed(seed)
         reals = torch.randn(2000, 2, generator=source, dtype=torch.float64)
-        evaluation._reals = Reals.of(Observed(gaussian(reals), None))
+        evaluation._reals = KnownReals.of(Observed(gaussian(reals), None))
         stops += judged([0.0] * 40, evaluation=evaluation)[2] is not None
     assert stops == 0
 
@@ -342,7 +489,7 @@ def test_the_noise_of_a_fid_is_its_spread_over_draws(shift: float, width: float,
         return scale * torch.randn(count, 6, generator=source, dtype=torch.float64)
 
     evaluation, values, errors = Evaluation(Points(), samples=500), [], []
-    evaluation._reals = reals = Reals.of(Observed(gaussian(drawn(5000)), None))
+    evaluation._reals = reals = KnownReals.of(Observed(gaussian(drawn(5000)), None))
     for _ in range(1000):
         evaluation._moments = gaussian(shift + width * drawn(500))
         values.append(frechet(reals.moments, evaluation._moments, reals.factor))

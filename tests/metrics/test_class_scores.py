@@ -25,9 +25,9 @@ from ganlab.metrics import Classifier, Extractor, Pixels, Points
 from ganlab.metrics.cautions import cautions
 from ganlab.metrics.extractors.extractor import Seen
 from ganlab.metrics.given_images import GivenImages
+from ganlab.metrics.names import measured
 from ganlab.metrics.observed import Classes, Observed, Reals
 from ganlab.metrics.reference import beside_floor, kept_indices, part_of, prepare_reference
-from ganlab.metrics.registry import measured
 from ganlab.metrics.scorer import Scorer
 from ganlab.metrics.statistics import gaussian
 from ganlab.networks import DCGANDiscriminator, DCGANGenerator

@@ -20,6 +20,32 @@ NEIGHBOURS = 0.1  # of a real: the share of reals that are nearest to it
 
 
 @dataclass(frozen=True)
+class Within:
+    """How those of one class differ from one another.
+
+    Attributes:
+        classes: How many classes there are among them.
+        distinct: How many distinct ones a class has.
+        apart: Their mean distance from others of their class.
+    """
+
+    classes: int
+    distinct: float
+    apart: float
+
+    @classmethod
+    def of(cls, distances: Tensor, labels: Tensor, width: float) -> Within:
+        same = labels[:, None] == labels
+        # As if all of different classes were distinct, and again as if those of one class were none.
+        distinct, classes = (
+            effective_number(each.masked_fill(~same, torch.inf), width)
+            for each in (distances, torch.zeros_like(distances))
+        )
+        apart = float(distances[same].sum() / max(1, int(same.sum()) - len(same)))
+        return cls(len(labels.unique()), distinct / classes, apart)
+
+
+@dataclass(frozen=True)
 class Reals:
     """Some reals, and what samples are measured by.
 
@@ -28,12 +54,14 @@ class Reals:
         apart: Their mean distance from one another.
         width: Below it two are hardly distinct; half of the distance to a real's farther neighbours.
         distinct: How many distinct ones there are among them.
+        within: Those of one class, where samples are told a class.
     """
 
     rows: Tensor
     apart: float
     width: float
     distinct: float
+    within: Within | None = None
 
 
 @dataclass(frozen=True)
@@ -45,12 +73,14 @@ class Likeness:
         distance: The energy distance from the reals: 0 for samples that are distributed as they are.
         apart: The samples' mean distance from one another.
         distinct: How many distinct ones there are among as many as there are reals.
+        within: Those of one class among these, where they are told a class.
     """
 
     rows: Tensor
     distance: float
     apart: float
     distinct: float
+    within: Within | None = None
 
 
 def reals_of(game: GAN, data: Any) -> Reals | None:
@@ -62,7 +92,8 @@ def reals_of(game: GAN, data: Any) -> Reals | None:
     indices = torch.arange(count)
     if isinstance(train, Sized):
         indices = (indices * len(train) // count).unique()
-    reals = game.real(data.played(train[indices]))
+    batch = data.played(train[indices])
+    reals = game.real(batch)
     if not isinstance(reals, Tensor) or len(reals) < 2:
         return None
     rows = _rows(reals)
@@ -70,19 +101,24 @@ def reals_of(game: GAN, data: Any) -> Reals | None:
     neighbour = distances.kthvalue(1 + ceil(NEIGHBOURS * len(rows)), 1).values.median()
     # Rounding must not tell equal reals apart.
     width = max(float(neighbour) / 2, 1e-6 * float(rows.norm(dim=1).mean()), 1e-12)
-    return Reals(rows, _mean_apart(distances), width, effective_number(distances, width))
+    told = game.told_classes(torch.arange(1), seed=0) is not None
+    within = Within.of(distances, batch[1].cpu(), width) if told else None
+    return Reals(rows, _mean_apart(distances), width, effective_number(distances, width), within)
 
 
 def look(game: GAN, reals: Reals) -> Likeness | None:
     """Compare samples of fixed latents with reals; None if they are no numbers. Costs 256 samples."""
-    rows = _rows(game.sample(game.at_most(SAMPLES), seed=seed_for("watchdog")))
+    seed = seed_for("watchdog")
+    rows = _rows(game.sample(game.at_most(SAMPLES), seed=seed))
     if rows.shape[1] != reals.rows.shape[1] or not rows.isfinite().all():
         return None
     distances = torch.cdist(rows, rows)
     apart = _mean_apart(distances)
     distance = 2 * float(torch.cdist(rows, reals.rows).mean()) - apart - reals.apart
     as_many = distances[: len(reals.rows), : len(reals.rows)]
-    return Likeness(rows, distance, apart, effective_number(as_many, reals.width))
+    labels = game.told_classes(torch.arange(len(as_many)), seed=seed)
+    within = None if labels is None else Within.of(as_many, labels, reals.width)
+    return Likeness(rows, distance, apart, effective_number(as_many, reals.width), within)
 
 
 def effective_number(distances: Tensor, width: float) -> float:

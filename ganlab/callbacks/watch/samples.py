@@ -15,8 +15,14 @@ PROGRESS, RECENT = 0.01, 4  # of the distance at the start, within so many looks
 UNLEARNT = 0.5  # of the distance at the start, if samples are still far
 AWAY = 3.0  # times the nearest so far
 FEW = 0.25  # of the reals' number of distinct ones
+# Of the reals' number of distinct ones of a class, both beyond the first. On digits games that come to make
+# one picture of each class have 0.001 to 0.05, and others, once they are as near to the reals, 0.18 or more.
+FEW_OF_CLASS = 0.1
+GROWS = 1.5  # times that number in the last look
+SOME_OF_CLASS = 1.1  # distinct reals of a class; of fewer, nothing can be seen
 LOST = 0.35  # of the run's greatest number of distinct ones
 ALIKE = 1e-3  # samples are one if they are no farther apart
+ROUNDING = 1e-6  # how far apart equal samples may be
 STILL = 0.01  # samples do not change if they move no farther between two looks
 MOVED = 32  # samples whose movement is measured
 
@@ -32,6 +38,9 @@ class SampleHistory:
         nearest: The least distance before them.
         before: Some samples of the last look.
         step: Of the last look.
+        classes: How many classes the samples are told; 0: none.
+        of_class: How many distinct ones a class has in the last look.
+        reals_of_class: The same of as many reals.
     """
 
     unit: float = 0.0
@@ -44,6 +53,10 @@ class SampleHistory:
     reals_distinct: float = 0.0
     before: Tensor | None = None
     step: int = -1
+    classes: int = 0
+    of_class: float = 0.0
+    reals_of_class: float = 0.0
+    apart_in_class_at_start: float = 0.0
 
     def add(self, seen: Likeness, reals: Reals, step: int) -> dict[str, bool]:
         """Whether each symptom holds in this look; the first shows none."""
@@ -51,10 +64,15 @@ class SampleHistory:
             self.unit = reals.apart if reals.apart > reals.width else max(seen.distance, reals.width)
             self.start, self.apart_at_start = seen.distance / self.unit, seen.apart / self.unit
             self.reals_distinct = reals.distinct
+            if reals.within and seen.within:
+                self.reals_of_class = reals.within.distinct
+                self.apart_in_class_at_start = seen.within.apart / self.unit
         self.recent.append(seen.distance / self.unit)
         self.nearest = min(self.nearest, *self.recent[:-RECENT], inf)
         del self.recent[:-RECENT]
         symptoms = self._symptoms(seen) if self.before is not None else {}
+        if seen.within:
+            self.classes, self.of_class = seen.within.classes, seen.within.distinct
         self.distinct, self.before, self.step = seen.distinct, seen.rows[:MOVED].half(), step
         self.most_distinct = max(self.most_distinct, min(seen.distinct, self.reals_distinct))
         return symptoms
@@ -87,15 +105,30 @@ class SampleHistory:
         distance, apart = self.recent[-1], seen.apart / self.unit
         moved = float((seen.rows[:MOVED] - self.before).norm(dim=1).mean()) / self.unit
         stands = self.nearest < inf and not self.progresses
-        # A generator that only begins to learn makes samples that are nearly one, but less and less so.
-        one = apart < ALIKE and apart <= 2 * self.apart_at_start
         unlearnt = distance > FAR and distance > UNLEARNT * self.start
         # Far from the reals, samples that do not change are first of all a game that does not learn.
-        ended = one or (stands and not unlearnt) or (moved < STILL and distance <= FAR)
-        return {
-            "few": seen.distinct < FEW * self.reals_distinct and ended,
+        settled = (stands and not unlearnt) or (moved < STILL and distance <= FAR)
+        one = _is_one(apart, self.apart_at_start)
+        return self._symptoms_within(seen, settled) | {
+            "few": seen.distinct < FEW * self.reals_distinct and (one or settled),
             "lost": seen.distinct < LOST * self.most_distinct and stands,
             "still": moved < STILL and distance > OUTSIDE,
             "stalled": stands and unlearnt,
             "away": distance > FAR + AWAY * min(self.nearest, *self.recent),
         }
+
+    def _symptoms_within(self, seen: Likeness, settled: bool) -> dict[str, bool]:
+        """Whether samples of a class are alike, where they are told classes that have several reals each."""
+        if not seen.within or self.reals_of_class < SOME_OF_CLASS:
+            return {}
+        beyond_one = seen.within.distinct - 1
+        alike = beyond_one < FEW_OF_CLASS * (self.reals_of_class - 1)
+        # Some games come near to the reals with one sample of each class, and go on to more.
+        remain = not self.is_far and beyond_one <= GROWS * (self.of_class - 1)
+        one = _is_one(seen.within.apart / self.unit, max(self.apart_in_class_at_start, ROUNDING))
+        return {"alike": alike and (one or settled or remain)}
+
+
+def _is_one(apart: float, at_start: float) -> bool:
+    """Of a generator that only begins to learn samples are nearly one, too, but less and less so."""
+    return apart < ALIKE and apart <= 2 * at_start

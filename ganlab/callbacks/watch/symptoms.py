@@ -13,16 +13,19 @@ class Symptom(NamedTuple):
         kind: What a run that ends with it is called.
         words: What was seen.
         patience: How many looks in a row, or for scores evaluations, make it more than an accident.
+        counted: It is told with the number of distinct samples.
     """
 
     kind: str
     words: str
     patience: int
+    counted: bool = False
 
 
 TABLE = {
-    "few": Symptom("collapsed", "far fewer samples are distinct than of as many reals", 3),
-    "lost": Symptom("collapsed", "samples differ less and less", 3),
+    "alike": Symptom("collapsed", "samples of a class look alike, far more than reals do", 3, counted=True),
+    "few": Symptom("collapsed", "far fewer samples are distinct than of as many reals", 3, counted=True),
+    "lost": Symptom("collapsed", "samples differ less and less", 3, counted=True),
     "uncovered": Symptom("collapsed", "fewer and fewer modes or classes are covered", 2),
     "won": Symptom(
         "not learning",

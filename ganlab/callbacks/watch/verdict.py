@@ -28,10 +28,16 @@ def _failure(symptoms: Symptoms, samples: SampleHistory) -> str:
     """What came first, with all that began at the same time."""
     since = min(symptoms.since[name] for name in symptoms.present())
     names = [name for name in symptoms.present() if symptoms.since[name] == since]
-    count = round(samples.distinct)
-    number = f" to about {count} distinct sample{'s' * (count != 1)}" if names[0] in ("few", "lost") else ""
+    number = f" to {counted(samples)}" if TABLE[names[0]].counted else ""
     words = "; ".join(TABLE[name].words for name in names)
     return f"{TABLE[names[0]].kind}{number} at {short(since)} images ({words})"
+
+
+def counted(samples: SampleHistory) -> str:
+    """How many distinct ones there are, and in how many classes, where samples are told any."""
+    count = round(samples.distinct)
+    classes = f" in {samples.classes} class{'es' * (samples.classes != 1)}" if samples.classes else ""
+    return f"about {count} distinct sample{'s' * (count != 1)}{classes}"
 
 
 def _success(samples: SampleHistory, scores: ScoreHistory, *, finished: bool) -> str:
@@ -70,9 +76,12 @@ def _looked_at(samples: SampleHistory) -> str:
     if samples.start is None:
         return ""
     share = samples.recent[-1] / samples.start if samples.start > 0 else 1.0
+    within = f"; of a class {samples.of_class:.2g}, of reals {samples.reals_of_class:.2g}"
     return (
         f"samples at {max(0.0, share):.2g} of their first distance from the reals, "
         f"about {samples.distinct:.0f} of them distinct, of as many reals {samples.reals_distinct:.0f}"
+        + within
+        * bool(samples.classes)
     )
 
 
