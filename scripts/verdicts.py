@@ -197,11 +197,10 @@ HEALTHY: dict[str, Callable[[], Run]] = {
     "density alone, seed 0": partial(digits, R3GAN, scores=("density_coverage",)),
     "slow learner: both rates 2e-5, seed 0": partial(digits, NonSaturatingGAN, rate=2e-5),
     **{
-        f"{name}, told the digit by normalization, seed {seed}": partial(
-            digits, name, seed, told={"conditioning": "normalization"}
+        f"R3GAN, told the digit by normalization, seed {seed}": partial(
+            digits, R3GAN, seed, told={"conditioning": "normalization"}
         )
         for seed in range(3)
-        for name in ("HingeGAN", "R3GAN", "WGANGP")
     },
     "WGANGP, told the digit beside the latent, seed 0": partial(digits, "WGANGP", told={}),
     "data of one image, seed 0": lambda: digits(

@@ -286,8 +286,7 @@ class Evaluation(Callback):
             blocks = iter(self._batches(model, samples))
             first = next(blocks)
             batches = interruptible(trainer, chain([first], blocks), samples)
-            part = part_of(self._floor, samples)
-            seen = self.scorer.observe(batches, samples, part=part)
+            seen = self.scorer.observe(batches, samples, part=(part := part_of(self._floor, samples)))
         return first[1], seen.of_classes(fake_classes(self.scorer, model, self.seed), part)
 
     def _keep_best(self, trainer: Trainer, values: dict[str, float | None]) -> None:

@@ -26,7 +26,7 @@ from ganlab.metrics.which_reals import (
     counted,
     kept_indices,
     real_classes,
-    refuse_logits_of_others,
+    refuse_unfit_logits,
 )
 from ganlab.system.cache_folder import cache_home, read_cached, write_cached
 from ganlab.system.processes import broadcast, on_rank_zero, rank_and_world
@@ -116,7 +116,7 @@ def given_reals(scorer: Scorer, given: Given) -> Reals:
     reals.classes, kept = given.sorted_classes, kept_indices(given.total, scorer.samples)
     if reals.classes and kept is not None:
         reals.classes = reals.classes.some(kept)
-    refuse_logits_of_others(scorer, reals.rows.logits if reals.rows else None, reals.classes)
+    refuse_unfit_logits(scorer, reals.rows.logits if reals.rows else None, reals.classes)
     return reals
 
 
@@ -142,7 +142,7 @@ def prepare_reference(scorer: Scorer, data: StreamData, split: Split) -> tuple[R
         scorer.without_training(), lambda: batches_of(data, items, total), total, identity_of(data, split)
     )
     reals.modes, reals.classes = data.modes, classes
-    refuse_logits_of_others(scorer, reals.rows.logits if reals.rows else None, classes)
+    refuse_unfit_logits(scorer, reals.rows.logits if reals.rows else None, classes)
     reals.training = training_images(scorer, data)
     reals.gathered = scorer.gathered(lambda: batches_of(data, items, total), total)
     other: Any = data.splits.held_out if split == "train" else data.splits.train

@@ -64,13 +64,13 @@ def refuse_unfit_extractor(scorer: Scorer, data: StreamData, split: Split) -> No
     if items is None or not scorer.compares_classes:
         return
     total = min(counted(items, TRIED), TRIED)
-    logits = scorer.extractor(
-        data.media[0].stored(items[spread(items, torch.arange(total), total)][0])
-    ).logits
-    refuse_logits_of_others(scorer, logits, real_classes(scorer, data, items, None, total))
+    images = data.media[0].stored(items[spread(items, torch.arange(total), total)][0])
+    logits = scorer.extractor(images).logits
+    refuse_unfit_logits(scorer, logits, real_classes(scorer, data, items, None, total))
 
 
-def refuse_logits_of_others(scorer: Scorer, logits: Tensor | None, classes: Classes | None) -> None:
+def refuse_unfit_logits(scorer: Scorer, logits: Tensor | None, classes: Classes | None) -> None:
+    """Refuse logits of reals that are not those of their classes, if a score takes them for these."""
     if scorer.compares_classes and classes:
         scorer.refuse_no_logits(logits)
-        refuse_other_logits(type(scorer.extractor).__name__, cast(Tensor, logits), classes)
+        refuse_other_logits(type(scorer.extractor).__name__, cast(Tensor, logits).cpu(), classes)
