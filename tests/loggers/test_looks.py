@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+import wandb
 from commands import bare
 from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
@@ -208,6 +209,8 @@ def synced(tmp_path_factory: pytest.TempPathFactory) -> Received:
     home = tmp_path_factory.mktemp("looks")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_SILENT", "true")
+        patch.setenv("WANDB_MODE", "offline")
+        wandb.teardown()  # Other tests of this process may have disabled it, which it remembers.
         logger = WandbLogger(save_dir=str(home), project="gans", offline=True)
         wandb_logger.log_samples(logger, PICTURE, kept(home / "samples"), 500, 32_000.0)
         wandb_logger.log_samples(logger, None, kept(home / "samples", 700)[:2], 700, 44_800.0)
