@@ -15,9 +15,10 @@ from ganlab.data.stream import StreamData
 from ganlab.game.conditions import Conditions
 from ganlab.game.gan import GAN
 from ganlab.media import Pictures
-from ganlab.media.pictures import GAP, grid
+from ganlab.media.pictures import grid
+from ganlab.media.tiles import APART, GAP
 from ganlab.sampling.sheet import sheet
-from ganlab.testing import SHAPE, SpeckPairs, new, play
+from ganlab.testing import SHAPE, SpeckPairs, Specks, new, play
 from ganlab.variants import HingeGAN, Pix2Pix
 
 SIDE = 64  # at which pictures of 8 pixels are shown
@@ -39,22 +40,22 @@ def paired(data: StreamData) -> GAN:
     return game
 
 
-def tile(picture: Image.Image, row: int, column: int) -> np.ndarray:
-    top, left = row * (SIDE + GAP), column * (SIDE + GAP)
-    pixels = np.asarray(picture.convert("L"))[top : top + SIDE, left : left + SIDE]
-    return pixels[4::8, 4::8]
+def parts_of(picture: Image.Image, number: int, parts: int, columns: int) -> list[np.ndarray]:
+    """The tiles of a group, pixel for pixel."""
+    row, column = divmod(number, columns)
+    across = parts * (SIDE + GAP) - GAP + APART
+    corners = [(row * (SIDE + APART), column * across + part * (SIDE + GAP)) for part in range(parts)]
+    pixels = np.asarray(picture.convert("L"))
+    return [pixels[top + 4 : top + SIDE : 8, left + 4 : left + SIDE : 8] for top, left in corners]
 
 
-def test_a_row_shows_source_made_and_real() -> None:
+def test_a_group_shows_source_made_and_real() -> None:
     data = SpeckPairs(held_out=7)
     game = paired(data)
     picture = sheet(game, game.sample(7, seed=3), 3)
     reals, sources = data.splits.held_out[torch.arange(7)]
-    # Two blocks of three columns: the first four, then the last three.
-    assert picture.size == (6 * (SIDE + GAP) - GAP, 4 * (SIDE + GAP) - GAP)
     for item in range(7):
-        row, block = item % 4, 3 * (item // 4)
-        source, made, real = (tile(picture, row, block + column) for column in range(3))
+        source, made, real = parts_of(picture, item, parts=3, columns=2)
         assert (source == sources[item, 0].numpy()).all()
         assert (made == 255 - sources[item, 0].numpy()).all()
         assert (real == reals[item, 0].numpy()).all()
@@ -80,9 +81,30 @@ def test_a_real_that_nobody_knows_is_left_out() -> None:
     game.media = Pictures(SHAPE), Pictures(SHAPE)
     game.conditions = GivenSources(torch.full((2, *SHAPE), 40, dtype=torch.uint8))
     picture = sheet(game, torch.zeros(2, *SHAPE), 0)
-    assert picture.size == (2 * (SIDE + GAP) - GAP, 2 * (SIDE + GAP) - GAP)
-    assert (tile(picture, 0, 0) == 40).all()
-    assert (tile(picture, 1, 1) == 128).all()
+    assert picture.width == 4 * SIDE + 2 * GAP + APART
+    for item in range(2):
+        source, made = parts_of(picture, item, parts=2, columns=2)
+        assert (source == 40).all()
+        assert (made == 128).all()
+
+
+class OfTheReal(HingeGAN):
+    """Makes pictures from darker forms of themselves."""
+
+    def condition(self, batch: Any) -> Any:
+        return batch[0] - 0.5
+
+
+def test_what_is_made_from_the_real_itself_shows_it_once() -> None:
+    data, game = Specks(held_out=2), new(OfTheReal, generator=Inverted)
+    data.setup("fit")
+    game.meet(data)
+    picture = sheet(game, game.sample(2, seed=0), 0)
+    assert picture.width == 4 * SIDE + 2 * GAP + APART
+    reals, _ = data.splits.held_out[torch.arange(2)]
+    for item in range(2):
+        real, _ = parts_of(picture, item, parts=2, columns=2)
+        assert (real == reals[item, 0].numpy()).all()
 
 
 @pytest.mark.parametrize("source", [(3, 4, 4), (1, 128, 128)], ids=["smaller, in colour", "larger"])
@@ -117,5 +139,5 @@ def test_a_run_with_few_held_out_pairs_is_watched_and_drawn(tmp_path: Path) -> N
     callbacks = [Watchdog(), Samples(every_n_steps=1, count=64)]
     play(new(Pix2Pix), SpeckPairs(held_out=3), steps=1, callbacks=callbacks, default_root_dir=tmp_path)
     with Image.open(tmp_path / "samples" / "step-000000001.png") as picture:
-        assert picture.size == (3 * (SIDE + GAP) - GAP, 3 * (SIDE + GAP) - GAP)
+        assert picture.size == (6 * SIDE + 4 * GAP + APART, 2 * SIDE + APART)
     assert (tmp_path / "verdict.json").exists()
