@@ -180,6 +180,11 @@ class Sampling(LightningModule):
     ) -> PerChunk | None:
         """What the networks are told for samples of these numbers, chunk by chunk; None: nothing."""
         stored = self._told(numbers, seed, classes, given)
+        if self.conditional and not stored:
+            raise Refused(
+                f"{type(self).__name__} makes samples from what it is told, and knows nothing to tell here:\n"
+                "name sources (--given, in Python given=…), or classes (--class, classes=…)."
+            )
         return self._conditions(stored) if stored else None
 
     def captions(
@@ -215,11 +220,6 @@ class Sampling(LightningModule):
             before = [None] * self.source_column
             return lambda rows: (*before, given[numbers[rows].to(given.device) % len(given)])
         conditions = self.conditions
-        if self.conditional and not conditions:
-            raise Refused(
-                f"{type(self).__name__} makes samples from what it is told, and knows nothing to tell here:\n"
-                "name sources (--given, in Python given=…), or classes (--class, classes=…)."
-            )
         return (lambda rows: conditions.batch(numbers[rows], seed)) if conditions else None
 
     def told_classes(self, numbers: Tensor, *, seed: int) -> Tensor | None:
