@@ -302,14 +302,10 @@ def _print_scores(row: dict[str, Any], *, as_json: bool) -> None:
         text = row["reasons"].get(name, "") if value is None else f"{value:.5g}"
         low = floor.get(name)
         table.add_row(Text(name), Text(text), "" if low is None else f"{low:.5g}")
-    console = Console()
-    console.print(table)
-    for caution in row["cautions"]:
-        print(caution)
-    if "checkpoint" in row:
-        print(f"step {row['step']:,} ({row['checkpoint']})")
-    if row["note"]:
-        print(row["note"])
+    Console().print(table)
+    step = f"step {row['step']:,} ({row['checkpoint']})" if "checkpoint" in row else ""
+    for line in filter(None, (*row["cautions"], step, row["note"])):
+        print(line)
     print(f"{row['says']}  (contract {row['contract']['hash'][:12]})")
     if floor:
         others = "training images" if row["contract"]["data"]["split"] == "held_out" else UNSEEN
