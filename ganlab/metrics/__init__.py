@@ -11,6 +11,7 @@ from ganlab.metrics.extractors import (
     Points,
     StackedClassifier,
 )
+from ganlab.metrics.extractors.extractor import Seen
 from ganlab.metrics.pairs import L1, PSNR, SSIM
 from ganlab.metrics.score import FeatureScore, PairScore, SampleScore, Score, Value
 
@@ -30,6 +31,7 @@ __all__ = [
     "Points",
     "SampleScore",
     "Score",
+    "Seen",
     "StackedClassifier",
     "Value",
 ]
