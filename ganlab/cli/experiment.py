@@ -204,7 +204,8 @@ class GanCLI(LightningCLI):
         for player in PLAYERS:
             network = model["init_args"][player]
             # The dump leaves out linked arguments.
-            values = {**vars(self.settings.model.init_args[player].init_args), **facts}
+            # Of a class whose constructor takes nothing there are no arguments at all.
+            values = {**vars(self.settings.model.init_args[player].get("init_args", Namespace())), **facts}
             names = accepted(network["class_path"])
             linked = {name: _plain(value) for name, value in values.items() if name in names}
             network["init_args"] = {**linked, **network.get("init_args", {})}

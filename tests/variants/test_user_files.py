@@ -127,7 +127,7 @@ def test_compare_tells_the_runs_score(trained: Trained) -> None:
     (group,) = json.loads(answer.out)["groups"]
     assert group["name"] == trained.name
     (run,) = group["runs"]  # Of two runs of one seed the newest counts.
-    assert run["scores"][score]["last"] == scores(trained.straight)[score]
+    assert run["evaluations"][-1]["scores"][score] == scores(trained.straight)[score]
 
 
 DIGITS = partial(Digits, size=8, batch_size=8)
