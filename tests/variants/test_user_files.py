@@ -159,6 +159,9 @@ def game_of(name: str, user: ModuleType) -> Game:
         case "my_super_resolution":
             networks = players(user.Generator, user.Discriminator, **IMAGES)
             return Game(user.SuperResolution, DIGITS, {"latent_size": 0, **networks})
+        case "my_sound":
+            data = partial(user.Tones, batch_size=8)
+            return Game(HingeGAN, data, players(user.Net, user.Judge, shape=(64,)))
     raise AssertionError(f"{name} is held to no laws")
 
 
