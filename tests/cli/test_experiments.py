@@ -148,11 +148,11 @@ def test_it_trains(file: Path, sets_on_disk: Path, tmp_path: Path, monkeypatch: 
     few = ("--data.batch_size", batch, "--trainer.max_steps", "2", "--samples.count", "4")
     few += ("--evaluation.samples", "12")
     few += ("--data.count", "40") if file.parent.name == "stacked_mnist" else ()
-    few += ("--data.root", str(sets_on_disk / "pairs.zip")) if file.parent.name == "pairs" else ()
+    few += ("--data.root", str(sets_on_disk / "pairs.zip")) if file.parent.name == "maps" else ()
     machine = ("--trainer.accelerator", "cpu", "--trainer.log_every_n_steps", "1", "--runs", str(tmp_path))
     with patch.dict(os.environ, GANLAB_DATA=str(sets_on_disk), GANLAB_CACHE=str(sets_on_disk / "cache")):
         assert fit.main(["fit", "--config", str(file), *few, *machine]) == 0
-    (run,) = (tmp_path / file.parent.name / file.stem).iterdir()
+    (run,) = tmp_path.glob(f"*/{file.stem}/*")
     with (run / "metrics.csv").open() as metrics:
         rows = list(csv.DictReader(metrics))
     assert [row["step"] for row in rows if row["discriminator"]] == ["1", "2"]

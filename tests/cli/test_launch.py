@@ -19,6 +19,7 @@ import yaml
 from command_line import REPOSITORY, SMALL, here, process, write
 from fuzzing import within
 
+from ganlab.callbacks.evaluation import SAMPLES
 from ganlab.cli import launch
 from ganlab.cli.launch import PlannedRun, parse_seeds
 from ganlab.cli.run_folder import RunFolder
@@ -648,6 +649,8 @@ def test_the_sweep_runs_what_fit_accepts_and_asks_for_a_score_that_is_taken() ->
     assert settings["seed_everything"] == chosen["seed_everything"]
     evaluation = settings["evaluation"]
     panel = Scorer(
-        Classifier(evaluation["extractor"]["init_args"]["dataset"]), ("fid",), evaluation["samples"]
+        Classifier(evaluation["extractor"]["init_args"]["dataset"]),
+        ("fid",),
+        evaluation["samples"] or SAMPLES,
     )
     assert panel.directions == {sweep["metric"]["name"]: sweep["metric"]["goal"][:3]}
