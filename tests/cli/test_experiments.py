@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import sys
+from functools import cache
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def split(file: Path) -> tuple[list[str], list[str]]:
     return [line.removeprefix("#").strip() for line in lines[:length]], lines[length:]
 
 
+@cache
 def choices(file: Path) -> dict[str, Any]:
     return yaml.safe_load(file.read_text())
 
@@ -122,6 +124,7 @@ def cost(file: Path) -> tuple[bool, bool, int, Path]:
     return file.parent.name not in ("digits", "gaussians"), residual, size(file), file
 
 
+@cache
 def quick() -> set[Path]:
     """The cheapest experiment of each variant with each family of networks, and one of each data set."""
     chosen, covered = set(), set()
