@@ -25,8 +25,8 @@ from ganlab.metrics.observed import Reals as KnownReals
 from ganlab.metrics.statistics import frechet, gaussian
 from ganlab.networks import DCGANDiscriminator, DCGANGenerator
 from ganlab.seeds import seed_for
-from ganlab.testing import Specks, new, play, state
-from ganlab.variants import R3GAN, WGAN, HingeGAN, NonSaturatingGAN, RelativisticGAN
+from ganlab.testing import SpeckPairs, Specks, new, play, state
+from ganlab.variants import R3GAN, WGAN, HingeGAN, NonSaturatingGAN, Pix2Pix, RelativisticGAN
 
 SHAPE = {"shape": (1, 16, 16)}
 
@@ -320,6 +320,21 @@ def test_a_game_that_is_told_nothing_is_looked_at_as_ever() -> None:
     history = SampleHistory()
     history.add(seen, known, 1)
     assert "alike" not in history.add(seen, known, 2)
+
+
+@pytest.mark.parametrize(("kinds_made", "named"), [(1, True), (3, False)])
+def test_samples_that_are_made_from_sources_may_be_less_diverse_than_reals(
+    kinds_made: int, named: bool
+) -> None:
+    """Which a game that is told nothing may not; one picture for all sources is named in both."""
+    paired, plain = SpeckPairs(), Specks()
+    for data, game in ((paired, new(Pix2Pix)), (plain, new(HingeGAN))):
+        data.setup("fit")
+        game.meet(data)
+        target = reals(data, game)
+        few = target[:kinds_made].repeat(30 // kinds_made, 1, 1, 1)
+        series = [3 * torch.randn_like(target), *(few + 1e-5 * torch.randn_like(few) for _ in range(10))]
+        assert ("few" in looked(Watchdog(), game, data, series)) == (named or data is plain)
 
 
 def test_reals_that_are_all_one_ask_for_one_sample() -> None:

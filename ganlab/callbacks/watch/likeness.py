@@ -55,6 +55,7 @@ class Reals:
         width: Below it two are hardly distinct; half of the distance to a real's farther neighbours.
         distinct: How many distinct ones there are among them.
         within: Those of one class, where samples are told a class.
+        are_told: Whether each sample is told an item, such as a picture that it is made from.
     """
 
     rows: Tensor
@@ -62,6 +63,7 @@ class Reals:
     width: float
     distinct: float
     within: Within | None = None
+    are_told: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,9 @@ def reals_of(game: GAN, data: Any) -> Reals | None:
     width = max(float(neighbour) / 2, 1e-6 * float(rows.norm(dim=1).mean()), 1e-12)
     told = game.told_classes(torch.arange(1), seed=0) is not None
     within = Within.of(distances, batch[1].cpu(), width) if told else None
-    return Reals(rows, _mean_apart(distances), width, effective_number(distances, width), within)
+    are_told = game.conditions is not None and game.conditions.total is not None
+    apart, distinct = _mean_apart(distances), effective_number(distances, width)
+    return Reals(rows, apart, width, distinct, within, are_told)
 
 
 def look(game: GAN, reals: Reals) -> Likeness | None:

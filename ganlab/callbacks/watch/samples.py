@@ -15,6 +15,9 @@ PROGRESS, RECENT = 0.01, 4  # of the distance at the start, within so many looks
 UNLEARNT = 0.5  # of the distance at the start, if samples are still far
 AWAY = 3.0  # times the nearest so far
 FEW = 0.25  # of the reals' number of distinct ones
+# The same, both beyond the first, where each sample is made from an item of its own: what is made is smoother
+# than reals, and so of less difference. Maps made of photographs had 0.09 and more; 0 is one for all.
+FEW_OF_TOLD = 0.02
 # Of the reals' number of distinct ones of a class, both beyond the first. On digits games that come to make
 # one picture of each class have 0.001 to 0.05, and others, once they are as near to the reals, 0.18 or more.
 FEW_OF_CLASS = 0.1
@@ -41,6 +44,7 @@ class SampleHistory:
         classes: How many classes the samples are told; 0: none.
         of_class: How many distinct ones a class has in the last look.
         reals_of_class: The same of as many reals.
+        are_told: Whether each sample is told an item.
     """
 
     unit: float = 0.0
@@ -57,13 +61,14 @@ class SampleHistory:
     of_class: float = 0.0
     reals_of_class: float = 0.0
     apart_in_class_at_start: float = 0.0
+    are_told: bool = False
 
     def add(self, seen: Likeness, reals: Reals, step: int) -> dict[str, bool]:
         """Whether each symptom holds in this look; the first shows none."""
         if self.start is None:
             self.unit = reals.apart if reals.apart > reals.width else max(seen.distance, reals.width)
             self.start, self.apart_at_start = seen.distance / self.unit, seen.apart / self.unit
-            self.reals_distinct = reals.distinct
+            self.reals_distinct, self.are_told = reals.distinct, reals.are_told
             if reals.within and seen.within:
                 self.reals_of_class = reals.within.distinct
                 self.apart_in_class_at_start = seen.within.apart / self.unit
@@ -110,12 +115,17 @@ class SampleHistory:
         settled = (stands and not unlearnt) or (moved < STILL and distance <= FAR)
         one = _is_one(apart, self.apart_at_start)
         return self._symptoms_within(seen, settled) | {
-            "few": seen.distinct < FEW * self.reals_distinct and (one or settled),
+            "few": self._are_few(seen.distinct) and (one or settled),
             "lost": seen.distinct < LOST * self.most_distinct and stands,
             "still": moved < STILL and distance > OUTSIDE,
             "stalled": stands and unlearnt,
             "away": distance > FAR + AWAY * min(self.nearest, *self.recent),
         }
+
+    def _are_few(self, distinct: float) -> bool:
+        if self.are_told:
+            return distinct - 1 < FEW_OF_TOLD * (self.reals_distinct - 1)
+        return distinct < FEW * self.reals_distinct
 
     def _symptoms_within(self, seen: Likeness, settled: bool) -> dict[str, bool]:
         """Whether samples of a class are alike, where they are told classes that have several reals each."""
