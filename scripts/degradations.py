@@ -129,7 +129,7 @@ def scores_of(scorer: Scorer, reals: Reals, images: Tensor, count: int) -> dict[
     values, _ = scorer.score(limited(reals, count), fakes)
     return {
         column: values[scorer.names(score)[place]]
-        for score in scorer.chosen
+        for score in map(str, scorer.chosen)
         for column, place in COLUMNS[score].items()
     }
 
