@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 NODES = ("n1", "n2")
+# On a machine that is busy with other tests an answer takes longer than the ten seconds that are waited for.
 # A requeued job waits until its credential expires, and a second more: cred_expire is short.
 # The port at which a job's processes meet is 15000 and its number: FirstJobId differs between test processes,
 # and is small, because some systems hand out ports from 16000 on to whoever asks for any.
@@ -34,6 +35,8 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 MpiDefault=none
 ReturnToService=2
+MessageTimeout=60
+TCPTimeout=20
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=2 State=UNKNOWN\n"
