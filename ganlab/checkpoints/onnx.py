@@ -19,6 +19,7 @@ from torch.nn.utils import parametrize
 
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.media import Labels
 
 FILE = "generator.onnx"
 # The largest difference, as a share of the largest value or of 1: an eighth of a grey level. Summing in
@@ -46,6 +47,11 @@ def write_onnx(folder: Path, game: GAN) -> str:
         game: An exported game; its weights become float32, without spectral norm's parametrizations.
     """
     name = type(game.ema.network).__name__
+    if (source := game.source_medium) and not isinstance(source, Labels):
+        raise Refused(
+            f"{name} makes samples from {source.form}, and a file for ONNX takes latents and\n"
+            "labels alone: leave --onnx out."
+        )
     try:
         inputs = {count: _inputs(game, count) for count in (TRACED, *CHECKED)}
         images = [_generate(game, **inputs[count]).float() for count in CHECKED]

@@ -40,6 +40,11 @@ class StoredColumns:
 def save_sources(folder: Path, game: GAN, count: int) -> str:
     """Write what the game's first samples are made from, and return the split that it comes from."""
     conditions = game.conditions
+    if conditions is None and game.is_conditional:
+        raise Refused(
+            f"{type(game).__name__} makes samples from its run's data, which are not known here: export\n"
+            "the run's folder (--with_sources); one that your ganlab did not write needs --trust_code."
+        )
     if conditions is None or conditions.split is None:
         raise Refused(
             f"{type(game).__name__} makes samples from no data, or from labels, whose shares an export\n"
@@ -64,7 +69,8 @@ def load_sources(folder: Path, game: GAN, split: Any) -> ItemsOfSplit | None:
         if (size := path.stat().st_size) > most_bytes():
             raise Refused(f"{path} has {size:,} bytes, more than ${VARIABLE} allows.")
         columns = {int(name): column for name, column in load_file(path).items()}
-        if not columns or not all(_fits(game, *column) for column in columns.items()):
+        has_all = {*game.source_columns} <= columns.keys() and all(map(len, columns.values()))
+        if not columns or not has_all or not all(_fits(game, *column) for column in columns.items()):
             raise ValueError("it holds other items than the game's data")
         return ItemsOfSplit(StoredColumns(columns), split)
     except Refused:

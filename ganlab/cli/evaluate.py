@@ -177,7 +177,10 @@ def _existing(name: str) -> Path:
 
 def _scores(text: str) -> tuple[str | Score, ...]:
     """Names and class paths with commas between them, or a list in YAML."""
-    listed = yaml.safe_load(text) if text.startswith("[") else text.split(",")
+    try:
+        listed = yaml.safe_load(text) if text.startswith("[") else text.split(",")
+    except yaml.YAMLError as error:
+        raise Refused(f"--scores {text} is no list in YAML: {' '.join(str(error).split())[:120]}.") from error
     return tuple(instantiated("scores", list[Score | str], listed))
 
 

@@ -68,7 +68,7 @@ ganlab sample DIR {bash} --out grid.png
 `config.json` plain data.{needs}{told}
 {onnx}{score}"""
 # How samples are drawn in Python and on the command line.
-PLAIN = "64, seed=0", "--count 64"
+PLAIN = "{count}, seed=0", "--count {count}"
 GIVEN = "8, seed=0, given=sources", "--given FOLDER"
 TO_GIVE = "\nIt makes samples from what it is given (`sources`: as data store it, such as bytes of pictures)."
 HELD = """
@@ -195,11 +195,12 @@ def _card(
         f" It needs classes of its author's own, `{'`, `'.join(foreign)}`:\n"
         f'`ganlab.load("DIR", classes=[{class_names}])`, or with their files beside it `trust_code=True`.'
     )
-    (python, bash), told = PLAIN, ""
+    count = game.at_most(COUNT)
+    (python, bash), told = (text.format(count=count) for text in PLAIN), ""
     if game.is_conditional and not game.conditions:
         (python, bash), told = GIVEN, TO_GIVE
     elif "sources" in config:
-        told = HELD.format(count=game.at_most(COUNT), rule=game.condition_rule)
+        told = HELD.format(count=count, rule=game.condition_rule)
     values = {name: value for name, value in (score or {}).get("scores", {}).items() if value is not None}
     rows = "".join(f"| {name} | {value:.5g} |\n" for name, value in values.items())
     return CARD.format(
@@ -208,7 +209,7 @@ def _card(
         bash=bash,
         told=told,
         title=re.sub(r"[^\w .-]", "", title),
-        pictures="![64 samples](samples.png)\n\n" if (folder / "samples.png").exists() else "",
+        pictures=f"![{count} samples](samples.png)\n\n" if (folder / "samples.png").exists() else "",
         variant=config["variant"],
         step=config["step"],
         weights="the average over its steps" if config["weights"] == "ema" else "those of the last step",

@@ -228,7 +228,7 @@ class Sampling(LightningModule):
         Where samples are told what items of a split hold, these are read: a portion at a time.
         """
         conditions, known = self.conditions, self.condition_medium
-        if not (conditions and known and known.class_names):
+        if not (conditions and known and known.class_names and self.source_columns == (1,)):
             return None
         return torch.cat([conditions.batch(part, seed)[1].cpu() for part in numbers.split(BLOCK)])
 

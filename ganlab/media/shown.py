@@ -106,10 +106,11 @@ class Film(Shown):
         try:
             with warnings.catch_warnings(), Image.open(BytesIO(content), formats=("GIF",)) as film:
                 warnings.simplefilter("ignore")
-                most = min(MOST_FRAMES, MOST_PIXELS // (film.width * film.height))
+                pixels = 0
                 for frame in ImageSequence.Iterator(film):
-                    if len(frames) >= most:
-                        raise Unreadable(f"more than {most} frames of {film.width} x {film.height} pixels")
+                    pixels += frame.width * frame.height  # A later frame may be larger than the first.
+                    if len(frames) >= MOST_FRAMES or pixels > MOST_PIXELS:
+                        raise Unreadable(f"more than {MOST_FRAMES} frames or {MOST_PIXELS:,} pixels")
                     frames.append(frame.convert("RGB"))
                     durations.append(int(frame.info.get("duration") or FRAME))
         except Unreadable:

@@ -32,11 +32,14 @@ def class_agreement(pair: Pair) -> Sequence[float]:
 
 
 def class_variance(pair: Pair) -> Sequence[float]:
-    """Of the features' variance within a class over that of the reals: the classes' mean, and the least."""
+    """What samples have of the reals' variance within a class: the classes' mean, and the least; 1 at most.
+
+    More than reals have is no merit: samples that ignore their class vary most.
+    """
     real, fake = matched(pair.real.classes, pair.fake.classes)
     features, of_fakes = pair.features
     of_real = class_traces(features, real.labels, len(real.names))
-    ratios = class_traces(of_fakes, fake.labels, len(real.names)) / of_real
+    ratios = (class_traces(of_fakes, fake.labels, len(real.names)) / of_real).clamp(max=1)
     return [float(ratios.mean()), float(ratios.amin())]
 
 

@@ -39,7 +39,7 @@ class GivenItems(Given):
     def checked(self, array: np.ndarray) -> np.ndarray:
         try:
             holds = array.size > 0 and self.medium.holds(self.medium.from_array(array))
-        except TypeError:  # torch has no such numbers
+        except (TypeError, ValueError):  # torch has no such numbers
             holds = False
         if not holds:
             raise Refused(

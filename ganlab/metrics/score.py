@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from torch import Tensor
 
@@ -165,7 +165,18 @@ class SampleScore(Score):
 
 def refuse_malformed(score: Score) -> None:
     """Refuse numbers that no table could hold, and one that nothing can be judged by."""
-    kind, names = type(score).__name__, [value.name for value in score.values]
+    kind = type(score).__name__
+    if not getattr(score, "values", ()):
+        raise Refused(
+            f"{kind} has no values: name the numbers that it gives, such as Value('mine{{n}}', 'min')."
+        )
+    if getattr(score, "needs", None) not in get_args(Needs):
+        raise Refused(f"{kind} does not say what it needs: one of {', '.join(get_args(Needs))}.")
+    if score.needs == "pairs" and score.has_floor:
+        raise Refused(
+            f"{kind} compares pairs, which reals in place of samples do not have: has_floor = False."
+        )
+    names = [value.name for value in score.values]
     for name in names:
         before, number, after = name.partition("{n}")
         if not (number and before.isidentifier() and f"a{after}".isidentifier() and name.isascii()):

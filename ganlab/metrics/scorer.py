@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite, nan
@@ -71,9 +71,16 @@ class Scorer:
     def _refuse_names(self) -> None:
         """Refuse two numbers of one name, which would be one column."""
         names: set[str] = set()
+        scores: set[str] = set()
         for row in map(row_of, self.chosen):
             refuse_malformed(row)
             kind = type(row).__name__
+            if row.name in scores:
+                raise Refused(
+                    f"Two scores are named {row.name}, as their first numbers begin: leave one out\n"
+                    "(scores), or name a number of your own otherwise (values)."
+                )
+            scores.add(row.name)
             for name in row.names("2", ""):
                 known = measured(name)
                 if known and type(TABLE[known.score]) is not type(row):
@@ -181,7 +188,8 @@ class Scorer:
 
     def gathered(self, batches: Callable[[], Batches], total: int) -> dict[str, Any]:
         """Of reals by score what is needed of them besides features; one pass over them, if any is needed."""
-        if not (gathering := self.of(self.samples).gathering(total)):
+        of_no_pairs = replace(self, chosen=self._chosen(lambda row: row.needs != "pairs"))
+        if not (gathering := of_no_pairs.gathering(total)):
             return {}
         for index, images in with_progress(batches(), total):
             for each in gathering.values():
@@ -220,7 +228,7 @@ class Scorer:
         pair = Pair(real, fake)
         for score, row in self.rows.items():
             compute = row.floor if floor else row.compute
-            numbers = [nan] * len(row.values) if flaw else compute(pair)
+            numbers = [nan] * len(row.values) if flaw else _as_many(row, compute(pair))
             for name, value in zip(self.names(score), numbers, strict=True):
                 values[name] = float(value) if isfinite(value) else None
                 if values[name] is None:
@@ -235,6 +243,16 @@ class Scorer:
             raise Refused(
                 f"The score {score} needs logits, which {type(self.extractor).__name__} does not give."
             )
+
+
+def _as_many(row: Score, numbers: Any) -> Sequence[float]:
+    """What a score computed, if it is a number for each of its values."""
+    if not isinstance(numbers, Sequence) or len(numbers) != len(row.values):
+        raise Refused(
+            f"{type(row).__name__} gives {numbers!r:.60}, and has the values "
+            f"{', '.join(value.name for value in row.values)}:\ngive a list with a number for each."
+        )
+    return numbers
 
 
 def needs_extractor(chosen: Iterable[str | Score]) -> bool:

@@ -133,9 +133,13 @@ def _from_array(path: Path, files: OwnFiles) -> Tensor:
     medium = files.medium
     try:
         items = medium.from_array(array)
-        if not len(items) or not medium.holds(items):
-            raise Broken(f"it holds {array.dtype} of the shape {array.shape}, and sources are {medium.form}")
+        if not items.ndim or not len(items) or not medium.holds(items):
+            form = medium.as_array(medium.blank())
+            raise Broken(
+                f"it holds {array.dtype} of the shape {array.shape}, and sources are {form.dtype} of"
+                f" the shape (n, {', '.join(map(str, form.shape[1:]))})"
+            )
         return torch.stack([files.fitted(item) for item in items])
     # An array of a type that torch does not have.
-    except (Broken, TypeError) as error:
+    except (Broken, TypeError, ValueError) as error:
         raise Refused(f"{readable(path)} cannot be used (--given): {reason(error)}.") from error

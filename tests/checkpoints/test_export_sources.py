@@ -158,7 +158,7 @@ def test_a_run_whose_data_are_gone_says_so(run: Path, home: Path, tmp_path: Path
     lone = shutil.copy(run / "checkpoints" / "step-000000002.ckpt", tmp_path / "lone.ckpt")
     shutil.copy(home / "my_negatives.py", tmp_path)
     answer = here("export", lone, "--out", "mine", "--with_sources", "--trust_code", folder=tmp_path)
-    assert "data" in refused(answer, tmp_path)
+    assert "its run's data, which are not known here" in refused(answer, tmp_path)
     assert not (tmp_path / "mine").exists()
 
 
@@ -189,13 +189,32 @@ def nothing(path: Path) -> None:
     save_file({}, path)
 
 
+def none_in_it(path: Path) -> None:
+    save_file({"1": torch.zeros(0, 3, 16, 16, dtype=torch.uint8)}, path)
+
+
+def one_that_is_not_needed(path: Path) -> None:
+    save_file({"0": torch.zeros(4, 3, 16, 16, dtype=torch.uint8)}, path)
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
 @pytest.mark.parametrize(
     "spoil",
-    [other_shape, other_kind, other_column, before_the_first, no_number, nothing, cut, Path.unlink],
+    [
+        other_shape,
+        other_kind,
+        other_column,
+        before_the_first,
+        no_number,
+        nothing,
+        none_in_it,
+        one_that_is_not_needed,
+        cut,
+        Path.unlink,
+    ],
     ids=lambda spoil: spoil.__name__,
 )
 def test_a_file_that_is_no_sources_of_the_game_is_refused(

@@ -130,6 +130,20 @@ def endless_film(path: Path) -> None:
     path.unlink()
 
 
+def film_that_grows(path: Path) -> None:
+    """Its first frame has one pixel, and the others as many as no page can hold."""
+    contents = []
+    for number, side in enumerate((1, 4000, 4000, 4000)):
+        Image.new("P", (side, side), number).save(written := BytesIO(), "GIF")
+        contents.append(written.getvalue())
+    # After the header and the palette of 2 ** (n + 1) colours come the frames, and a byte for their end.
+    starts = [13 + 3 * (2 << (content[10] & 7)) for content in contents]
+    frames = [content[start:-1] for content, start in zip(contents, starts, strict=True)]
+    assert all(frame[:1] == b"," for frame in frames)
+    path.with_suffix(".gif").write_bytes(contents[0][: starts[0]] + b"".join(frames) + b";")
+    path.unlink()
+
+
 def garbled_sound(path: Path) -> None:
     path.with_suffix(".wav").write_bytes(wav(tone(1))[:30])
     path.unlink()
@@ -141,7 +155,9 @@ def silent_forever(path: Path) -> None:
     path.unlink()
 
 
-@pytest.mark.parametrize("spoil", [outside, pipe, huge, endless_film, garbled_sound, silent_forever])
+@pytest.mark.parametrize(
+    "spoil", [outside, pipe, huge, endless_film, film_that_grows, garbled_sound, silent_forever]
+)
 def test_a_file_that_cannot_be_shown_is_left_out(spoil: Callable[[Path], None], tmp_path: Path) -> None:
     compared = comparison(tmp_path / "runs", ("hinge",), 1)
     folder = add(compared, 0, ".txt", lambda step, number: f"words {number}".encode())

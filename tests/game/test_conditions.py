@@ -215,3 +215,12 @@ def test_a_contract_tells_where_conditions_come_from_and_others_keep_their_hash(
     assert "conditions" not in plain.plain()
     assert plain.hash != told_labels.hash
     assert str(told_labels).endswith(" · told labels of train")
+
+
+def test_only_a_game_that_is_told_labels_is_told_a_class() -> None:
+    data = Specks()
+    data.setup("fit")
+    for variant, known in ((HingeGAN, True), (FromTheReal, False)):
+        game = new(variant, conditional=known)
+        game.meet(data)
+        assert (game.told_classes(torch.arange(2), seed=0) is not None) == known

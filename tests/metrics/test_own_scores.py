@@ -22,7 +22,7 @@ from ganlab.comparison.read import read_run
 from ganlab.comparison.tables import compare
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
-from ganlab.metrics import L1, PSNR, SSIM, Pixels, SampleScore, Value
+from ganlab.metrics import L1, PSNR, SSIM, FeatureScore, Pixels, SampleScore, Value
 from ganlab.metrics.names import hash_of, measured
 from ganlab.metrics.reference import contract_of, prepare_reference
 from ganlab.metrics.scorer import Scorer
@@ -190,6 +190,30 @@ class Undirected(Levels):
     values = (Value("levels{n}"),)
 
 
+class LevelsAgain(Levels):
+    values = (Value("levels{n}_most", "max"),)
+
+
+class Needless(FeatureScore):
+    values = (Value("mine{n}", "max"),)
+
+    def compute(self, pair: Any) -> list[float]:
+        return [0.0]
+
+
+class Misspelt(Needless):
+    needs = "feature"  # type: ignore[assignment]
+
+
+class Valueless(Needless):
+    needs = "features"
+    values = ()
+
+
+class WithFloor(Darker):
+    has_floor = True
+
+
 @pytest.mark.parametrize(
     ("chosen", "words"),
     [
@@ -198,15 +222,55 @@ class Undirected(Levels):
         ((Psnr(),), "as ganlab's psnr does"),
         ((Numberless(),), "has {n} in the"),
         ((Undirected(),), "a direction, min or max"),
+        ((Levels(), LevelsAgain()), "Two scores are named levels"),
+        ((Needless(),), "does not say what it needs"),
+        ((Misspelt(),), "does not say what it needs"),
+        ((Valueless(),), "has no values"),
+        ((WithFloor(),), "has_floor = False"),
         (("my_pears.Levels",), "There is no score my_pears.Levels"),
     ],
-    ids=["twice", "own twice", "ganlab's name", "no number", "no direction", "unknown"],
+    ids=[
+        "twice",
+        "own twice",
+        "ganlab's name",
+        "no number",
+        "no direction",
+        "one beginning",
+        "no need",
+        "no such need",
+        "no values",
+        "a floor of pairs",
+        "unknown",
+    ],
 )
 def test_scores_that_could_not_be_told_apart_are_refused(chosen: Any, words: str) -> None:
     with pytest.raises(Refused, match=words):
         Scorer(Pixels(), chosen, 10)
     with pytest.raises(Refused, match=words):
-        Evaluation(scores=chosen)
+        Evaluation(Pixels(), scores=chosen)
+
+
+class WithoutFloor(Levels):
+    has_floor = False
+
+
+class OneTooMany(Levels):
+    def compare(self, real: Any, fake: Any) -> list[float]:
+        return [1.0, 2.0]
+
+
+def test_a_score_of_samples_may_have_no_floor(tmp_path: Path) -> None:
+    row = scored(source_game(), tmp_path, Levels())
+    (levels,) = row["scores"].values()
+    again = scored(source_game(), tmp_path / "again", WithoutFloor())
+    assert [*again["scores"].values()] == [levels]
+    assert "levels30" in row["floor"]
+    assert "levels30" not in again["floor"]
+
+
+def test_as_many_numbers_as_values_are_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="a list with a number for each"):
+        scored(source_game(), tmp_path, OneTooMany())
 
 
 def test_arguments_stand_in_the_name_where_they_are_not_the_default() -> None:
@@ -421,8 +485,9 @@ def test_evaluate_repeats_the_scores_of_a_run_and_of_an_export(home: Path) -> No
         (("--samples", "31"), "none for sample 30"),
         (("--scores", "psnr,PSNR"), "Two scores are named psnr"),
         (("--scores", "my_scores.Judge"), "There is no score my_scores.Judge"),
+        (("--scores", "[fid, {class_path"), "no list in YAML"),
     ],
-    ids=["train", "too many", "twice", "no score"],
+    ids=["train", "too many", "twice", "no score", "no YAML"],
 )
 def test_evaluate_refuses(options: tuple[str, ...], words: str, home: Path) -> None:
     answer = here("evaluate", run_folders(home)[0], *options, folder=home)

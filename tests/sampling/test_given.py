@@ -253,6 +253,12 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str, str]] = {
     "channels": (lambda folder: numbers(folder, (4, 8, 8, 1), "uint8"), "a.npz", r"\(1, 8, 8\).*\(3, 8, 8\)"),
     "no array": (lambda folder: (folder / "a.npz").write_text("none"), "a.npz", "no npz of sources"),
     "none in it": (lambda folder: numbers(folder, (0, 8, 8, 3), "uint8"), "a.npz", "holds uint8"),
+    "another order": (lambda folder: numbers(folder, (4, 8, 8, 3), ">u2"), "a.npz", "cannot be used"),
+    "form": (
+        lambda folder: numbers(folder, (4, 8, 8), "uint8"),
+        "a.npz",
+        r"uint8 of the shape \(n, 8, 8, 3\)",
+    ),
     "one name": (twice, ".", r"name of another.*\n.*a\."),
 }
 
