@@ -99,6 +99,8 @@ def add_choices(parser: Parser) -> None:
 
 def chosen_choices(chosen: Any) -> dict[str, Any]:
     """What the options of `add_choices` say."""
+    if chosen.truncation is not None and "truncation" in given_choices(chosen.choices):
+        raise Refused("--truncation and --choices.truncation are one choice: give one of the two.")
     return given_choices(chosen.choices) | given_choices({"truncation": chosen.truncation})
 
 

@@ -162,6 +162,12 @@ def test_a_run_whose_data_are_gone_says_so(run: Path, home: Path, tmp_path: Path
     assert not (tmp_path / "mine").exists()
 
 
+def test_a_game_told_pictures_is_no_file_for_onnx(ours: Path, tmp_path: Path) -> None:
+    answer = here("export", ours, "--out", "mine", "--onnx", folder=tmp_path)
+    assert "takes latents and" in refused(answer, tmp_path)
+    assert not [*tmp_path.iterdir()]
+
+
 # Files of others
 
 

@@ -260,8 +260,9 @@ def test_the_command_draws_runs_and_exports_by_their_choices(
         (("--choices.code", "7"), "what it is told|draws no samples"),
         (("--truncation", "0"), "truncation is 0"),
         (("--choices", "code=3"), "choices"),
+        (("--truncation", "0.7", "--choices", "{truncation: 0.5}"), "give one of the two"),
     ],
-    ids=["unknown", "no number", "too large", "nothing left", "no mapping"],
+    ids=["unknown", "no number", "too large", "nothing left", "no mapping", "twice"],
 )
 def test_wrong_choices_are_refused(options: tuple[str, ...], word: str, run: Path, tmp_path: Path) -> None:
     for out in ("a.npz", "pictures"):

@@ -23,6 +23,7 @@ from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.media import Medium, Pictures
 from ganlab.sampling.sources import read_sources
+from ganlab.sampling.write import Source
 from ganlab.testing import new
 from ganlab.variants import HingeGAN
 
@@ -226,6 +227,7 @@ def test_a_condition_of_several_columns_cannot_be_given_in_part() -> None:
     game = new(TakesBoth, media=(Pictures((1, 8, 8)), Pictures((1, 8, 8))))
     with pytest.raises(Refused, match="several columns"):
         game.sample(2, seed=0, given=torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+    assert Source(game).sources(2) is None, "its sheet shows samples alone"
 
 
 # What is refused
