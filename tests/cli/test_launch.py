@@ -524,7 +524,11 @@ class Job:
         return "\n".join(path.read_text() for path in files if path.exists())
 
     def hurry(self) -> None:
-        """Start the job now; one that was requeued would wait."""
+        """Start the job now; one that was requeued would wait.
+
+        Its new credential must not be of the second in which the old one was revoked, or it counts as revoked.
+        """
+        time.sleep(1.5)
         self.run_command("scontrol", "update", f"jobid={self.number}_0", "starttime=now")
 
 
