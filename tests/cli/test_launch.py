@@ -526,7 +526,7 @@ class Job:
     def hurry(self) -> None:
         """Start the job now; one that was requeued would wait.
 
-        Its new credential must not be of the second in which the old one was revoked, or it counts as revoked.
+        A new credential of the second in which the old one was revoked counts as revoked, too.
         """
         time.sleep(1.5)
         self.run_command("scontrol", "update", f"jobid={self.number}_0", "starttime=now")
