@@ -122,6 +122,12 @@ class Sampling(LightningModule):
         return self.media[self.source_column] if self.is_conditional and self.media else None
 
     @property
+    def drawable_source(self) -> int | None:
+        """The only column of a batch that the condition is taken from, if what it holds can be drawn."""
+        columns = self.source_columns if self.is_conditional and self.media else ()
+        return columns[0] if len(columns) == 1 and self.media[columns[0]].drawable else None
+
+    @property
     def condition_rule(self) -> str | None:
         """Where conditions come from if no others are given, in a contract's words; None: nothing is told."""
         return self.conditions.rule if self.conditions else None

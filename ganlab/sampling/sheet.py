@@ -14,7 +14,7 @@ def sheet(game: GAN, samples: Tensor, seed: int) -> Image.Image:
     If what they are made from can be drawn, each lies between that and the real that belongs to it, as far as
     this is known: source, made, real. Else the words that tell what it was told stand with it.
     """
-    made, column = game.medium(samples), _drawable_source(game)
+    made, column = game.medium(samples), game.drawable_source
     if game.conditions is None or column is None:
         return made.captioned(samples, game.captions(len(samples), seed=seed))
     batch = game.conditions.batch(torch.arange(len(samples)), seed)
@@ -23,9 +23,3 @@ def sheet(game: GAN, samples: Tensor, seed: int) -> Image.Image:
     if column and batch[0] is not None:
         parts.append((made, batch[0]))
     return tiles.groups(parts)
-
-
-def _drawable_source(game: GAN) -> int | None:
-    """The column of a batch that the condition is taken from, if that is one that can be drawn."""
-    columns = game.source_columns if game.conditions and game.media else ()
-    return columns[0] if len(columns) == 1 and game.media[columns[0]].drawable else None

@@ -89,15 +89,14 @@ class Source:
     def sources(self, count: int) -> tuple[Medium, Tensor] | None:
         """What so many samples are made from; None if it is nothing that can be drawn."""
         game, numbers = self.game, torch.arange(count)
-        columns = game.source_columns if game.is_conditional and game.media else ()
-        if len(columns) != 1 or not game.media[columns[0]].drawable:
+        if (column := game.drawable_source) is None:
             return None
-        medium, conditions = game.media[columns[0]], game.conditions
+        medium, conditions = game.media[column], game.conditions
         if self.given is not None:
             return medium, self.given[numbers % len(self.given)]
         if conditions is None:
             return None
-        return medium, conditions.batch(numbers, self.seed)[columns[0]]
+        return medium, conditions.batch(numbers, self.seed)[column]
 
     def file_names(self, count: int) -> list[str]:
         """Of the samples, without suffixes: their sources' with the turn from the second on, or numbers."""
