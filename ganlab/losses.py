@@ -6,21 +6,53 @@ Real and fake logits are paired by their position in the batch.
 """
 
 from collections.abc import Callable
+from functools import cache, partial, wraps
+from typing import Any
 
 from torch import Tensor
 from torch.nn.functional import relu, softplus
+from torch.utils._pytree import tree_leaves
 
 from ganlab.errors import Refused
+from ganlab.judgements import mean_over_critics
 
 Logits = Callable[[], Tensor]
 
 
 class Loss:
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+    """Two equations on the logits of one critic; of several, in a list or a mapping, each gives the mean."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, over_critics in (("discriminator", _discriminator_mean), ("generator", _generator_mean)):
+            if equation := vars(cls).get(name):
+                setattr(cls, name, over_critics(equation))
+
+    def discriminator(self, real: Any, fake: Any) -> Tensor:
         raise NotImplementedError
 
-    def generator(self, fake: Tensor, real: Logits) -> Tensor:
+    def generator(self, fake: Any, real: Logits) -> Tensor:
         raise NotImplementedError
+
+
+def _discriminator_mean(equation: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    @wraps(equation)
+    def discriminator(self: Loss, real: Any, fake: Any) -> Tensor:
+        return mean_over_critics(partial(equation, self), real, fake)
+
+    return discriminator
+
+
+def _generator_mean(equation: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    @wraps(equation)
+    def generator(self: Loss, fake: Any, real: Callable[[], Any]) -> Tensor:
+        reals = cache(lambda: tree_leaves(real()))
+        critics = [
+            partial(lambda number: reals()[number], number) for number in range(len(tree_leaves(fake)))
+        ]
+        return mean_over_critics(partial(equation, self), fake, critics)
+
+    return generator
 
 
 class Minimax(Loss):

@@ -52,10 +52,10 @@ class TestLinearCritic:
         logits = (images * torch.tensor([2.0, -1.0, 2.0])).sum(1).reshape(shape)
         torch.testing.assert_close(squared_norm(images, logits), torch.full((6,), 9.0, dtype=torch.float64))
 
-    def test_a_map_of_logits_counts_by_its_sum(self) -> None:
+    def test_a_map_of_logits_counts_by_its_mean(self) -> None:
         images, weights = points(6, 4), torch.randn(4, 5, dtype=torch.float64)
         norms = squared_norm(images, images @ weights)
-        torch.testing.assert_close(norms, weights.sum(1).square().sum().expand(6))
+        torch.testing.assert_close(norms, weights.mean(1).square().sum().expand(6))
 
     def test_slopes_by_weights(self) -> None:
         """By hand: 2 w, and 2 (|w| - 1) w / |w|."""

@@ -108,7 +108,7 @@ class Evaluation(Callback):
         self._floor: dict[str, Any] = {}
         self.comparable: dict[str, float | None] = {}  # scores of as many samples as the floor
         self._moments: Gaussian | None = None
-        self.scored_at = -1
+        self.scored_at, self.scored_images = -1, 0
         self.values: dict[str, float | None] = {}
         self._finished, self._since = 0.0, None  # type: float, float | None
 
@@ -153,8 +153,9 @@ class Evaluation(Callback):
         if trainer.ckpt_path and self.scorer:
             rows = Records(Path(trainer.default_root_dir) / SCORES).read() if trainer.is_global_zero else []
             # `ganlab evaluate` adds rows, too, with a checkpoint, and under any protocol.
-            steps = [row["step"] for row in rows if "checkpoint" not in row]
-            self.scored_at = broadcast(max([self.scored_at, *steps]))
+            scored = [(row["step"], row["images"]) for row in rows if "checkpoint" not in row]
+            latest = max([(self.scored_at, self.scored_images), *scored])
+            self.scored_at, self.scored_images = broadcast(latest)
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
         """Evaluate a resumed run that was stopped between a step and its evaluation."""
@@ -217,13 +218,14 @@ class Evaluation(Callback):
             self._finished, self._since = self.seconds, None
 
     def state_dict(self) -> dict[str, Any]:
-        names = ("best", "scored_at", "values", "comparable")
+        names = ("best", "scored_at", "scored_images", "values", "comparable")
         return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.scored_at = state_dict["best"], state_dict["scored_at"]
         self.values = state_dict["values"]
         self.comparable = state_dict.get("comparable", {})
+        self.scored_images = state_dict.get("scored_images", 0)
 
     def _evaluate(self, trainer: Trainer, model: LightningModule, *, logs: bool = True) -> None:
         if not self.scorer or is_trial_run(trainer) or not isinstance(model, GAN):
@@ -236,7 +238,8 @@ class Evaluation(Callback):
         data = _data(trainer)
         self.scorer.extractor.to(model.device)
         reals = self._reals or self._prepare(trainer, data)
-        scorer, floor, self.scored_at = self.scorer, self._floor, trainer.global_step
+        scorer, floor = self.scorer, self._floor
+        self.scored_at, self.scored_images = trainer.global_step, model.images_seen
         first, fakes = self._observe(trainer, model)
         self._moments = fakes.moments
         (values, reasons), beside = on_rank_zero(

@@ -1,6 +1,6 @@
 import sys
 import time
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
@@ -9,6 +9,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from ganlab import bounds
+from ganlab.game.gan import GAN
 
 SHOWN = ("discriminator", "generator", "real_logit", "fake_logit")
 
@@ -83,9 +84,8 @@ class Progress(ProgressBar):
         self._shown_at, self._last_step = time.monotonic(), step
         if not self._enabled or not trainer.is_global_zero:
             return
-        terms = "  ".join(
-            f"{k} {float(v):.3g}" for k in SHOWN if (v := trainer.callback_metrics.get(k)) is not None
-        )
+        logged = cast(GAN, model).current(trainer.callback_metrics)
+        terms = "  ".join(f"{k} {float(v):.3g}" for k in SHOWN if (v := logged.get(k)) is not None)
         state = f"{terms}  {self._rate:,.0f} images/s"
         if self._bar:
             self._bar.update(self._task, completed=step, state=state)

@@ -5,7 +5,6 @@ from torch.optim import Optimizer
 
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
-from ganlab.game.players import fused
 
 
 class Rollback(Callback):
@@ -13,11 +12,7 @@ class Rollback(Callback):
 
     def on_train_start(self, trainer: Trainer, model: LightningModule) -> None:
         game = cast(GAN, model)
-        new = [
-            fused(game.discriminator_optimizer(game.discriminator.parameters())),
-            fused(game.generator_optimizer(game.generator.parameters())),
-        ]
-        for optimizer, configured in zip(trainer.optimizers, new, strict=True):
+        for optimizer, configured in zip(trainer.optimizers, game.new_optimizers(), strict=True):
             rates = [_update(optimizer, configured, index) for index in range(len(configured.param_groups))]
             for config in trainer.lr_scheduler_configs:
                 if config.scheduler.optimizer is optimizer:

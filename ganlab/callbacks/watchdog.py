@@ -67,10 +67,10 @@ class Watchdog(Callback):
     ) -> None:
         """Scores are read one step late, as are those that a resumed run computes before its first step."""
         game, step = cast(GAN, model), trainer.global_step
-        self._judge_scores(trainer, game)
+        self._judge_scores(trainer)
         if trainer.is_global_zero:
             if game.logs_at(step):
-                self._judge_terms(game, trainer.callback_metrics)
+                self._judge_terms(game, game.current(trainer.callback_metrics))
             if step == 1 or step % self._cadence(trainer) == 0:
                 self._judge_samples(game, data_of(trainer))
             self._report(trainer)
@@ -80,7 +80,7 @@ class Watchdog(Callback):
             self._look(cast(GAN, model), data_of(trainer))
 
     def on_fit_end(self, trainer: Trainer, model: LightningModule) -> None:
-        self._judge_scores(trainer, cast(GAN, model))
+        self._judge_scores(trainer)
         self.finished = trainer.global_step >= trainer.max_steps > 0
         if trainer.is_global_zero and not is_trial_run(trainer):
             folder = Path(trainer.default_root_dir)
@@ -95,13 +95,13 @@ class Watchdog(Callback):
         longest = max(SOONEST, trainer.max_steps // LOOKS)
         return min(self.every_n_steps, longest) if trainer.max_steps > 0 else self.every_n_steps
 
-    def _judge_scores(self, trainer: Trainer, game: GAN) -> None:
+    def _judge_scores(self, trainer: Trainer) -> None:
         """New scores are the same on all processes, which therefore stop together."""
         fresh = [e for e in callbacks_of(trainer, Evaluation) if e.scorer and e.scored_at > self.scores.step]
         if not fresh:
             return
         self.scores.step = max(evaluation.scored_at for evaluation in fresh)
-        images = self.scores.step * game.images_per_step
+        images = max(evaluation.scored_images for evaluation in fresh)
         found = [self._judge_evaluation(evaluation, images) for evaluation in fresh]
         for symptom in found[0]:
             self.symptoms.count(symptom, any(each[symptom] for each in found), images)

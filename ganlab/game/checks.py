@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from inspect import signature
 from typing import Any, Protocol
 
@@ -156,6 +157,18 @@ def players(turn: Turn, generator: nn.Module, discriminator: nn.Module) -> None:
     with evaluating(generator, discriminator):
         if isinstance(turn.real, Tensor) and isinstance(turn.fake, Tensor):
             _shapes(turn, type(generator).__name__, type(discriminator).__name__)
+
+
+@torch.enable_grad()
+def generator_alone(turn: Turn, terms: Callable[[Turn], Any], *players: nn.Module) -> None:
+    """Refuse a stage without an adversary of a game whose generator then has nothing to learn by."""
+    with evaluating(*players), torch.random.fork_rng(devices=[]):
+        if not terms(turn):
+            variant = type(turn._game).__name__
+            raise Refused(
+                f"The generator of {variant} has no term without an adversary: nothing to learn by (stages).\n"
+                "Let it play against the discriminator as it is (adversarial: true), or leave that stage out."
+            )
 
 
 def _shapes(turn: Turn, generator: str, discriminator: str) -> None:

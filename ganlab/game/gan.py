@@ -3,7 +3,7 @@
 The file is longer than others, because these are one idea, which is read in one go.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, cast
 
@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.strategies import ParallelStrategy
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.data import extract_batch_size
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_, get_total_norm
@@ -21,14 +22,33 @@ from ganlab import bounds, losses
 from ganlab.augment import Augmentation, augment
 from ganlab.class_paths import configured
 from ganlab.data.stream import StreamData
+from ganlab.errors import Refused
 from ganlab.game import checks
 from ganlab.game.conditions import LabelFrequencies, conditions_of
 from ganlab.game.draws import TRUNCATED, Draws
 from ganlab.game.ema import Average, share_kept
-from ganlab.game.players import Side, frozen, fused, keep_channels_last, sides
+from ganlab.game.players import (
+    SIDES,
+    Side,
+    frozen,
+    fused,
+    keep_channels_last,
+    learned,
+    refuse_forgotten,
+    sides,
+)
 from ganlab.game.sampling import Sampling
-from ganlab.game.terms import TermRecord, Terms, explained, refuse_non_finite, with_penalties
+from ganlab.game.stages import Name, Stage, stage_at
+from ganlab.game.terms import (
+    TermRecord,
+    Terms,
+    explained,
+    refuse_non_finite,
+    rests_alike,
+    with_penalties,
+)
 from ganlab.game.turn import Turn, at_least_float32, split
+from ganlab.judgements import judged, mean_over_critics
 from ganlab.media import Medium
 from ganlab.seeds import reseed, seed_for
 from ganlab.version import VERSION
@@ -38,7 +58,7 @@ class GAN(Sampling):
     """A GAN without a loss. A variant overrides the smallest of these that says what is new:
 
     `loss`, `penalties`, `discriminator_terms` and `generator_terms`, `judge`, `fake` / `real` / `latent` /
-    `condition`, `after_discriminator_step`. It never writes a loop.
+    `condition`, `after_discriminator_step`, `learns`, `tie`. It never writes a loop.
 
     Args:
         generator: Network from latents (and conditions) to images.
@@ -60,6 +80,7 @@ class GAN(Sampling):
         instance_noise: Standard deviation of the noise on every image that the discriminator sees.
         instance_noise_steps: Generator steps in which that noise falls linearly to 0; null: it stays.
         augmentations: Differentiable augmentations of every image that the discriminator sees, in this order.
+        stages: What is played at the beginning, one after the other; then both sides play.
         compile: Compile both players with torch.compile; pays on GPUs, not on CPUs.
         channels_last: Keep the weights of convolutions in the layout that is fast in half precision.
         media: Of a batch's columns; the data tell them.
@@ -93,6 +114,7 @@ class GAN(Sampling):
         instance_noise: float = 0.0,
         instance_noise_steps: int | None = None,
         augmentations: Sequence[Augmentation] = (),
+        stages: Sequence[Stage] = (),
         compile: bool = False,
         channels_last: bool = True,
         media: Sequence[Medium] = (),
@@ -101,6 +123,7 @@ class GAN(Sampling):
         super().__init__()
         self.automatic_optimization = False
         self.generator, self.discriminator = generator, discriminator
+        self.tie()
         if channels_last:
             keep_channels_last(generator, discriminator)
         self.ema = Average(generator)
@@ -113,10 +136,11 @@ class GAN(Sampling):
         self.ema_half_life, self.ema_ramp = ema_half_life, ema_ramp
         self.instance_noise, self.instance_noise_steps = instance_noise, instance_noise_steps
         self.augmentations, self.compiled, self.seed = tuple(augmentations), compile, seed
-        self.conditional, self.media = conditional, tuple(media)
+        self.conditional, self.media, self.stages = conditional, tuple(media), tuple(stages)
         checks.numbers(self)
         self._saved_layout: dict[str, int] = {}
-        self.images_per_step, self._batch_checked = 0, False
+        self.images_per_step, self.images_seen, self._batch_checked = 0, 0, False
+        self.stage = 0
         self.record = TermRecord()
         self.skipped_steps: Tensor
         self.register_buffer("skipped_steps", torch.zeros(2, dtype=torch.long))
@@ -126,8 +150,8 @@ class GAN(Sampling):
         if cls.training_step is not GAN.training_step:
             raise TypeError(
                 f"{cls.__name__} overrides training_step, which ganlab owns. Override what is new: loss,\n"
-                "penalties, discriminator_terms, generator_terms, judge, fake, real, latent, condition\n"
-                "or after_discriminator_step."
+                "penalties, discriminator_terms, generator_terms, judge, fake, real, latent, condition,\n"
+                "after_discriminator_step, learns or tie."
             )
 
     # What a variant overrides
@@ -137,12 +161,16 @@ class GAN(Sampling):
         return {}
 
     def discriminator_terms(self, turn: Turn) -> Terms:
+        """What the discriminator minimises; {}: it rests, as long as the generator does not."""
         terms = {"discriminator": self.loss.discriminator(turn.real_logits, turn.fake_logits)}
         if turn.penalised:
             terms = with_penalties(terms, self.penalties(turn), self.penalty_every, type(self).__name__)
         return terms
 
     def generator_terms(self, turn: Turn) -> Terms:
+        """What the generator minimises; {}: it rests."""
+        if not turn.adversarial:
+            return {}
         return {"generator": self.loss.generator(turn.fake_logits, lambda: turn.real_logits)}
 
     def judge(self, images: Any, condition: Any) -> Any:
@@ -175,7 +203,21 @@ class GAN(Sampling):
         return batch[1] if self.conditional else None
 
     def after_discriminator_step(self, logged: Terms) -> None:
-        """Called with the turn's terms and notes, averaged over this process's batch."""
+        """Called with the turn's terms and notes, averaged over the batches of all processes.
+
+        What it changes lies in buffers, which are then the same on all processes, and in checkpoints.
+        """
+
+    def learns(self, side: Name) -> Mapping[str, nn.Parameter]:
+        """The parameters that a side moves: those of its own player. A part may belong to the other side, or
+        to both. During a turn all others are frozen.
+        """
+        return dict((self.generator if side == "generator" else self.discriminator).named_parameters())
+
+    def tie(self) -> None:
+        """Make modules of the two players one, if they share some; called before the average is made, when
+        the variant's own constructor has not come to its own arguments.
+        """
 
     # The step
 
@@ -183,48 +225,66 @@ class GAN(Sampling):
         if not self._batch_checked:
             self.check_batch(batch)
         self.images_per_step = extract_batch_size(batch) * self.trainer.world_size
-        turns = split(batch, self.critic_steps)
+        discriminator, generator = self._sides
+        turns, played = split(batch, self.critic_steps), False
+        stage = self._stage()
         logged: Terms = {}
         for index, samples in enumerate(turns):
-            values = self._play_turn(self._sides[0], samples, index)
+            values = self._play_turn(discriminator, samples, index, stage)
             logged |= values
-            with torch.no_grad():
-                self.after_discriminator_step(values)
-        logged = self._play_turn(self._sides[1], turns[-1], self.critic_steps) | logged
-        keep = share_kept(self.images_per_step, self.images_seen, self.ema_half_life, self.ema_ramp)
-        self.ema.update(self.generator, keep)
-        for scheduler in self._schedulers:
-            scheduler.step()
+            if not discriminator.rests:
+                played = True
+                self.images_seen += self.images_per_step // self.critic_steps
+                self._tell_after_step(values)
+        logged = self._play_turn(generator, turns[-1], self.critic_steps, stage) | logged
+        if generator.rests:
+            self._let_the_clock_go_on(played)
+        else:
+            keep = share_kept(self.images_per_step, self.images_seen, self.ema_half_life, self.ema_ramp)
+            self.ema.update(self.generator, keep)
+        for side, moved in ((discriminator, played), (generator, not generator.rests)):
+            if moved and side.scheduler:
+                side.scheduler.step()
         self.record.keep(self.global_step, logged)
         if self.logs_at(self.global_step):
             self._log_terms()
         elif self.record.is_long:
             self._check_terms()
 
-    def _play_turn(self, side: Side, batch: Any, index: int) -> Terms:
+    def _play_turn(self, side: Side, batch: Any, index: int, stage: Stage) -> Terms:
         """Add up the gradients of a turn's micro-batches, step the optimizer, and return what to log."""
+        if not stage.is_played_by(side.name):
+            side.rests = True
+            return {}
         step, size = self.global_step, extract_batch_size(batch) // self.accumulation
         penalised = side.penalised and step % self.penalty_every == 0
         draws = self._draws(
             seed_for(self.seed, step, index), size * self.accumulation * self.trainer.world_size
         )
         logged: Terms = {}
-        with frozen(side.opponent), explained(side.source):
+        rests = set()
+        with frozen(side.others), explained(side.source):
             for micro, samples in enumerate(split(batch, self.accumulation)):
                 start = (self.global_rank * self.accumulation + micro) * size
                 draws.restart(slice(start, start + size))
                 reseed(seed_for(self.seed, step, index, self.global_rank, micro), self.device)
-                turn = Turn(self, samples, draws, generating=side.generating, penalised=penalised)
+                how = {"generating": side.generating, "penalised": penalised}
+                turn = Turn(self, samples, draws, **how, adversarial=stage.has_adversary)
                 terms = self._backward(side, turn, last=micro == self.accumulation - 1)
+                rests.add(not terms)
                 self.record.add(step, terms, turn.notes, side.source)
                 for name, value in (terms | turn.notes).items():
                     logged[name] = logged.get(name, 0) + value.detach() / self.accumulation
-        self._optimise(side, logged)
+        side.rests = rests_alike(rests, side.source)
+        if not side.rests:
+            self._optimise(side, logged)
         return logged
 
     def _backward(self, side: Side, turn: Turn, *, last: bool) -> Terms:
         with self._penalty_autocast() if turn.penalised else nullcontext():
             terms = side.checked_terms(turn)
+        if not terms:
+            return terms
         strategy = self.trainer.strategy
         deferred = isinstance(strategy, ParallelStrategy) and not last
         # Within autocast a linear layer's (double) backward pass would compute in half precision again.
@@ -243,14 +303,40 @@ class GAN(Sampling):
             self.trainer.strategy.optimizer_step(side.optimizer, lambda: None)
         side.optimizer.zero_grad()
 
+    def _stage(self) -> Stage:
+        number, stage = stage_at(self.stages, self.global_step)
+        if self.stages and number != self.stage:
+            rank_zero_only(print)(f"step {self.global_step:,}  from here on {stage.words}")
+        self.stage = number
+        return stage
+
+    def _tell_after_step(self, values: Terms) -> None:
+        if type(self).after_discriminator_step is GAN.after_discriminator_step:
+            return
+        if self.trainer.world_size > 1:
+            values = dict(zip(values, self._reduced(values).unbind(), strict=True))
+        with torch.no_grad():
+            self.after_discriminator_step(values)
+
+    def _let_the_clock_go_on(self, discriminator_played: bool) -> None:
+        """Count a step in which the generator rests, which Lightning counts by its optimizer's steps."""
+        if not discriminator_played:
+            raise Refused(
+                f"Both sides of {type(self).__name__} rest at step {self.global_step}: neither has a term.\n"
+                "Nothing would be learned. One of discriminator_terms and generator_terms returns some."
+            )
+        clock = cast(Any, self.trainer).fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        clock.increment_ready()
+        clock.increment_completed()
+
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip and measure gradients here, the only place where a gradient scaler has unscaled them."""
         side, logged = self._current_turn
-        gradients = [p.grad for p in side.player.parameters() if p.grad is not None]
+        gradients = [p.grad for p in side.learned if p.grad is not None]
         if self._has_scaler:
             self.skipped_steps[side.generating] += ~get_total_norm(gradients, torch.inf).isfinite()
         if side.clip is not None:
-            logged[f"{side.name}_gradient_norm"] = clip_grad_norm_(side.player.parameters(), side.clip)
+            logged[f"{side.name}_gradient_norm"] = clip_grad_norm_(side.learned, side.clip)
         elif self.logs_at(self.global_step + 1):
             logged[f"{side.name}_gradient_norm"] = get_total_norm(gradients)
 
@@ -273,11 +359,6 @@ class GAN(Sampling):
         )
 
     @property
-    def images_seen(self) -> int:
-        """Real images shown to the discriminator, over all processes."""
-        return self.global_step * self.images_per_step
-
-    @property
     def _has_scaler(self) -> bool:
         plugin = self.trainer.precision_plugin
         return isinstance(plugin, MixedPrecision) and plugin.scaler is not None
@@ -288,23 +369,38 @@ class GAN(Sampling):
 
     def _log_terms(self) -> None:
         self._check_terms()
-        every = max(cast(Any, self.trainer).log_every_n_steps, self.penalty_every)
-        logged = self.record.latest(after=self.global_step - every)
+        logged = self.record.latest(after=self._last_logged)
         if self._has_scaler:
             skipped = (f"{side.name}_skipped" for side in self._sides)
             logged |= dict(zip(skipped, self.skipped_steps, strict=True))
         values = self._means(logged) | {"images": float(self.images_seen)}
+        if self.stages:
+            values["stage"] = float(self.stage)
         self.log_dict(values, logger=False)
         # Lightning would hand them to loggers only after the callbacks that save or end the run at this step.
         for logger in self.loggers:
             logger.log_metrics(values, step=self.global_step)
 
+    @property
+    def _last_logged(self) -> int:
+        """The step after which a value is one of the current log's."""
+        return self.global_step - max(cast(Any, self.trainer).log_every_n_steps, self.penalty_every)
+
+    def current(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """Without the terms and notes of a side that has rested since the last log: they are older values."""
+        return {
+            name: value
+            for name, value in metrics.items()
+            if not self.record.is_old(name, after=self._last_logged)
+        }
+
     def _means(self, values: Terms) -> dict[str, float]:
         """Over processes, in one message for all values."""
+        return dict(zip(values, self._reduced(values).tolist(), strict=True)) if values else {}
+
+    def _reduced(self, values: Terms) -> Tensor:
         stacked = torch.stack([value.to(self.device) for value in values.values()]).to(self.dtype)
-        return dict(
-            zip(values, self.trainer.strategy.reduce(stacked, reduce_op="mean").tolist(), strict=True)
-        )
+        return cast(Tensor, self.trainer.strategy.reduce(stacked, reduce_op="mean"))
 
     def _check_terms(self) -> None:
         self.record.check(
@@ -338,27 +434,33 @@ class GAN(Sampling):
             self.discriminator.compile()
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
-        discriminator = fused(self.discriminator_optimizer(self.discriminator.parameters()))
-        generator = fused(self.generator_optimizer(self.generator.parameters()))
-        self._sides = sides(
-            self, discriminator, generator, penalised=type(self).penalties is not GAN.penalties
-        )
-        schedules = ((self.discriminator_scheduler, discriminator), (self.generator_scheduler, generator))
-        self._schedulers = [schedule(optimizer) for schedule, optimizer in schedules if schedule]
-        return [discriminator, generator], self._schedulers
+        refuse_forgotten(self)
+        optimizers = self.new_optimizers()
+        schedules = self.discriminator_scheduler, self.generator_scheduler
+        made = [make and make(optimizer) for make, optimizer in zip(schedules, optimizers, strict=True)]
+        has_penalties = type(self).penalties is not GAN.penalties
+        self._sides = sides(self, optimizers, made, penalised=has_penalties)
+        return optimizers, [scheduler for scheduler in made if scheduler]
+
+    def new_optimizers(self) -> list[Optimizer]:
+        """As they are configured, in the order of the turns."""
+        makers = self.discriminator_optimizer, self.generator_optimizer
+        parameters = ([*learned(self, side).values()] for side in SIDES)
+        return [fused(make(each)) for make, each in zip(makers, parameters, strict=True)]
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Log the logit of held-out reals: far below `real_logit`, the discriminator memorises its reals."""
         real = self.real(batch)
         if isinstance(real, Tensor) and len(real):
-            logits = at_least_float32(self.judge(real, self.condition(batch)))
-            self.log("held_out_logit", logits.mean(), batch_size=len(logits), sync_dist=True)
+            logits = at_least_float32(judged(self.judge(real, self.condition(batch))).logits)
+            mean = mean_over_critics(Tensor.mean, logits)
+            self.log("held_out_logit", mean, batch_size=len(real), sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._check_terms()
         refuse_non_finite(checkpoint["state_dict"])
         checkpoint["terms"] = self.record.state(self._means)
-        checkpoint["played"] = checks.step_layout(self)
+        checkpoint["played"] = {**checks.step_layout(self), "images_seen": self.images_seen}
         checkpoint["ganlab"] = VERSION
         if self.conditions:
             checkpoint["conditions"] = self.conditions.plain()
@@ -368,6 +470,8 @@ class GAN(Sampling):
         self._saved_layout = checkpoint.get("played", {})
         self.conditions = self.conditions or LabelFrequencies.rebuilt(checkpoint.get("conditions"))
         self.images_per_step = self._saved_layout.get("images_per_step", 0)
+        steps = checkpoint["global_step"]
+        self.images_seen = self._saved_layout.get("images_seen", steps * self.images_per_step)
         # Lightning makes the weights float64 only after it has loaded them, rounded to float32.
         if self._trainer is not None and self._trainer.precision == "64-true":
             self.double()
@@ -382,3 +486,7 @@ class GAN(Sampling):
         draws = self._draws(self.seed, extract_batch_size(few))
         turn = Turn(self, few, draws, generating=False, penalised=False)
         checks.players(turn, self.generator, self.discriminator)
+        if not all(stage.has_adversary for stage in self.stages):
+            draws.restart(draws.rows)
+            turn = Turn(self, few, draws, generating=True, penalised=False, adversarial=False)
+            checks.generator_alone(turn, self.generator_terms, self.generator, self.discriminator)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,10 +10,15 @@ from typing import Protocol
 import torch
 from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
+from ganlab.errors import Refused
+from ganlab.game.stages import Name
 from ganlab.game.terms import Terms, checked
 from ganlab.game.turn import Turn
 
+SIDES: tuple[Name, Name] = ("discriminator", "generator")  # in the order of their turns
+AVERAGE = "ema."
 LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}  # by a tensor's number of axes
 
 
@@ -29,6 +34,10 @@ class Game(Protocol):
 
     def discriminator_terms(self, turn: Turn) -> Terms: ...
 
+    def learns(self, side: Name) -> Mapping[str, nn.Parameter]: ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
+
 
 def keep_channels_last(*players: nn.Module) -> None:
     """Keep the weights of convolutions with the channels last."""
@@ -39,8 +48,8 @@ def keep_channels_last(*players: nn.Module) -> None:
 
 
 @contextmanager
-def frozen(player: nn.Module) -> Iterator[None]:
-    parameters = [p for p in player.parameters() if p.requires_grad]
+def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    parameters = [parameter for parameter in parameters if parameter.requires_grad]
     for parameter in parameters:
         parameter.requires_grad_(False)
     try:
@@ -83,17 +92,25 @@ def fused(optimizer: Optimizer) -> Optimizer:
 
 @dataclass
 class Side:
-    """A player, its opponent, and how it is trained."""
+    """What a side learns, and how it is trained.
 
-    name: str
-    player: nn.Module
-    opponent: nn.Module
+    Attributes:
+        learned: The parameters that it moves.
+        others: Those of the game that it does not.
+        rests: Whether it rested in its last turn.
+    """
+
+    name: Name
+    learned: list[nn.Parameter]
+    others: list[nn.Parameter]
     terms: Callable[[Turn], Terms]
     optimizer: Optimizer
+    scheduler: LRScheduler | None
     clip: float | None
-    generating: bool = False
-    penalised: bool = False
-    variant: str = ""
+    generating: bool
+    penalised: bool
+    variant: str
+    rests: bool = False
 
     @property
     def source(self) -> str:
@@ -105,12 +122,54 @@ class Side:
 
 
 def sides(
-    game: Game, discriminator: Optimizer, generator: Optimizer, *, penalised: bool
+    game: Game, optimizers: Sequence[Optimizer], schedulers: Sequence[LRScheduler | None], *, penalised: bool
 ) -> tuple[Side, Side]:
-    """A game's two sides, in the order of their turns."""
-    players = game.discriminator, game.generator
-    first = Side("discriminator", *players, game.discriminator_terms, discriminator, game.discriminator_clip)
-    second = Side("generator", *players[::-1], game.generator_terms, generator, game.generator_clip)
-    first.penalised, second.generating = penalised, True
-    first.variant = second.variant = type(game).__name__
+    """A game's two sides, in the order of their turns: first the discriminator, as in all that is given."""
+    terms = game.discriminator_terms, game.generator_terms
+    clips = game.discriminator_clip, game.generator_clip
+    first, second = (
+        Side(
+            name=name,
+            learned=[*learned(game, name).values()],
+            others=_others(game, name),
+            terms=terms[index],
+            optimizer=optimizers[index],
+            scheduler=schedulers[index],
+            clip=clips[index],
+            generating=name == "generator",
+            penalised=penalised and name == "discriminator",
+            variant=type(game).__name__,
+        )
+        for index, name in enumerate(SIDES)
+    )
     return first, second
+
+
+def learned(game: Game, side: Name) -> dict[str, nn.Parameter]:
+    """What a side learns, each parameter once; what is no parameter of the game's networks is refused."""
+    own = {id(p) for name, p in game.named_parameters() if not name.startswith(AVERAGE)}
+    result: dict[int, tuple[str, nn.Parameter]] = {}
+    for name, parameter in game.learns(side).items():
+        if id(parameter) not in own:
+            raise Refused(
+                f"{type(game).__name__}.learns('{side}') names '{name}': no parameter of this game, or\n"
+                "one of the generator's average. Name parameters of its networks."
+            )
+        result.setdefault(id(parameter), (name, parameter))
+    return dict(result.values())
+
+
+def _others(game: Game, side: Name) -> list[nn.Parameter]:
+    own = {id(parameter) for parameter in game.learns(side).values()}
+    return [parameter for _, parameter in game.named_parameters() if id(parameter) not in own]
+
+
+def refuse_forgotten(game: Game) -> None:
+    """Refuse a parameter that requires gradients, but that no side learns."""
+    known = {id(parameter) for side in SIDES for parameter in game.learns(side).values()}
+    for name, parameter in game.named_parameters():
+        if parameter.requires_grad and id(parameter) not in known:
+            raise Refused(
+                f"No side of {type(game).__name__} learns '{name}': name it in learns(side), or freeze\n"
+                "it, if it shall stay what it is: module.requires_grad_(False)."
+            )

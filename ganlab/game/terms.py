@@ -14,6 +14,7 @@ from ganlab.system.processes import everyones
 Terms = dict[str, Tensor]
 LOGGED_BESIDE = {
     "images": "the number of images seen",
+    "stage": "the number of the stage",
     "held_out_logit": "the mean logit of held-out reals",
     **{f"{side}_gradient_norm": "a gradient's norm" for side in ("discriminator", "generator")},
     **{f"{side}_skipped": "the number of skipped steps" for side in ("discriminator", "generator")},
@@ -40,15 +41,23 @@ class NonFiniteError(Failed):
 
 
 def checked(terms: Any, source: str, player: str) -> Terms:
-    """What a variant's method `source` returned, if its `player` can learn from it."""
-    if not named(terms, source):
-        raise Refused(f"{source} returned no term; the {player} needs one at least: {{'{player}': loss}}.")
-    if not any(term.requires_grad for term in terms.values()):
+    """What a variant's method `source` returned, if its `player` can learn from it, or rests without any."""
+    if named(terms, source) and not any(term.requires_grad for term in terms.values()):
         raise Refused(
             f"{source}: no term depends on a parameter that the {player} learns ({', '.join(terms)}).\n"
             "Was it computed under no_grad, from a detached tensor, or by the other player alone?"
         )
     return terms
+
+
+def rests_alike(rests: set[bool], source: str) -> bool:
+    """Whether a side rests, if it does so in all micro-batches or in none."""
+    if len(rests) > 1:
+        raise Refused(
+            f"{source} returned terms for some micro-batches of a turn, and none for others.\n"
+            "Whether a side rests may depend on the step, but not on the samples or the process."
+        )
+    return rests.pop()
 
 
 def with_penalties(terms: Terms, penalties: Any, factor: int, variant: str) -> Terms:
@@ -131,6 +140,10 @@ class TermRecord:
     def latest(self, *, after: int) -> Terms:
         """The last value of each term and note that was played after a step."""
         return {name: value for name, (step, value) in self._latest.items() if step > after}
+
+    def is_old(self, name: str, *, after: int) -> bool:
+        """Whether it is a term or note that was not played after a step."""
+        return name in self._latest and self._latest[name][0] <= after
 
     def state(self, means: Callable[[Terms], dict[str, float]]) -> dict[str, tuple[int, float]]:
         """The latest values for a checkpoint; `means` are those over processes."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ganlab.errors import Refused
 from ganlab.game.draws import Draws
+from ganlab.judgements import Judged, judged, mean_over_critics
 
 HALF = (torch.float16, torch.bfloat16)
 
@@ -54,14 +55,25 @@ class Game(Protocol):
 class Turn:
     """The samples and logits of a turn, computed on first use: what a variant does not read costs nothing.
 
-    `generating` means the generator's turn. If `penalised`, real and fake samples require gradients.
+    `generating` means the generator's turn. If `penalised`, real and fake samples require gradients. If not
+    `adversarial`, the generator is trained beforehand, and there are no logits.
     """
 
-    def __init__(self, game: Game, batch: Any, draws: Draws, *, generating: bool, penalised: bool) -> None:
+    def __init__(
+        self,
+        game: Game,
+        batch: Any,
+        draws: Draws,
+        *,
+        generating: bool,
+        penalised: bool,
+        adversarial: bool = True,
+    ) -> None:
         self.batch = batch
         self.draws = draws
         self.generating = generating
         self.penalised = penalised
+        self.adversarial = adversarial
         self.notes: dict[str, Tensor] = {}
         self._game = game
 
@@ -85,22 +97,50 @@ class Turn:
             fake = self._game.fake(self._game.generator, self.latent, self.condition)
         return self._with_input_gradients(at_least_float32(fake))
 
-    @cached_property
-    def real_logits(self) -> Tensor:
-        logits = self.logits(self.real)
-        self.note("real_logit", logits)
-        return logits
+    @property
+    def real_logits(self) -> Any:
+        """A tensor, or with several critics a list or mapping of theirs."""
+        return self._judged_reals.logits
+
+    @property
+    def fake_logits(self) -> Any:
+        return self._judged_fakes.logits
+
+    @property
+    def real_heads(self) -> Any:
+        """What the discriminator's other heads say, if it has some."""
+        return self._judged_reals.heads
+
+    @property
+    def fake_heads(self) -> Any:
+        return self._judged_fakes.heads
 
     @cached_property
-    def fake_logits(self) -> Tensor:
-        logits = self.logits(self.fake)
-        self.note("fake_logit", logits)
-        return logits
+    def _judged_reals(self) -> Judged:
+        return self._noted("real_logit", self.judged(self.real))
+
+    @cached_property
+    def _judged_fakes(self) -> Judged:
+        return self._noted("fake_logit", self.judged(self.fake))
+
+    def _noted(self, name: str, judgement: Judged) -> Judged:
+        self.note(name, mean_over_critics(Tensor.mean, judgement.logits))
+        return judgement
 
     def logits(self, images: Any) -> Any:
         """The discriminator's logits of any images under this turn's condition."""
+        return self.judged(images).logits
+
+    def judged(self, images: Any) -> Judged:
+        """The same with what its other heads say."""
+        if not self.adversarial:
+            raise Refused(
+                f"{type(self._game).__name__} asks the discriminator in a stage without it (stages).\n"
+                "Leave out the terms that need logits where turn.adversarial is false."
+            )
         with self._game.uncompiled(self.penalised):
-            return at_least_float32(self._game.judge(self._game.augmented(images), self.condition))
+            said = judged(self._game.judge(self._game.augmented(images), self.condition))
+        return Judged(at_least_float32(said.logits), at_least_float32(said.heads))
 
     def note(self, name: str, value: Tensor) -> None:
         """Log the mean of a quantity that is no loss; once a turn for each name."""

@@ -52,21 +52,27 @@ def leaves_the_other_side_alone(build: Game) -> None:
     game = build()
     original = game._play_turn
 
-    def watched(side: Side, batch: Any, index: int) -> Terms:
+    def watched(side: Side, *arguments: Any) -> Terms:
         resting = game._sides[not side.generating]
-        before = copy.deepcopy(_side_state(resting))
-        logged = original(side, batch, index)
-        assert_same(before, _side_state(resting), what=f"the {side.name}'s turn touched the {resting.name}")
+        before = copy.deepcopy(_side_state(resting, without=side))
+        logged = original(side, *arguments)
+        assert_same(
+            before,
+            _side_state(resting, without=side),
+            what=f"the {side.name}'s turn touched the {resting.name}",
+        )
         return logged
 
-    game._play_turn = watched  # type: ignore[method-assign]
+    game._play_turn = watched  # type: ignore[method-assign,assignment]
     build.play(game, steps=4)
 
 
-def _side_state(side: Side) -> dict[str, Tensor]:
-    parameters = dict(side.player.named_parameters())
-    gradients = {f"gradient of {n}": p.grad for n, p in parameters.items() if p.grad is not None}
-    values = {name: parameter.detach() for name, parameter in parameters.items()}
+def _side_state(side: Side, *, without: Side) -> dict[str, Tensor]:
+    """What a side alone learns, with its gradients, and its optimizer's state."""
+    shared = {id(parameter) for parameter in without.learned}
+    alone = {str(n): p for n, p in enumerate(side.learned) if id(p) not in shared}
+    gradients = {f"gradient of {n}": p.grad for n, p in alone.items() if p.grad is not None}
+    values = {name: parameter.detach() for name, parameter in alone.items()}
     return {**values, **gradients, **tensors_of("optimizer", side.optimizer.state_dict()["state"])}
 
 

@@ -386,6 +386,7 @@ class Scored(Evaluation):
 
     def tell(self, values: dict[str, float | None]) -> None:
         self.scored_at, self.values = max(self.scored_at, 0) + 1, values
+        self.scored_images = 1000 * self.scored_at
         self.comparable = values if self._floor.get("samples", 10_000) == 10_000 else {}
 
 
@@ -405,7 +406,7 @@ def judged(
     trainer: Any = SimpleNamespace(callbacks=[told], should_stop=False)
     for number, value in enumerate(series, 1):
         told.tell({name: value})
-        watchdog._judge_scores(trainer, SimpleNamespace(images_per_step=1000))  # type: ignore[arg-type]
+        watchdog._judge_scores(trainer)
         verdicts.append(watchdog.verdict())
         stopped = stopped or (number if trainer.should_stop else None)
     return watchdog, verdicts, stopped
@@ -478,6 +479,7 @@ class Drawn(Evaluation):
         assert self._reals
         values = {"fid200": frechet(self._reals.moments, self._moments, self._reals.factor)}
         self.scored_at, self.values = max(self.scored_at, 0) + 1, values
+        self.scored_images = 1000 * self.scored_at
 
 
 def test_healthy_runs_whose_fid_is_all_noise_go_on() -> None:

@@ -263,7 +263,7 @@ def fp16(scale: float, **arguments: Any) -> tuple[GAN, Any, list[float]]:
 
     def watched(optimizer: Any) -> None:
         original(optimizer)
-        gradients = [p.grad for p in game._current_turn[0].player.parameters() if p.grad is not None]
+        gradients = [p.grad for p in game._current_turn[0].learned if p.grad is not None]
         norms.append(float(torch.nn.utils.get_total_norm(gradients)))
 
     game.on_before_optimizer_step = watched  # type: ignore[method-assign]

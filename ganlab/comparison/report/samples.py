@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
@@ -58,8 +59,7 @@ def strips(groups: Sequence[Group]) -> list[Strip]:
 
 
 def _frames(run: Run) -> list[tuple[float, Look]]:
-    rate = images_per_step(run)
-    return [(look.step * rate, look) for look in saved_looks(run, FOLDER)]
+    return [(images_at(run, look.step), look) for look in saved_looks(run, FOLDER)]
 
 
 def saved_looks(run: Run, folder: str) -> list[Look]:
@@ -72,10 +72,17 @@ def saved_looks(run: Run, folder: str) -> list[Look]:
     return looks(run.folder / folder)
 
 
-def images_per_step(run: Run) -> float:
-    """How many images a step of the run shows; 1 if it is not known, so that moments are steps."""
-    known = [(run.images, run.step), *((each.images, each.step) for each in run.evaluations)]
-    return next((images / step for images, step in known if step and images), 1.0)
+def images_at(run: Run, step: int) -> float:
+    """How many images the run has shown at a step; the step itself if it is not known."""
+    pairs = [(run.step, run.images), *((each.step, each.images) for each in run.evaluations)]
+    known = sorted((at, images) for at, images in pairs if at and images)
+    if not known:
+        return float(step)
+    last, shown = known[-1]
+    if step > last:
+        return step * shown / last
+    # A discriminator that rests is shown none, so that they are not as many in each step.
+    return float(np.interp(step, [0, *(at for at, _ in known)], [0, *(images for _, images in known)]))
 
 
 def seed_label(run: Run) -> str:

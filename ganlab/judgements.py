@@ -1,0 +1,42 @@
+"""What a discriminator says of samples: logits, those of one critic or of several, and what its heads say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a network with more than one head returns.
+
+    Attributes:
+        logits: What losses and penalties are made of.
+        heads: What the other heads say, which a variant reads: `turn.fake_heads`.
+    """
+
+    logits: Any
+    heads: Any
+
+
+def judged(returned: Any) -> Judged:
+    """The logits and the heads of what a discriminator returned, or several of them in a list or a mapping.
+
+    Where none has heads, they are None.
+    """
+    has_heads = any(isinstance(part, Judged) for part in tree_leaves(returned))
+    logits = tree_map(lambda part: part.logits if isinstance(part, Judged) else part, returned)
+    heads = tree_map(lambda part: part.heads if isinstance(part, Judged) else None, returned)
+    return Judged(logits, heads if has_heads else None)
+
+
+def mean_over_critics(equation: Callable[..., Tensor], *logits: Any) -> Tensor:
+    """The mean of an equation's values, one for each critic, of logits in lists or mappings of one form."""
+    each_critics = zip(*map(tree_leaves, logits), strict=True)
+    values = [equation(*one) for one in each_critics]
+    return values[0] if len(values) == 1 else torch.stack(values).mean()
