@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import is_dataclass
 from functools import partial
 from inspect import signature
 from itertools import islice
 from pathlib import Path
 from reprlib import repr as in_short
 from types import UnionType
-from typing import Any, Literal, Union, cast, get_args, get_origin
+from typing import Any, Literal, Never, Union, cast, get_args, get_origin
 
 from jsonargparse import ArgumentParser
 from torch.optim import Optimizer
@@ -246,6 +247,10 @@ def fitted(value: Any, declared: Any) -> Any:
         returned = object if not parts or parts[-1] is Any else parts[-1]
         if isinstance(value, partial) and issubclass(cast(type, value.func), returned):
             return value
+    elif is_dataclass(kind) and isinstance(value, dict):
+        form = cast(type, kind)
+        types = argument_types(form)
+        return form(**{name: fitted(part, types.get(name, Never)) for name, part in value.items()})
     elif kind in (int, float) and isinstance(value, bool):
         pass
     elif kind is float and isinstance(value, int):

@@ -15,6 +15,7 @@ from ganlab import networks, variants
 from ganlab.checkpoints.rebuild import fitted, rebuild
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.game.stages import Stage
 from ganlab.testing import SpeckPairs, Specks, tried_with
 
 SOURCE = Path("some.ckpt")
@@ -172,6 +173,7 @@ FIT = [
     (MAKES, Callable[..., Any] | None, MAKES),
     (MAKES, Callable, MAKES),
     ({"a": 1}, dict[str, int], {"a": 1}),
+    ([{"steps": 3, "alone": "generator"}], Sequence[Stage], [Stage(3, "generator")]),
     ([1, "a"], Any, [1, "a"]),
     ("a", "a name that nobody knows", "a"),
 ]
@@ -198,6 +200,10 @@ UNFIT = [
     (partial(torch.optim.Adam), LRSchedulerCallable | None),
     ("print", Callable),
     ({"a": 1}, list[int]),
+    ({"steps": "3"}, Stage),
+    ({"steps": 3, "alone": "nobody"}, Stage),
+    ({"steps": 3, "more": 1}, Stage),
+    ({"alone": "generator"}, Stage),
     (nn.Identity, nn.Module),
 ]
 
