@@ -166,8 +166,8 @@ def generator_alone(turn: Turn, terms: Callable[[Turn], Any], *players: nn.Modul
         if not terms(turn):
             variant = type(turn._game).__name__
             raise Refused(
-                f"The generator of {variant} has no term without an adversary (stages): it would learn\n"
-                "nothing. Let it play against the discriminator as it is (adversarial: true), or leave it out."
+                f"The generator of {variant} has no term without an adversary, to learn by alone (stages).\n"
+                "Let it play against the discriminator as it is: adversarial: true."
             )
 
 
