@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from ganlab import losses
 from ganlab.game.gan import GAN
+from ganlab.game.stages import Stage
+from ganlab.game.terms import Terms
+from ganlab.game.turn import Turn
+from ganlab.judgements import Judged
 from ganlab.media import Labels
 from ganlab.networks import MLPDiscriminator, MLPGenerator, PatchGANDiscriminator, UNetGenerator
 from ganlab.testing import PAIRED, SHAPE, SpeckPairs, Specks, new, tried_with
-from ganlab.variants import DRAGAN, HingeGAN, RelativisticGAN
+from ganlab.variants import DRAGAN, R3GAN, HingeGAN, RelativisticGAN
 
 COUPLED = {DRAGAN, RelativisticGAN}
 
@@ -40,7 +46,7 @@ PLAYERS: dict[type, dict[str, Any]] = {
 
 
 def plain(variant: type[GAN], **arguments: Any) -> GAN:
-    return new(variant, **PLAYERS[tried_with(variant).data], **arguments)
+    return new(variant, **{**PLAYERS[tried_with(variant).data], **arguments})
 
 
 def told_labels(**arguments: Any) -> GAN:
@@ -53,8 +59,107 @@ def told_labels(**arguments: Any) -> GAN:
     return new(HingeGAN, **players, conditional=True, **arguments)
 
 
+class Critics(nn.ModuleList):
+    """Two critics, the second of which also guesses the latent."""
+
+    def __init__(self) -> None:
+        super().__init__([Plain(), Plain(), Plain(64, 8)])
+
+    def forward(self, images: Tensor) -> list[Any]:
+        first, second, code = (critic(images) for critic in self)
+        return [first.squeeze(1), Judged(second.squeeze(1), code)]
+
+
+class Coded(R3GAN):
+    """The generator's side learns what guesses the latent, too."""
+
+    def learns(self, side: Any) -> Mapping[str, nn.Parameter]:
+        all_of = super().learns(side)
+        if side == "generator":
+            return {**all_of, **dict(self.discriminator[2].named_parameters(prefix="code"))}
+        return {name: parameter for name, parameter in all_of.items() if not name.startswith("2.")}
+
+    def generator_terms(self, turn: Turn) -> Terms:
+        _, guessed = turn.fake_heads
+        return {**super().generator_terms(turn), "code": (guessed - turn.latent).square().mean()}
+
+
+class Balanced(GAN):
+    """Remembers from step to step how much the discriminator's turn brought, and weighs by it."""
+
+    def __init__(self, **base: Any) -> None:
+        super().__init__(**base)
+        self.register_buffer("balance", torch.ones(()))
+
+    def discriminator_terms(self, turn: Turn) -> Terms:
+        turn.note("gap", turn.real_logits.mean() - turn.fake_logits.mean())
+        return {"discriminator": self.balance * turn.fake_logits.mean() - turn.real_logits.mean()}
+
+    def generator_terms(self, turn: Turn) -> Terms:
+        return {"generator": -turn.fake_logits.mean()}
+
+    def after_discriminator_step(self, logged: Terms) -> None:
+        self.balance.add_(0.1 * logged["gap"])
+
+
+class Cycle(GAN):
+    """Four networks: there and back between images and their mirrored negatives."""
+
+    loss = losses.least_squares
+
+    def real(self, batch: Any) -> dict[str, Tensor]:
+        return {"a": -batch[0].flip(-1), "b": batch[0]}
+
+    def condition(self, batch: Any) -> Tensor:
+        return -batch[0].flip(-1)
+
+    def fake(self, generator: nn.Module, latent: Any, condition: Tensor) -> Tensor:
+        return generator["there"](condition)  # type: ignore[index]
+
+    def both(self, turn: Turn) -> dict[str, Tensor]:
+        return {"a": self.generator["back"](turn.real["b"]), "b": self.generator["there"](turn.real["a"])}
+
+    def judge(self, images: dict[str, Tensor], condition: Any) -> dict[str, Tensor]:
+        return {name: self.discriminator[name](image).squeeze(1) for name, image in images.items()}
+
+    def discriminator_terms(self, turn: Turn) -> Terms:
+        with torch.no_grad():
+            fakes = self.both(turn)
+        return {"discriminator": self.loss.discriminator(turn.real_logits, turn.logits(fakes))}
+
+    def generator_terms(self, turn: Turn) -> Terms:
+        fakes = self.both(turn)
+        cycle = (self.generator["back"](fakes["b"]) - turn.real["a"]).abs().mean()
+        return {
+            "generator": self.loss.generator(turn.logits(fakes), lambda: turn.real_logits),
+            "cycle": cycle,
+        }
+
+
+def cycle(**arguments: Any) -> GAN:
+    translators = {name: nn.Conv2d(1, 1, 3, padding=1) for name in ("there", "back")}
+    players = {
+        "generator": nn.ModuleDict(translators),
+        "discriminator": nn.ModuleDict({n: Plain() for n in "ab"}),
+    }
+    return new(Cycle, **players, latent_size=0, **arguments)
+
+
+def seeded(build: Callable[..., GAN]) -> Callable[..., GAN]:
+    def built(**arguments: Any) -> GAN:
+        torch.manual_seed(0)
+        return build(**arguments)
+
+    return built
+
+
+STAGES = [Stage(2, "generator", adversarial=True), Stage(2, "discriminator")]
 SHIPPED = [variant for variant in GAN.__subclasses__() if variant.__module__.startswith("ganlab.")]
 GAMES: dict[str, Callable[..., GAN]] = {
     **{variant.__name__: partial(plain, variant) for variant in SHIPPED},
     "told labels": told_labels,
+    "critics with a head": partial(plain, Coded, discriminator=Critics),
+    "with a buffer": partial(plain, Balanced),
+    "four networks": seeded(cycle),
+    "resting in turn": partial(plain, HingeGAN, stages=STAGES, penalty_every=2),
 }
