@@ -136,6 +136,15 @@ class Cycle(GAN):
         }
 
 
+class Packed(R3GAN):
+    """Judges two samples as one: Lin et al. 2018, arXiv:1712.04086, section 3."""
+
+    packing = 2
+
+    def judge(self, images: Tensor, condition: Any) -> Tensor:
+        return super().judge(images.unflatten(0, (-1, 2)).flatten(1, 2), condition)
+
+
 def cycle(**arguments: Any) -> GAN:
     translators = {name: nn.Conv2d(1, 1, 3, padding=1) for name in ("there", "back")}
     players = {
@@ -161,5 +170,6 @@ GAMES: dict[str, Callable[..., GAN]] = {
     "critics with a head": partial(plain, Coded, discriminator=Critics),
     "with a buffer": partial(plain, Balanced),
     "four networks": seeded(cycle),
+    "packed": partial(plain, Packed, discriminator=partial(Plain, 128)),
     "resting in turn": partial(plain, HingeGAN, stages=STAGES, penalty_every=2),
 }

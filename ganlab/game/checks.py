@@ -24,6 +24,7 @@ class Game(Protocol):
 
     critic_steps: int
     accumulation: int
+    packing: int
     images_per_step: int
 
     @property
@@ -78,11 +79,12 @@ def trainer_settings(game: Game) -> None:
 
 
 def batch_size(size: int, game: Game) -> None:
-    parts = game.critic_steps * game.accumulation
+    parts = game.critic_steps * game.accumulation * game.packing
     if size % parts:
+        packs = f" x packing {game.packing}" if game.packing > 1 else ""
         raise Refused(
             f"A batch of {size} images cannot be cut into {parts} equal parts (critic_steps "
-            f"{game.critic_steps} x accumulation {game.accumulation}).\n"
+            f"{game.critic_steps} x accumulation {game.accumulation}{packs}).\n"
             f"Choose a batch size that is a multiple of {parts}."
         )
 
@@ -146,17 +148,24 @@ def resumed(saved: dict[str, int], now: dict[str, int]) -> None:
         )
 
 
-def first_two(batch: Any) -> Any:
-    """The first two samples of a batch."""
-    return apply_to_collection(batch, Tensor, lambda t: t[:2])
+def first_packs(batch: Any, packing: int) -> Any:
+    """The first two samples of a batch, or packs of samples."""
+    return apply_to_collection(batch, Tensor, lambda t: t[: 2 * packing])
+
+
+def whole_packs(batch: Any, packing: int) -> Any:
+    """A batch without the samples at its end that are less than a pack."""
+    if packing == 1:
+        return batch
+    return apply_to_collection(batch, Tensor, lambda t: t[: len(t) // packing * packing])
 
 
 @torch.no_grad()
-def players(turn: Turn, generator: nn.Module, discriminator: nn.Module) -> None:
+def players(turn: Turn, generator: nn.Module, discriminator: nn.Module, packing: int) -> None:
     """Run both networks on the turn in evaluation mode, which changes no state, and compare shapes."""
     with evaluating(generator, discriminator):
         if isinstance(turn.real, Tensor) and isinstance(turn.fake, Tensor):
-            _shapes(turn, type(generator).__name__, type(discriminator).__name__)
+            _shapes(turn, type(generator).__name__, type(discriminator).__name__, packing)
 
 
 @torch.enable_grad()
@@ -171,7 +180,7 @@ def generator_alone(turn: Turn, terms: Callable[[Turn], Any], *players: nn.Modul
             )
 
 
-def _shapes(turn: Turn, generator: str, discriminator: str) -> None:
+def _shapes(turn: Turn, generator: str, discriminator: str, packing: int) -> None:
     real, fake = tuple(turn.real.shape[1:]), tuple(turn.fake.shape[1:])
     if fake != real:
         raise Refused(
@@ -183,8 +192,10 @@ def _shapes(turn: Turn, generator: str, discriminator: str) -> None:
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise Refused(f"{discriminator} cannot judge images of the shape {real}: {reason}") from error
-    if isinstance(logits, Tensor) and len(logits) != len(turn.real):
-        raise Refused(
-            f"{discriminator} made logits of the shape {tuple(logits.shape)} from {len(turn.real)} images.\n"
-            "A discriminator returns one logit, or one map of logits, an image."
-        )
+    for each in tree_leaves(logits):
+        if isinstance(each, Tensor) and (not each.ndim or len(each) * packing != len(turn.real)):
+            of = "an image" if packing == 1 else f"{packing} images (packing)"
+            raise Refused(
+                f"{discriminator} made logits of the shape {(*each.shape,)} from {len(turn.real)} images.\n"
+                f"A discriminator returns one logit, or one map of logits, {of}."
+            )

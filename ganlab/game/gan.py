@@ -85,9 +85,13 @@ class GAN(Sampling):
         channels_last: Keep the weights of convolutions in the layout that is fast in half precision.
         media: Of a batch's columns; the data tell them.
         seed: All of the run's random numbers follow from it.
+
+    Attributes:
+        packing: Samples that the discriminator judges as one, for a logit of all; a variant sets it.
     """
 
     loss: losses.Loss
+    packing = 1
 
     def __init__(
         self,
@@ -450,6 +454,7 @@ class GAN(Sampling):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Log the logit of held-out reals: far below `real_logit`, the discriminator memorises its reals."""
+        batch = checks.whole_packs(batch, self.packing)
         real = self.real(batch)
         if isinstance(real, Tensor) and len(real):
             logits = at_least_float32(judged(self.judge(real, self.condition(batch))).logits)
@@ -482,10 +487,10 @@ class GAN(Sampling):
         self.images_per_step = extract_batch_size(batch) * self.trainer.world_size
         checks.batch_size(extract_batch_size(batch), self)
         checks.resumed(self._saved_layout, checks.step_layout(self))
-        few = checks.first_two(batch)
+        few = checks.first_packs(batch, self.packing)
         draws = self._draws(self.seed, extract_batch_size(few))
         turn = Turn(self, few, draws, generating=False, penalised=False)
-        checks.players(turn, self.generator, self.discriminator)
+        checks.players(turn, self.generator, self.discriminator, self.packing)
         if not all(stage.has_adversary for stage in self.stages):
             draws.restart(draws.rows)
             turn = Turn(self, few, draws, generating=True, penalised=False, adversarial=False)

@@ -10,7 +10,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.precision import MixedPrecision
-from plain_games import COUPLED, GAMES, Plain, PlainGenerator, plain
+from plain_games import COUPLED, GAMES, Packed, Plain, PlainGenerator, plain
 from torch import nn
 
 from ganlab import losses
@@ -370,3 +370,26 @@ def test_the_check_of_shapes_leaves_no_trace() -> None:
     unchecked._check_batch = lambda batch: None  # type: ignore[method-assign]
     states = [state(game, play(game, steps=2)) for game in (checked, unchecked)]
     assert_same(*states, what="the unchecked run")
+
+
+# Packed samples
+
+
+@pytest.mark.parametrize(("batch", "words"), [(7, "cut into 2 equal parts"), (8, "")], ids=["odd", "even"])
+def test_a_batch_holds_whole_packs(batch: int, words: str) -> None:
+    game = plain(Packed, discriminator=lambda: Plain(128))
+    if words:
+        with pytest.raises(Refused, match=rf"{words}[\s\S]*packing 2"):
+            play(game, Specks(batch_size=batch), steps=1)
+    else:
+        # Nine held-out images are no whole packs: the last is left out.
+        trainer = play(game, Specks(batch_size=batch), steps=2, num_sanity_val_steps=1, val_check_interval=1)
+        assert trainer.callback_metrics["held_out_logit"].isfinite()
+
+
+def test_a_packed_discriminator_that_forgets_to_say_so_is_refused() -> None:
+    class Silent(Packed):
+        packing = 1
+
+    with pytest.raises(Refused, match=r"logits of the shape \(1, 1\) from 2 images"):
+        play(plain(Silent, discriminator=lambda: Plain(128)), steps=1)
