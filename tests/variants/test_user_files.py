@@ -22,7 +22,7 @@ from ganlab.variants import WGANGP, HingeGAN
 
 FILES = Path(__file__).resolve().parents[1] / "user_files"
 GAMES = sorted(path.stem for path in FILES.glob("*.py"))
-FROM_PICTURES = ("my_pix2pix", "my_super_resolution")
+FROM_PICTURES = ("my_pix2pix", "my_srgan", "my_super_resolution")
 LINES, STEPS = 60, 6
 
 
@@ -156,6 +156,9 @@ def game_of(name: str, user: ModuleType) -> Game:
         case "my_projection":
             networks = players(user.Generator, user.Discriminator, condition=Labels(10), **IMAGES)
             return Game(HingeGAN, DIGITS, {"conditional": True, **networks})
+        case "my_srgan":
+            networks = players(user.SRResNet, user.Critic, **IMAGES)
+            return Game(user.SRGAN, DIGITS, {"latent_size": 0, **networks})
         case "my_super_resolution":
             networks = players(user.Generator, user.Discriminator, **IMAGES)
             return Game(user.SuperResolution, DIGITS, {"latent_size": 0, **networks})
