@@ -9,7 +9,6 @@ from typing import Any, Literal, cast
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.data import extract_batch_size
@@ -37,6 +36,7 @@ from ganlab.game.players import (
     refuse_forgotten,
     sides,
 )
+from ganlab.game.recording import Recording
 from ganlab.game.sampling import Sampling
 from ganlab.game.stages import Name, Stage, stage_at
 from ganlab.game.terms import (
@@ -54,7 +54,7 @@ from ganlab.seeds import reseed, seed_for
 from ganlab.version import VERSION
 
 
-class GAN(Sampling):
+class GAN(Sampling, Recording):
     """A GAN without a loss. A variant overrides the smallest of these that says what is new:
 
     `loss`, `penalties`, `discriminator_terms` and `generator_terms`, `judge`, `fake` / `real` / `latent` /
@@ -146,7 +146,6 @@ class GAN(Sampling):
         self.images_per_step, self.images_seen, self._batch_checked = 0, 0, False
         self.stage = 0
         self.record = TermRecord()
-        self.skipped_steps: Tensor
         self.register_buffer("skipped_steps", torch.zeros(2, dtype=torch.long))
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -360,56 +359,6 @@ class GAN(Sampling):
     def _penalty_autocast(self) -> AbstractContextManager:
         return torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.penalty_precision == "bf16"
-        )
-
-    @property
-    def _has_scaler(self) -> bool:
-        plugin = self.trainer.precision_plugin
-        return isinstance(plugin, MixedPrecision) and plugin.scaler is not None
-
-    def logs_at(self, step: int) -> bool:
-        """Whether terms are logged after this generator step."""
-        return bool(every := cast(Any, self.trainer).log_every_n_steps) and step % every == 0
-
-    def _log_terms(self) -> None:
-        self._check_terms()
-        logged = self.record.latest(after=self._last_logged)
-        if self._has_scaler:
-            skipped = (f"{side.name}_skipped" for side in self._sides)
-            logged |= dict(zip(skipped, self.skipped_steps, strict=True))
-        values = self._means(logged) | {"images": float(self.images_seen)}
-        if self.stages:
-            values["stage"] = float(self.stage)
-        self.log_dict(values, logger=False)
-        # Lightning would hand them to loggers only after the callbacks that save or end the run at this step.
-        for logger in self.loggers:
-            logger.log_metrics(values, step=self.global_step)
-
-    @property
-    def _last_logged(self) -> int:
-        """The step after which a value is one of the current log's."""
-        return self.global_step - max(cast(Any, self.trainer).log_every_n_steps, self.penalty_every)
-
-    def current(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
-        """Without the terms and notes of a side that has rested since the last log: they are older values."""
-        return {
-            name: value
-            for name, value in metrics.items()
-            if not self.record.is_old(name, after=self._last_logged)
-        }
-
-    def _means(self, values: Terms) -> dict[str, float]:
-        """Over processes, in one message for all values."""
-        return dict(zip(values, self._reduced(values).tolist(), strict=True)) if values else {}
-
-    def _reduced(self, values: Terms) -> Tensor:
-        stacked = torch.stack([value.to(self.device) for value in values.values()]).to(self.dtype)
-        return cast(Tensor, self.trainer.strategy.reduce(stacked, reduce_op="mean"))
-
-    def _check_terms(self) -> None:
-        self.record.check(
-            lambda first: self.trainer.strategy.reduce(first, reduce_op="min"),
-            skips_bad_steps=self._has_scaler,
         )
 
     @property
