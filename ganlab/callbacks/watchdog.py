@@ -71,7 +71,8 @@ class Watchdog(Callback):
         if trainer.is_global_zero:
             if game.logs_at(step):
                 self._judge_terms(game, game.current(trainer.callback_metrics))
-            if step == 1 or step % self._cadence(trainer) == 0:
+            # Samples of a generator that rests stand still, and are no sign of anything.
+            if (step == 1 or step % self._cadence(trainer) == 0) and "generator" not in game.resting:
                 self._judge_samples(game, data_of(trainer))
             self._report(trainer)
 

@@ -64,7 +64,7 @@ class GAN(Sampling, Recording):
         generator: Network from latents (and conditions) to images.
         discriminator: Network from images (and conditions) to logits.
         generator_optimizer: Makes an optimizer of parameters.
-        generator_scheduler: Makes a learning rate's schedule, in generator steps, of an optimizer.
+        generator_scheduler: Makes a learning rate's schedule, in the steps that its side plays, of an optimizer.
         latent_size: Numbers in a latent.
         latent_distribution: Standard normal, or uniform on [-1, 1].
         conditional: Tell both networks the batch's second column: labels, or whatever samples are made from.
@@ -312,6 +312,11 @@ class GAN(Sampling, Recording):
             rank_zero_only(print)(f"step {self.global_step:,}  from here on {stage.words}")
         self.stage = number
         return stage
+
+    @property
+    def resting(self) -> set[Name]:
+        """The sides that rested in the last step."""
+        return {side.name for side in self._sides if side.rests}
 
     def _tell_after_step(self, values: Terms) -> None:
         if type(self).after_discriminator_step is GAN.after_discriminator_step:

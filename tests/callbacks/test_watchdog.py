@@ -18,6 +18,7 @@ from ganlab.data import Digits
 from ganlab.data.stream import StreamData
 from ganlab.game.conditions import LabelFrequencies
 from ganlab.game.gan import GAN
+from ganlab.game.stages import Stage
 from ganlab.media import Labels
 from ganlab.metrics import Pixels, Points
 from ganlab.metrics.observed import Observed
@@ -153,6 +154,12 @@ def test_a_generator_that_does_not_learn_is_named(both: bool, tmp_path: Path) ->
     assert verdict["verdict"].startswith("not learning at ")
     assert verdict["collapsed"]
     assert verdict["alarms"][0]["symptom"] == "still"
+
+
+def test_a_generator_that_rests_is_not_said_not_to_learn(tmp_path: Path) -> None:
+    game = digits(NonSaturatingGAN, stages=[Stage(60, "discriminator")])
+    verdict = watched(game, tmp_path, steps=70, every=20)
+    assert not verdict["alarms"], verdict
 
 
 def test_a_run_too_short_to_learn_is_called_neither_healthy_nor_collapsed(tmp_path: Path) -> None:
