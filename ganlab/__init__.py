@@ -6,6 +6,8 @@ from typing import Any
 # Names are imported on first use: `ganlab --help` must not wait for torch.
 _NAMES = {
     "GAN": "ganlab.game.gan",
+    "Judged": "ganlab.judgements",
+    "Stage": "ganlab.game.stages",
     "Terms": "ganlab.game.terms",
     "Trainer": "ganlab.training.trainer",
     "Turn": "ganlab.game.turn",
