@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from torch.nn.utils import parametrize
 
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.game.own_noise import draws_noise
 from ganlab.media import Labels
 
 FILE = "generator.onnx"
@@ -34,7 +36,7 @@ class _Sampler(nn.Module):
 
     def __init__(self, game: GAN) -> None:
         super().__init__()
-        self.network, self.fake = game.ema, game.fake
+        self.network, self.fake = game.ema.network, game.fake
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.fake(self.network, latents, labels)
@@ -54,11 +56,14 @@ def write_onnx(folder: Path, game: GAN) -> str:
         )
     try:
         inputs = {count: _inputs(game, count) for count in (TRACED, *CHECKED)}
+        _refuse_noise(game, inputs[TRACED])
         images = [_generate(game, **inputs[count]).float() for count in CHECKED]
         _export(folder / FILE, game.float(), inputs[TRACED])
         session = _open_session(folder / FILE)
         names = [each.name for each in session.get_inputs()]  # the exporter drops inputs without effect
         outputs = [session.run(None, {key: inputs[n][key].numpy() for key in names})[0] for n in CHECKED]
+    except Refused:
+        raise
     # A user's own network may raise anything.
     except Exception as error:
         reason = " ".join(str(error).split())[:150]
@@ -82,6 +87,19 @@ def _inputs(game: GAN, count: int) -> dict[str, Tensor]:
     if game.is_conditional:
         inputs["labels"] = torch.arange(count) % 2  # Every conditional game has at least two classes.
     return inputs
+
+
+@torch.no_grad()
+def _refuse_noise(game: GAN, inputs: dict[str, Tensor]) -> None:
+    """Refuse a generator that draws random numbers: an ONNX runtime has no seed for each sample's."""
+    latents, *labels = inputs.values()
+    make = partial(_Sampler(game).eval(), latents.to(cast(torch.dtype, game.dtype)), *labels)
+    if draws_noise(make, TRACED, game.device):
+        name = type(game.ema.network).__name__
+        raise Refused(
+            f"{name} draws noise of its own, and a file for ONNX knows no seed and no number of a sample\n"
+            "to draw it by: leave --onnx out."
+        )
 
 
 def _generate(game: GAN, latents: Tensor, labels: Tensor | None = None) -> Tensor:

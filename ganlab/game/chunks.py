@@ -1,6 +1,6 @@
 """Run a network on many samples a few at a time, so that it needs memory for those few only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import torch
@@ -22,19 +22,17 @@ class PerChunk:
         self.make = make
 
 
-def in_chunks(function: Callable[..., Any], count: int, *arguments: Any) -> Any:
-    """The joined results of `function`; it is given the rows of a chunk of each tensor of length `count`."""
-    results = []
+def chunks(count: int) -> Iterator[slice]:
+    """The rows of each chunk; of no rows one chunk without any, so that results have their shapes."""
     for start in range(0, max(count, 1), CHUNK_SIZE):
-        rows = slice(start, min(start + CHUNK_SIZE, count))
-        results.append(function(*(_some(argument, rows, count) for argument in arguments)))
-    return results[0] if len(results) == 1 else joined(results)
+        yield slice(start, min(start + CHUNK_SIZE, count))
 
 
-def _some(argument: Any, rows: slice, count: int) -> Any:
+def of_rows(argument: Any, rows: slice, count: int) -> Any:
+    """An argument with these rows alone of each of its tensors that has `count` of them."""
     if isinstance(argument, PerChunk):
         return argument.make(rows)
-    if count <= CHUNK_SIZE:
+    if rows == slice(0, count):
         return argument
     return apply_to_collection(argument, Tensor, lambda t: t[rows] if t.ndim and len(t) == count else t)
 
@@ -51,6 +49,8 @@ def whole_chunks(count: int) -> int:
 
 def joined(results: list[Any]) -> Any:
     first = results[0]
+    if len(results) == 1:
+        return first
     if isinstance(first, Tensor):
         return torch.cat(results)
     if isinstance(first, dict):

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from ganlab.errors import Refused
 from ganlab.game.checks import takes_alone
-from ganlab.game.chunks import CHUNK_SIZE, PerChunk, in_chunks, rows_of, whole_chunks
+from ganlab.game.chunks import CHUNK_SIZE, PerChunk, of_rows, rows_of, whole_chunks
 from ganlab.game.conditions import Conditions
 from ganlab.game.draws import BLOCK, Draws, drawn_in_blocks
 from ganlab.game.ema import Average
+from ganlab.game.own_noise import Numbered
 from ganlab.game.players import evaluating
 from ganlab.media import Labels, Medium, medium_of, played
 
@@ -83,8 +84,8 @@ class Sampling(LightningModule):
             numbers = torch.arange(at, at + drawn).clamp(max=at + max(count, 1) - 1)
             condition = self.told(numbers, seed=seed, classes=classes, given=given)
         latents = self.latents(drawn, seed=seed, at=at, **choices)
-        samples = self.generate(latents, raw=raw, condition=condition)
-        return apply_to_collection(samples, Tensor, lambda t: t[:count]) if drawn != count else samples
+        wanted = range(at, at + count)
+        return self.generate(latents, raw=raw, condition=condition, seed=seed, numbers=wanted)
 
     @property
     def condition_medium(self) -> Medium | None:
@@ -166,11 +167,30 @@ class Sampling(LightningModule):
             )
 
     @torch.no_grad()
-    def generate(self, latents: Any, *, raw: bool = False, condition: Any = None) -> Any:
-        """Images of these latents, without gradients; a few at a time, to save memory."""
-        network = self.generator if raw else self.ema
+    def generate(
+        self,
+        latents: Any,
+        *,
+        raw: bool = False,
+        condition: Any = None,
+        seed: int = 0,
+        numbers: Sequence[int] | None = None,
+    ) -> Any:
+        """Samples of these latents, without gradients; a few at a time, to save memory.
+
+        Args:
+            seed: Networks that draw noise of their own draw it by this seed and a sample's number.
+            numbers: Of the samples, in the order of the latents; from 0 on if none are given. Latents beyond
+                these only fill the last chunk.
+        """
+        network, count = self.generator if raw else self.ema.network, rows_of(latents)
+
+        def make(rows: slice) -> Any:
+            return self.fake(network, *(of_rows(each, rows, count) for each in (latents, condition)))
+
         with evaluating(network):
-            return in_chunks(self.fake, rows_of(latents), network, latents, condition)
+            numbers = range(count) if numbers is None else numbers
+            return Numbered(make, seed, numbers, self.device, type(network)).of_rows(count)
 
     def medium(self, made: Tensor) -> Medium:
         """Of what it makes: as the data said, else by the shape of these samples."""

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ganlab.errors import Refused
+from ganlab.networks.random_layers import Dropout as Dropout
+from ganlab.networks.random_layers import Noise as Noise
 
 Choice = TypeVar("Choice")
 

@@ -13,6 +13,7 @@ from ganlab.networks.conditioning import patch_conditioning, required, source_ch
 from ganlab.networks.layers import (
     NORMALIZATIONS,
     SLOPE,
+    Dropout,
     NormalizationKind,
     Pyramid,
     choose,
@@ -21,21 +22,24 @@ from ganlab.networks.layers import (
 )
 from ganlab.networks.strided import Doubling, Halving, weighted
 
+DROPPED = 3  # maps on the way up, from the coarsest on
 Convolution: TypeAlias = nn.Conv2d | nn.ConvTranspose2d
 
 
-def _stage(layer: Convolution, normalization: str, *before: nn.Module) -> nn.Module:
+def _stage(layer: Convolution, normalization: str, *before: nn.Module) -> nn.Sequential:
     norm = NORMALIZATIONS[normalization].channels(layer.out_channels)
     return nn.Sequential(*before, weighted(layer, normalization), norm)
 
 
 class UNetGenerator(nn.Module):
-    """The U-Net of Isola et al. 2017 (pix2pix), arXiv:1611.07004, from pictures to pictures; no dropout.
+    """The U-Net of Isola et al. 2017 (pix2pix), arXiv:1611.07004, from pictures to pictures.
 
     The condition, pictures of the same height and width, is halved to 2 or 3 pixels a side (5 or 7 where no
     halving is left), then taken to one. On the way back up each map lies beside the one of its size on the
     way down. The latent enters at the bottom; without one, a source makes one picture. `width` is the
-    channels of the finest hidden map; they double toward the bottom, up to `max_width`.
+    channels of the finest hidden map; they double toward the bottom, up to `max_width`. With `dropout`, 0.5
+    in the paper, that share of the three coarsest maps on the way up is dropped, in sampling too: it is the
+    paper's only source of noise.
 
     The paper samples with batches of one that are normalised by their own statistics: that is instance norm.
     Batch norm takes the average of training in evaluation; after training with small batches its pictures
@@ -51,6 +55,7 @@ class UNetGenerator(nn.Module):
         width: int = 64,
         max_width: int = 512,
         normalization: NormalizationKind = "instance",
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         bounds.at_least(0, self, latent_size=latent_size)
@@ -70,8 +75,11 @@ class UNetGenerator(nn.Module):
         self.down = nn.ModuleList([weighted(source, normalization)])
         self.down += [_stage(layer, normalization, nn.LeakyReLU(SLOPE)) for layer in halvings]
         self.bottom = nn.Sequential(nn.LeakyReLU(SLOPE), weighted(narrow, normalization), nn.ReLU())
-        self.up = nn.ModuleList([_stage(widen, normalization)])
-        self.up += [_stage(layer, normalization, nn.ReLU()) for layer in doublings]
+        up = [_stage(widen, normalization)]
+        up += [_stage(layer, normalization, nn.ReLU()) for layer in doublings]
+        for stage in up[:DROPPED] if dropout else ():
+            stage.append(Dropout(dropout))
+        self.up = nn.ModuleList(up)
         self.image = nn.Sequential(nn.ReLU(), weighted(last, normalization), nn.Tanh())
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:

@@ -75,8 +75,10 @@ def _images(source: Source, walks: int, stops: int, frames: int) -> Iterator[Ima
         raise Refused(f"The latents of {type(game).__name__} are no tensor: there is no way between two.")
     to_normal, from_normal = CONVERSIONS[game.latent_distribution]
     told = game.told(torch.arange(walks), seed=source.seed, classes=source.classes, given=source.given)
+    # With the walk's own number noise that networks draw stands still from frame to frame.
+    how: dict[str, Any] = {"raw": source.raw, "condition": told, "seed": source.seed, "numbers": range(walks)}
     for positions in round_trip(to_normal(torch.stack(latents)), frames):
-        images = game.generate(from_normal(positions), raw=source.raw, condition=told)
+        images = game.generate(from_normal(positions), **how)
         image = game.medium(images).sheet(images)
         scale = max(1, MIN_SIDE // max(image.size))
         yield image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)

@@ -17,8 +17,9 @@ from trained_runs import import_for_test
 import ganlab
 from ganlab.data import Digits
 from ganlab.media import Labels, Pictures
+from ganlab.networks import ResNetDiscriminator
 from ganlab.testing import CHECKS, Game, assert_same
-from ganlab.variants import WGANGP, HingeGAN
+from ganlab.variants import R1GAN, WGANGP, HingeGAN
 
 FILES = Path(__file__).resolve().parents[1] / "user_files"
 GAMES = sorted(path.stem for path in FILES.glob("*.py"))
@@ -165,6 +166,9 @@ def game_of(name: str, user: ModuleType) -> Game:
         case "my_sound":
             data = partial(user.Tones, batch_size=8)
             return Game(HingeGAN, data, players(user.Net, user.Judge, shape=(64,)))
+        case "my_style":
+            critic = partial(ResNetDiscriminator, width=8, normalization="none")
+            return Game(R1GAN, DIGITS, players(user.StyleGenerator, critic, **IMAGES))
     raise AssertionError(f"{name} is held to no laws")
 
 
