@@ -14,6 +14,7 @@ from ganlab.errors import Refused
 from ganlab.media import Labels, Medium, Pictures, Points
 from ganlab.networks import PatchGANDiscriminator, UNetGenerator
 from ganlab.networks.layers import NormalizationKind
+from ganlab.testing import assert_same
 
 every_norm = pytest.mark.parametrize("norm", get_args(NormalizationKind))
 SMALL = {"width": 8, "max_width": 16}
@@ -92,6 +93,36 @@ class TestUNet:
         images = generator(latent, sources)
         assert torch.equal(generator.eval()(latent, sources), images)
         assert torch.allclose(generator(latent[:1], sources[:1]), images[:1], atol=1e-5)
+
+    @pytest.mark.parametrize(("side", "dropped"), [(8, 2), (16, 3), (64, 3)])
+    def test_dropout_takes_a_share_of_the_three_coarsest_maps_on_the_way_up(
+        self, side: int, dropped: int
+    ) -> None:
+        generator, shares = unet((1, side, side), dropout=0.4).eval(), []
+        for stage in generator.up:
+            stage.register_forward_hook(lambda _, __, maps: shares.append((maps == 0).double().mean().item()))
+        generator(torch.empty(40, 0), pictures(40, 2, side, side))
+        finer = len(generator.up) - dropped
+        assert shares == [pytest.approx(0.4, abs=0.05)] * dropped + [0.0] * finer
+
+    def test_dropout_changes_no_weight_and_makes_a_sources_pictures_many(self) -> None:
+        source = pictures(1, 2, 16, 16).expand(3, -1, -1, -1)
+        generators = []
+        for arguments in ({}, {"dropout": 0.5}):
+            torch.manual_seed(1)
+            generators.append(unet((1, 16, 16), **arguments).eval())
+        without, with_dropout = generators
+        assert_same(without.state_dict(), with_dropout.state_dict(), what="the weights")
+        images = with_dropout(torch.empty(3, 0), source)
+        assert not torch.allclose(images[0], images[1], atol=1e-3)
+        state = torch.get_rng_state()
+        without(torch.empty(3, 0), source)
+        assert torch.equal(torch.get_rng_state(), state)
+
+    @pytest.mark.parametrize("share", [-0.1, 1.0, torch.nan])
+    def test_a_dropout_that_makes_no_sense_is_refused(self, share: float) -> None:
+        with pytest.raises(Refused, match="Dropout: p is"):
+            unet((1, 16, 16), dropout=share)
 
     @every_norm
     def test_every_parameter_learns(self, norm: str) -> None:
