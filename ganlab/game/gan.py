@@ -64,7 +64,7 @@ class GAN(Sampling, Recording):
         generator: Network from latents (and conditions) to images.
         discriminator: Network from images (and conditions) to logits.
         generator_optimizer: Makes an optimizer of parameters.
-        generator_scheduler: Makes a learning rate's schedule, in the steps that its side plays, of an optimizer.
+        generator_scheduler: Makes a learning rate's schedule of an optimizer, in the steps of its side.
         latent_size: Numbers in a latent.
         latent_distribution: Standard normal, or uniform on [-1, 1].
         conditional: Tell both networks the batch's second column: labels, or whatever samples are made from.

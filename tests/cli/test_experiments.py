@@ -162,13 +162,15 @@ def test_it_trains(file: Path, sets_on_disk: Path, tmp_path: Path, monkeypatch: 
         score for score in choices(file).get("evaluation", {}).get("scores", []) if score not in OF_REAL_SETS
     ]
     few += ("--evaluation.scores", f"[{','.join(named)}]") if named else ()
+    stages = choices(file)["model"].get("init_args", {}).get("stages", [])  # of the generator alone
+    few += ("--model.stages", json.dumps([{**stage, "steps": 1} for stage in stages])) if stages else ()
     machine = ("--trainer.accelerator", "cpu", "--trainer.log_every_n_steps", "1", "--runs", str(tmp_path))
     with patch.dict(os.environ, GANLAB_DATA=str(sets_on_disk), GANLAB_CACHE=str(sets_on_disk / "cache")):
         assert fit.main(["fit", "--config", str(file), *few, *machine]) == 0
     (run,) = tmp_path.glob(f"*/{file.stem}/*")
     with (run / "metrics.csv").open() as metrics:
         rows = list(csv.DictReader(metrics))
-    assert [row["step"] for row in rows if row["discriminator"]] == ["1", "2"]
+    assert [row["step"] for row in rows if row["discriminator"]] == ["1", "2"][len(stages) :]
     assert all(isfinite(float(value)) for row in rows for value in row.values() if value)
     (scored,) = map(json.loads, (run / "scores.jsonl").read_text().splitlines())
     assert scored["step"] == 2
