@@ -17,10 +17,26 @@ from ganlab.game.turn import Turn
 from ganlab.judgements import Judged
 from ganlab.media import Labels
 from ganlab.networks import MLPDiscriminator, MLPGenerator, PatchGANDiscriminator, UNetGenerator
+from ganlab.pools import Pool
 from ganlab.testing import PAIRED, SHAPE, SpeckPairs, Specks, new, tried_with
 from ganlab.variants import DRAGAN, R3GAN, HingeGAN, RelativisticGAN
 
-COUPLED = {DRAGAN, RelativisticGAN}
+
+class Pooled(HingeGAN):
+    """A game whose critic is shown a history of fakes. Couples samples."""
+
+    per_process = ("pool",)
+
+    def __init__(self, *, size: int = 50, **base: Any) -> None:
+        super().__init__(**base)
+        self.pool = Pool(size, SHAPE)
+
+    def discriminator_terms(self, turn: Turn) -> Terms:
+        fake_logits = turn.logits(self.pool(turn.fake))
+        return {"discriminator": self.loss.discriminator(turn.real_logits, fake_logits)}
+
+
+COUPLED = {DRAGAN, RelativisticGAN, Pooled}
 
 
 class Plain(nn.Sequential):
@@ -172,4 +188,5 @@ GAMES: dict[str, Callable[..., GAN]] = {
     "four networks": seeded(cycle),
     "packed": partial(plain, Packed, discriminator=partial(Plain, 128)),
     "resting in turn": partial(plain, HingeGAN, stages=STAGES, penalty_every=2),
+    "Pooled": partial(plain, Pooled, size=10),
 }

@@ -17,6 +17,7 @@ from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers import subprocess_script
+from torch.nn.parallel import DistributedDataParallel
 
 PACKAGE = Path(__file__).resolve().parents[1] / "ganlab"
 
@@ -80,6 +81,10 @@ PRIVATE: dict[str, tuple[str, Callable[[], bool]]] = {
     "_set_num_threads_if_needed": (
         "Lightning: a machine's threads shared among its processes",
         lambda: takes(subprocess_script._set_num_threads_if_needed, "num_processes"),
+    ),
+    "_set_params_and_buffers_to_ignore_for_model": (
+        "torch: buffers that DistributedDataParallel leaves alone, because they differ by process",
+        lambda: takes(DistributedDataParallel._set_params_and_buffers_to_ignore_for_model, "module"),
     ),
     "_start_method": (
         "Lightning: how processes are started, which TwoPlayers takes over",

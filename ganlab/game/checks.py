@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import signature
 from typing import Any, Protocol
 
@@ -132,8 +132,12 @@ def step_layout(game: Game) -> dict[str, int]:
     return {"images_per_step": game.images_per_step, "processes": processes, "accumulation": parts}
 
 
-def resumed(saved: dict[str, int], now: dict[str, int]) -> None:
-    """Compare two step layouts: data go on where they stopped only if a step takes as many images."""
+def resumed(saved: dict[str, int], now: dict[str, int], per_process: Sequence[str]) -> None:
+    """Compare two step layouts: data go on where they stopped only if a step takes as many images.
+
+    Args:
+        per_process: What differs by process, which other processes are dealt again.
+    """
     if not saved:
         return
     if saved["images_per_step"] != now["images_per_step"]:
@@ -143,8 +147,9 @@ def resumed(saved: dict[str, int], now: dict[str, int]) -> None:
         )
     if changed := [name for name in ("processes", "accumulation") if saved[name] != now[name]]:
         changes = ", ".join(f"{name} {saved[name]} -> {now[name]}" for name in changed)
+        dealt = f"; dealt again: {', '.join(per_process)}" if per_process and "processes" in changed else ""
         rank_zero_only(print)(
-            f"not bit-for-bit from here: {changes}; order, noise and counters go on exactly"
+            f"not bit-for-bit from here: {changes}; order, noise and counters go on exactly{dealt}"
         )
 
 

@@ -22,7 +22,7 @@ from ganlab.augment import Augmentation, augment
 from ganlab.class_paths import configured
 from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
-from ganlab.game import checks
+from ganlab.game import checks, per_process
 from ganlab.game.conditions import LabelFrequencies, conditions_of
 from ganlab.game.draws import TRUNCATED, Draws
 from ganlab.game.ema import Average, share_kept
@@ -88,10 +88,13 @@ class GAN(Sampling, Recording):
 
     Attributes:
         packing: Samples that the discriminator judges as one, for a logit of all; a variant sets it.
+        per_process: Buffers that differ by process, such as a pool's, or modules of such buffers, by their
+            names in the game. They are changed once a micro-batch, in the discriminator's turn alone.
     """
 
     loss: losses.Loss
     packing = 1
+    per_process: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -385,6 +388,7 @@ class GAN(Sampling, Recording):
         if self.conditional:
             checks.networks_of_conditions(self, GAN)
         checks.trainer_settings(self)
+        per_process.keep_apart(self)
 
     def configure_model(self) -> None:
         if self.compiled and self.generator._compiled_call_impl is None:
@@ -417,6 +421,7 @@ class GAN(Sampling, Recording):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._check_terms()
+        per_process.save(self, checkpoint)
         refuse_non_finite(checkpoint["state_dict"])
         checkpoint["terms"] = self.record.state(self._means)
         checkpoint["played"] = {**checks.step_layout(self), "images_seen": self.images_seen}
@@ -425,6 +430,7 @@ class GAN(Sampling, Recording):
             checkpoint["conditions"] = self.conditions.plain()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        per_process.restore(self, checkpoint)
         self.record.restore(checkpoint.get("terms", {}))
         self._saved_layout = checkpoint.get("played", {})
         self.conditions = self.conditions or LabelFrequencies.rebuilt(checkpoint.get("conditions"))
@@ -440,7 +446,7 @@ class GAN(Sampling, Recording):
         self._batch_checked = True
         self.images_per_step = extract_batch_size(batch) * self.trainer.world_size
         checks.batch_size(extract_batch_size(batch), self)
-        checks.resumed(self._saved_layout, checks.step_layout(self))
+        checks.resumed(self._saved_layout, checks.step_layout(self), self.per_process)
         few = checks.first_packs(batch, self.packing)
         draws = self._draws(self.seed, extract_batch_size(few))
         turn = Turn(self, few, draws, generating=False, penalised=False)

@@ -197,6 +197,8 @@ class TermRecord:
 def refuse_non_finite(state: dict[str, Tensor]) -> None:
     """Refuse weights that are no numbers, naming the first."""
     floating = {name: value for name, value in state.items() if value.is_floating_point()}
+    if not floating:
+        return
     finite = torch.stack([value.isfinite().all() for value in floating.values()])
     if not finite.all():
         name = list(floating)[int((~finite).nonzero()[0])]

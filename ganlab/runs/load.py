@@ -12,6 +12,7 @@ from ganlab.checkpoints.export import is_export, load_export, read_config
 from ganlab.checkpoints.rebuild import outdated, rebuild
 from ganlab.checkpoints.weights import load_weights, mismatches
 from ganlab.errors import Refused
+from ganlab.game import per_process
 from ganlab.game.gan import GAN
 from ganlab.runs import user_code
 from ganlab.runs.folder import CHECKPOINTS, checkpoints_in, run_of
@@ -36,10 +37,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     played = content.get("played", {})
     if not isinstance(played, dict) or not all(isinstance(value, int) for value in played.values()):
         raise Refused(f"{path} is no checkpoint of a run: it does not hold what a step was (played).")
+    if not _fits_each_process(content.get(per_process.KEY, []), content["state_dict"]):
+        raise Refused(
+            f"{path} is no checkpoint of a run: what it holds of each process (per_process) does not fit\n"
+            "its weights."
+        )
     hyperparameters = content.get("hyper_parameters")
     if isinstance(hyperparameters, dict) and "_class_path" in hyperparameters and "ganlab" not in content:
         raise outdated(path)
     return content
+
+
+def _fits_each_process(saved: Any, weights: dict[str, Any]) -> bool:
+    """Whether these are tensors of all processes, each in the place of one of the weights."""
+    if not isinstance(saved, list) or not all(isinstance(kept, dict) for kept in saved):
+        return False
+    places = {name: weights.get(name) for name in (saved[0] if saved else ())}
+    return not any(mismatches(kept, places) for kept in saved)
 
 
 def step_of(path: Path) -> int:

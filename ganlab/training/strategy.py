@@ -13,6 +13,8 @@ from torch import distributed as dist
 from torch.optim import Optimizer
 
 from ganlab import bounds
+from ganlab.game import per_process
+from ganlab.game.gan import GAN
 
 
 class TwoPlayers(DDPStrategy):
@@ -24,7 +26,8 @@ class TwoPlayers(DDPStrategy):
     Parameters that no process used keep no gradient.
 
     Buffers differ between processes during training; evaluations and checkpoints use the first process's.
-    State that training reads must therefore be updated alike everywhere, from reduced values.
+    State that training reads must therefore be updated alike everywhere, from reduced values, or be named by
+    the game (`per_process`): such buffers are each process's own, from the beginning and in checkpoints.
 
     Args:
         bucket_megabytes: Gradients sent in one message; the next is packed while it is sent.
@@ -48,10 +51,12 @@ class TwoPlayers(DDPStrategy):
         self.bucket_megabytes = bucket_megabytes
 
     def configure_ddp(self) -> None:
-        """Give all processes the first one's parameters and buffers."""
-        assert isinstance(self.model, nn.Module)
-        for tensor in [*self.model.parameters(), *self.model.buffers()]:
-            dist.broadcast(tensor.detach(), 0)
+        """Give all processes the first one's parameters and buffers, but for those that differ by process."""
+        assert isinstance(self.model, GAN)
+        own = {*per_process.names(self.model)}
+        for name, tensor in [*self.model.named_parameters(), *self.model.named_buffers()]:
+            if name not in own:
+                dist.broadcast(tensor.detach(), 0)
 
     def optimizer_step(
         self, optimizer: Optimizer, closure: Callable[[], Any], model: Any = None, **arguments: Any

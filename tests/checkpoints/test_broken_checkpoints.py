@@ -137,6 +137,18 @@ def test_weights_that_are_others(case: str, tmp_path: Path) -> None:
     check({**WHOLE, "state_dict": {**WHOLE["state_dict"], "x": value, 5: value}}, tmp_path, must_refuse=True)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", [*TENSORS, *WRONG])
+def test_buffers_of_each_process_that_are_others(case: str, tmp_path: Path) -> None:
+    value, right = TENSORS[case]() if case in TENSORS else WRONG[case], {FIRST: RIGHT}
+    check({**WHOLE, "per_process": [right, right]}, tmp_path)
+    must_refuse = case in UNFIT or case in WRONG
+    check({**WHOLE, "per_process": [right, {FIRST: value}]}, tmp_path, must_refuse=must_refuse)
+    check({**WHOLE, "per_process": value}, tmp_path, must_refuse=True)
+    for saved in ([right, {}], [right, {**right, "x": value}], [{"x": RIGHT}]):
+        check({**WHOLE, "per_process": saved}, tmp_path, must_refuse=True)
+
+
 # Arguments
 
 

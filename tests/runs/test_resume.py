@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 import torch
 from commands import at, bare
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.plugins.precision import MixedPrecision
+from plain_games import Pooled
 
 from ganlab.callbacks import Checkpoints, Evaluation, Preempted, Preemption
+from ganlab.game import per_process
 from ganlab.game.gan import GAN
 from ganlab.media import Labels
 from ganlab.metrics import Pixels
@@ -66,6 +69,11 @@ TOLD: list[Case] = [
     for game in ("told labels", "told pictures")
     for processes in (1, 2)
 ]
+POOLED = TOLD[0] | {"workers": 0, "augmented": False, "evaluated": False, "game": "pooled"}
+TOLD += [
+    POOLED | {"processes": processes, "precision": precision}
+    for processes, precision in ((1, "bf16-mixed"), (2, "bf16-mixed"), (2, "fp16"))
+]
 ALONE, TOGETHER = ([case for case in (*CASES, *TOLD) if case["processes"] == number] for number in (1, 2))
 
 
@@ -97,6 +105,7 @@ BUILD: dict[str, Callable[..., GAN]] = {
         discriminator=partial(DCGANDiscriminator, **LABELLED, normalization="spectral"),
     ),
     "told pictures": partial(new, Pix2Pix),
+    "pooled": partial(new, Pooled),
 }
 
 
@@ -110,6 +119,18 @@ def game_of(case: Case) -> GAN:
         instance_noise=0.1 if case["noisy"] else 0.0,
         instance_noise_steps=6 if case["noisy"] else None,
     )
+
+
+def precision(name: str) -> dict[str, Any]:
+    """Settings of a Trainer; float16 with a gradient scaler, which Lightning has for GPUs alone."""
+    if name != "fp16":
+        return {"precision": name}
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=3)
+    return {"precision": None, "plugins": [MixedPrecision("16-mixed", "cpu", scaler)]}
+
+
+def own_buffers(game: GAN) -> dict[str, torch.Tensor]:
+    return {name: game.get_buffer(name) for name in per_process.names(game)}
 
 
 def check(case: Case, folder: Path) -> None:
@@ -131,7 +152,7 @@ def check(case: Case, folder: Path) -> None:
             default_root_dir=folder / name,
             enable_checkpointing=True,
             devices=case["processes"],
-            precision=case["precision"],
+            **precision(case["precision"]),
         )
         return game, trainer
 
@@ -140,6 +161,8 @@ def check(case: Case, folder: Path) -> None:
     for (_, trainer), first in ((straight, 0), (resumed, stop)):
         assert trainer.global_step == 7
         assert trainer.fit_loop.epoch_loop.batch_progress.current.completed == 7, first
+    kept = [own_buffers(game) for game, _ in (straight, resumed)]
+    assert_same(*kept, what=f"what a process keeps by itself, {label(case)}")
     if straight[1].is_global_zero:
         assert_same(state(*straight), state(*resumed), what=label(case))
         rates = [
@@ -295,6 +318,32 @@ def test_a_run_of_one_process_is_resumed_by_two_with_half_its_batch(
     assert one.keys() == other.keys()
     for name, value in one.items():
         assert torch.allclose(value, other[name], rtol=0, atol=1e-12), name
+
+
+class Kept(Callback):
+    """What the process keeps by itself when training begins."""
+
+    def on_train_start(self, trainer: Any, game: Any) -> None:
+        self.buffers = {name: value.clone() for name, value in own_buffers(game).items()}
+
+
+def test_pools_of_two_processes_are_dealt_again_to_one(
+    together: tuple[Path, dict[str, str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, answers, output = together
+    case = POOLED | {"processes": 2}
+    assert answers.get(label(case)) == "", output[-3000:]
+    checkpoint = at(folder / str(TOGETHER.index(case)) / "straight", 4)
+    saved = torch.load(checkpoint, weights_only=True)["per_process"]
+    assert [kept["pool.stored"] for kept in saved] == [50, 50]
+    assert not torch.equal(saved[0]["pool.images"], saved[1]["pool.images"])
+    game, kept = game_of(case), Kept()
+    trainer = play(game, Specks(batch_size=16), steps=5, resume=checkpoint, callbacks=[kept])
+    assert trainer.global_step == 5
+    assert_same(saved[0], kept.buffers, what="the first process's")
+    assert "here: processes 2 -> 1; order, noise and counters go on exactly; dealt again: pool" in (
+        capsys.readouterr().out
+    )
 
 
 def test_a_signal_to_one_process_stops_both_after_the_same_step(

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ BATCH, STEPS = 8, 6
 CLIPS = {"generator_clip": 0.02, "discriminator_clip": 0.05}
 BUCKETS = (1, 300, 2**30)  # bytes: less than one parameter, some parameters, all
 SCALE = 2.0**10
+POOL = ("pool.images", "pool.stored")
 
 Results = dict[str, Any]
 State = dict[str, Tensor]
@@ -275,10 +276,20 @@ def test_the_strategies_that_were_compared_are_two(results: list[Results]) -> No
 
 
 def test_all_processes_end_with_the_same_parameters_and_optimizers(results: list[Results]) -> None:
-    first, second = results
     played = [f"{s} {game} {parts}" for s in STRATEGIES for game in GAMES for parts in (1, 2)]
     for name in [*played, *(f"{strategy} clipped" for strategy in STRATEGIES)]:
-        assert_same(first[name], second[name], what=name)
+        first, second = ({n: v for n, v in each[name].items() if n not in POOL} for each in results)
+        assert_same(first, second, what=name)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_each_process_keeps_a_pool_of_its_own_by_either_strategy(parts: int, results: list[Results]) -> None:
+    first, second = (each[f"TwoPlayers Pooled {parts}"] for each in results)
+    assert [int(each["pool.stored"]) for each in (first, second)] == [10, 10]
+    pairs = product(first["pool.images"], second["pool.images"])
+    assert not any(torch.equal(one, other) for one, other in pairs)
+    for each in results:
+        assert distance(each[f"TwoPlayers Pooled {parts}"], each[f"DDP Pooled {parts}"]) <= 1e-12
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
