@@ -34,7 +34,7 @@ def _within(game: Game, named: str) -> list[str]:
     found = [name for name, _ in game.named_buffers() if f"{name}.".startswith(f"{named}.")]
     if not found:
         raise Refused(
-            f"{type(game).__name__}.per_process: {named!r} is no buffer of the game, nor a module with buffers.\n"
+            f"{type(game).__name__}.per_process: {named!r} is no buffer of the game, and no module with some.\n"
             "It is a tuple of dotted names, such as ('pool',) or ('pool.images', 'pool.stored')."
         )
     return found
