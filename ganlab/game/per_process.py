@@ -34,8 +34,8 @@ def _within(game: Game, named: str) -> list[str]:
     found = [name for name, _ in game.named_buffers() if f"{name}.".startswith(f"{named}.")]
     if not found:
         raise Refused(
-            f"{type(game).__name__}.per_process: {named!r} is no buffer of the game, and no module with some.\n"
-            "It is a tuple of dotted names, such as ('pool',) or ('pool.images', 'pool.stored')."
+            f"{type(game).__name__}.per_process names {named!r}, which is neither a buffer of the game nor\n"
+            "a module with some. It is a tuple of dotted names, such as ('pool',) or ('pool.images',)."
         )
     return found
 

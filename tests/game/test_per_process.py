@@ -27,7 +27,7 @@ def named(*names: str) -> GAN:
 @pytest.mark.parametrize("name", ["pol", "po", "pool.image", "generator.0.1.weight", "pool.images.0", ""])
 def test_a_name_of_no_buffer_is_refused_before_the_first_step(name: str) -> None:
     game = named("pool", name)
-    with pytest.raises(Refused, match=rf"Named.per_process: '{name}' is no buffer") as refusal:
+    with pytest.raises(Refused, match=rf"Named.per_process names '{name}', which is neither") as refusal:
         play(game, steps=1)
     assert len(str(refusal.value).splitlines()) <= 3
     assert int(game.pool.stored) == 0

@@ -19,10 +19,11 @@ from lightning.pytorch import Callback
 from lightning.pytorch.plugins.precision import MixedPrecision
 from plain_games import COUPLED, GAMES, Plain, PlainGenerator, plain
 from torch import Tensor, nn
+from trained_runs import import_for_test
 
 from ganlab.game.gan import GAN
 from ganlab.sampling.plan import first_process_buffers
-from ganlab.testing import Generator, Specks, assert_same, new, play, state, tried_with
+from ganlab.testing import SHAPE, Generator, Specks, assert_same, new, play, state, tried_with
 from ganlab.training.strategy import TwoPlayers, average_gradients, buckets
 from ganlab.training.trainer import Trainer
 from ganlab.variants import R1GAN, WGANGP, HingeGAN
@@ -32,6 +33,7 @@ BATCH, STEPS = 8, 6
 CLIPS = {"generator_clip": 0.02, "discriminator_clip": 0.05}
 BUCKETS = (1, 300, 2**30)  # bytes: less than one parameter, some parameters, all
 SCALE = 2.0**10
+USER_FILES = Path(__file__).resolve().parents[1] / "user_files"
 POOL = ("pool.images", "pool.stored")
 
 Results = dict[str, Any]
@@ -56,6 +58,26 @@ def seldom(**settings: Any) -> State:
     """What is logged of a penalty that was played before the step that logs."""
     game = plain(R1GAN, penalty_every=4)
     return exact(game, log_every_n_steps=STEPS, **settings).callback_metrics
+
+
+def began() -> GAN:
+    from my_began import BEGAN, Autoencoder, Decoder
+
+    torch.manual_seed(0)
+    networks = {"generator": Decoder(shape=SHAPE), "discriminator": Autoencoder(shape=SHAPE)}
+    return BEGAN(**networks, latent_size=8, gamma=2.0)
+
+
+def told(game: GAN, *, batch: int, **trainer: Any) -> State:
+    """The game's own buffers after ten steps, which follow from what `after_discriminator_step` was told."""
+    play(game, Specks(batch_size=batch), steps=10, precision="64-true", **trainer)
+    return {name: value for name, value in state(game).items() if "." not in name}
+
+
+def augmented_as_needed() -> GAN:
+    from my_ada import ADA
+
+    return plain(ADA, target=0.0, images=400)
 
 
 class Idle(PlainGenerator):
@@ -125,6 +147,7 @@ def together(folder: Path) -> None:
         game = idle()
         before = state(game)
         results[f"{name} idle"] = before, state(game, pair(game))
+    results["told"] = [told(make(), batch=BATCH, devices=2) for make in (began, augmented_as_needed)]
     results["normalised"] = normalised()
     results["averaged"] = {size: averaged(rank, size) for size in BUCKETS}
     results["refused"] = refused()
@@ -217,7 +240,8 @@ def run(work: Callable[[Path], None], folder: Path) -> None:
     """This file in two processes: Lightning starts the second."""
     command = [sys.executable, "-W", "ignore", __file__, work.__name__, str(folder)]
     environment = bare(folder / "home")
-    environment["PYTHONPATH"] += os.pathsep + str(Path(__file__).parents[1])
+    places = Path(__file__).parents[1], USER_FILES
+    environment["PYTHONPATH"] += "".join(os.pathsep + str(place) for place in places)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, cwd=folder)
     assert done.returncode == 0, done.stderr
 
@@ -290,6 +314,21 @@ def test_each_process_keeps_a_pool_of_its_own_by_either_strategy(parts: int, res
     assert not any(torch.equal(one, other) for one, other in pairs)
     for each in results:
         assert distance(each[f"TwoPlayers Pooled {parts}"], each[f"DDP Pooled {parts}"]) <= 1e-12
+
+
+def test_what_games_keep_of_their_terms_is_the_same_on_both_processes(
+    results: list[Results], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BEGAN's weight of the fakes, whose terms couple no samples, is also that of one process."""
+    (began_first, ada_first), (began_second, ada_second) = (each["told"] for each in results)
+    assert_same(began_first, began_second, what="BEGAN")
+    assert_same(ada_first, ada_second, what="ADA")
+    assert 0 < ada_first["p"] < 1
+    monkeypatch.syspath_prepend(str(USER_FILES))
+    import_for_test(monkeypatch, "my_began")
+    alone = told(began(), batch=2 * BATCH)
+    assert 0 < alone["k"] < 1
+    assert distance(alone, began_first) <= 1e-12
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -23,7 +23,13 @@ from ganlab.variants import R1GAN, WGANGP, HingeGAN
 
 FILES = Path(__file__).resolve().parents[1] / "user_files"
 GAMES = sorted(path.stem for path in FILES.glob("*.py"))
-FROM_PICTURES = ("my_pix2pix", "my_srgan", "my_super_resolution")
+# Games that make pictures from pictures, and what makes their data, of a user's module.
+FROM_PICTURES: dict[str, Callable[[ModuleType], Any]] = {
+    "my_cyclegan": lambda user: user.Unpaired,
+    "my_pix2pix": lambda user: user.Edges,
+    "my_srgan": lambda user: Digits,
+    "my_super_resolution": lambda user: Digits,
+}
 LINES, STEPS = 60, 6
 
 
@@ -83,8 +89,7 @@ def test_the_command_and_python_draw_the_same(trained: Trained, monkeypatch: pyt
     user = import_for_test(monkeypatch, trained.name)
     game = ganlab.load(run, trust_code=True)
     if trained.name in FROM_PICTURES:
-        data = user.Edges(size=8) if trained.name == "my_pix2pix" else Digits(size=8)
-        game.meet(data)
+        game.meet(FROM_PICTURES[trained.name](user)(size=8))
     with np.load(trained.home / "x.npz") as file:
         (array,) = file.values()
     made = game.sample(5, seed=0)
@@ -143,6 +148,8 @@ def game_of(name: str, user: ModuleType) -> Game:
         return {"generator": partial(generator, **told), "discriminator": partial(discriminator, **told)}
 
     match name:
+        case "my_ada":
+            return Game(user.ADA, DIGITS, {"target": 0.0, "images": 100})
         case "my_began":
             return Game(user.BEGAN, DIGITS, players(user.Decoder, user.Autoencoder, **IMAGES))
         case "my_characters":
@@ -150,6 +157,10 @@ def game_of(name: str, user: ModuleType) -> Game:
             return Game(WGANGP, data, players(user.Writer, user.Reader, **WORDS))
         case "my_concatenation":
             return Game(user.ConditionalGAN, DIGITS, players(user.Generator, user.Discriminator, **IMAGES))
+        case "my_cyclegan":
+            data = partial(user.Unpaired, size=8, batch_size=8)
+            told = {"conditional": True, "latent_size": 0, "pool": 20, **IMAGES}
+            return Game(user.CycleGAN, data, {**told, **players(user.Translators, user.Critics, **IMAGES)})
         case "my_pix2pix":
             data = partial(user.Edges, size=8, batch_size=8)
             networks = players(user.Generator, user.Discriminator, condition=Pictures(**IMAGES))
