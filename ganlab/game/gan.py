@@ -12,6 +12,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.data import extract_batch_size
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_, get_total_norm
 from torch.optim import Optimizer
@@ -354,7 +355,12 @@ class GAN(Sampling, Recording):
     # Parts of the step
 
     def augmented(self, images: Any) -> Any:
-        """Images as the discriminator sees them: with instance noise, then augmented."""
+        """Images as the discriminator sees them, or mappings and lists of some: with instance noise, then
+        augmented.
+        """
+        return apply_to_collection(images, Tensor, self._augmented)
+
+    def _augmented(self, images: Tensor) -> Tensor:
         if self.instance_noise:
             share = 1 - self.global_step / self.instance_noise_steps if self.instance_noise_steps else 1.0
             images = images + self.instance_noise * max(share, 0.0) * torch.randn_like(images)

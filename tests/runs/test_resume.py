@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from ganlab.game.gan import GAN
 from ganlab.media import Labels
 from ganlab.metrics import Pixels
 from ganlab.networks import DCGANDiscriminator, DCGANGenerator
-from ganlab.testing import SHAPE, Specks, assert_same, new, play, state, tried_with
+from ganlab.testing import SHAPE, SpeckPairs, Specks, assert_same, new, play, state, tried_with
 from ganlab.variants import HingeGAN, Pix2Pix
 
 # Everything that could make the two differ, in all pairs of values
@@ -69,10 +70,14 @@ TOLD: list[Case] = [
     for game in ("told labels", "told pictures")
     for processes in (1, 2)
 ]
-POOLED = TOLD[0] | {"workers": 0, "augmented": False, "evaluated": False, "game": "pooled"}
+POOLED = TOLD[0] | {"workers": 0, "evaluated": False, "game": "pooled"}
 TOLD += [
-    POOLED | {"processes": processes, "precision": precision}
-    for processes, precision in ((1, "bf16-mixed"), (2, "bf16-mixed"), (2, "fp16"))
+    POOLED | {"processes": processes, "precision": precision, "game": game}
+    for processes, precision, game in (
+        (1, "bf16-mixed", "pooled"),
+        (2, "bf16-mixed", "pooled"),
+        (2, "fp16", "cycle"),
+    )
 ]
 ALONE, TOGETHER = ([case for case in (*CASES, *TOLD) if case["processes"] == number] for number in (1, 2))
 
@@ -95,6 +100,16 @@ def halve(optimizer: Any) -> Any:
 
 # The discriminator that is told labels has spectral norm, whose vectors move in each pass.
 LABELLED: dict[str, Any] = {"shape": SHAPE, "condition": Labels(3), "width": 4}
+
+
+def cycle(**arguments: Any) -> GAN:
+    """Two generators, two critics and a pool beside each of these."""
+    user = import_module("my_cyclegan")
+    players = {"generator": user.Translators, "discriminator": user.Critics}
+    made = {side: partial(network, shape=SHAPE) for side, network in players.items()}
+    return new(user.CycleGAN, **made, shape=SHAPE, conditional=True, latent_size=0, identity=5, **arguments)
+
+
 BUILD: dict[str, Callable[..., GAN]] = {
     "told nothing": partial(new, HingeGAN),
     "told labels": partial(
@@ -106,7 +121,9 @@ BUILD: dict[str, Callable[..., GAN]] = {
     ),
     "told pictures": partial(new, Pix2Pix),
     "pooled": partial(new, Pooled),
+    "cycle": cycle,
 }
+DATA = {"cycle": SpeckPairs}  # of a game that is not tried with the usual data
 
 
 def game_of(case: Case) -> GAN:
@@ -138,6 +155,7 @@ def check(case: Case, folder: Path) -> None:
     stop = 1 if case["stop"] == "first" else 4
     at_border = 2 * 8 * case["critic_steps"] * case["processes"]
     images = at_border if case["stop"] == "border" else 37
+    data = DATA.get(case.get("game", ""))
 
     def train(name: str, resume: Path | None = None) -> tuple[GAN, Trainer]:
         game = game_of(case)
@@ -145,7 +163,7 @@ def check(case: Case, folder: Path) -> None:
         scored = [Evaluation(Pixels(), ("fid",), 20, every_n_steps=2)] if case["evaluated"] else []
         trainer = play(
             game,
-            tried_with(type(game)).data(images=images, held_out=20, workers=case["workers"]),
+            (data or tried_with(type(game)).data)(images=images, held_out=20, workers=case["workers"]),
             steps=7,
             resume=resume,
             callbacks=[*scored, Checkpoints(every_n_steps=stop, keep=9)],
@@ -289,7 +307,8 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     command = [sys.executable, "-W", "ignore", folder / "script.py", folder]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     environment = bare(folder)
-    environment["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
+    places = Path(__file__).parent, Path(__file__).parents[1] / "user_files"
+    environment["PYTHONPATH"] += "".join(os.pathsep + str(place) for place in places)
     both = subprocess.Popen(command, env=environment, start_new_session=True, **streams)
     try:
         output, _ = both.communicate(timeout=150)

@@ -147,7 +147,8 @@ def together(folder: Path) -> None:
         game = idle()
         before = state(game)
         results[f"{name} idle"] = before, state(game, pair(game))
-    results["told"] = [told(make(), batch=BATCH, devices=2) for make in (began, augmented_as_needed)]
+    games = {"BEGAN": began(), "ADA": augmented_as_needed()}
+    results["told"] = {name: told(game, batch=BATCH, devices=2) for name, game in games.items()}
     results["normalised"] = normalised()
     results["averaged"] = {size: averaged(rank, size) for size in BUCKETS}
     results["refused"] = refused()
@@ -316,19 +317,21 @@ def test_each_process_keeps_a_pool_of_its_own_by_either_strategy(parts: int, res
         assert distance(each[f"TwoPlayers Pooled {parts}"], each[f"DDP Pooled {parts}"]) <= 1e-12
 
 
-def test_what_games_keep_of_their_terms_is_the_same_on_both_processes(
+@pytest.mark.parametrize(("name", "buffer"), [("BEGAN", "k"), ("ADA", "p")])
+def test_what_a_game_keeps_of_its_terms_is_the_same_on_both_processes(
+    name: str, buffer: str, results: list[Results]
+) -> None:
+    first, second = (each["told"][name] for each in results)
+    assert 0 < first[buffer] < 1
+    assert_same(first, second, what=name)
+
+
+def test_it_is_that_of_one_process_where_no_term_couples_samples(
     results: list[Results], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """BEGAN's weight of the fakes, whose terms couple no samples, is also that of one process."""
-    (began_first, ada_first), (began_second, ada_second) = (each["told"] for each in results)
-    assert_same(began_first, began_second, what="BEGAN")
-    assert_same(ada_first, ada_second, what="ADA")
-    assert 0 < ada_first["p"] < 1
     monkeypatch.syspath_prepend(str(USER_FILES))
     import_for_test(monkeypatch, "my_began")
-    alone = told(began(), batch=2 * BATCH)
-    assert 0 < alone["k"] < 1
-    assert distance(alone, began_first) <= 1e-12
+    assert distance(told(began(), batch=2 * BATCH), results[0]["told"]["BEGAN"]) <= 1e-12
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
