@@ -209,6 +209,8 @@ class GanCLI(LightningCLI):
             names = accepted(network["class_path"])
             linked = {name: _plain(value) for name, value in values.items() if name in names}
             network["init_args"] = {**linked, **network.get("init_args", {})}
+        if "shape" in facts and "shape" in accepted(model["class_path"]):
+            model["init_args"]["shape"] = _plain(facts["shape"])
         built = game(*args, **kwargs)
         instantiator = "lightning.pytorch.cli.instantiate_module"
         path = {"_class_path": model["class_path"], "_instantiator": instantiator}
