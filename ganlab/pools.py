@@ -7,7 +7,7 @@ from ganlab import bounds
 
 
 class Pool(nn.Module):
-    """The last images that a generator made (Shrivastava et al. 2017, arXiv:1612.07828, section 2.3).
+    """Images that a generator made in earlier steps (Shrivastava et al. 2017, arXiv:1612.07828, section 2.3).
 
     Once `size` of them are stored, for each image that comes in an older one goes out with probability one
     half, and the new one takes its place (Zhu et al. 2017, arXiv:1703.10593, section 4, with 50 images). Of
