@@ -24,6 +24,7 @@ from safetensors.torch import save as serialized
 from torch import Tensor, nn
 
 from ganlab.checkpoints.allow_list import ALLOWED
+from ganlab.checkpoints.pretrained import without_paths
 from ganlab.checkpoints.rebuild import class_paths, outdated, rebuild
 from ganlab.checkpoints.sources import load_sources
 from ganlab.checkpoints.weights import load_weights
@@ -75,6 +76,7 @@ def describe(game: GAN, hyperparameters: dict[str, Any], *, raw: bool, step: int
         path = hyperparameters["_class_path"]
         names = {name for name in hyperparameters if name[0] != "_"} - set(TRAINING)
         players = ["generator", "discriminator"]
+    hyperparameters = without_paths(hyperparameters)
     return {
         "format": FORMAT,
         "ganlab": VERSION,

@@ -55,7 +55,7 @@ def rebuild(
         )
     arguments = {name: value for name, value in hyperparameters.items() if not str(name).startswith("_")}
     for player in ("generator", "discriminator"):
-        _rename(arguments.get(player))
+        with_present_names(arguments.get(player))
     if "compile" in arguments:  # Compiling takes longer than drawing samples.
         arguments["compile"] = False
     builder = _Builder(source, [*classes], [path, *class_paths(arguments)])
@@ -69,13 +69,13 @@ def rebuild(
         return builder.call(variant, arguments, MOST_LEVELS)
 
 
-def _rename(network: Any) -> None:
-    """Give an argument of a network of ours the name that it has now, in place."""
-    if not isinstance(network, dict) or not str(network.get("class_path")).startswith("ganlab.networks."):
-        return
-    if isinstance(arguments := network.get("init_args"), dict):
+def with_present_names(network: Any) -> Any:
+    """A network's configuration, in which arguments of ours have the names that they have now, in place."""
+    ours = isinstance(network, dict) and str(network.get("class_path")).startswith("ganlab.networks.")
+    if ours and isinstance(arguments := network.get("init_args"), dict):
         for former in FORMER.keys() & arguments.keys():
             arguments[FORMER[former]] = arguments.pop(former)
+    return network
 
 
 def class_paths(content: Any) -> list[str]:

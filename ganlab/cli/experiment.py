@@ -15,10 +15,12 @@ from ganlab import data, metrics, networks, variants  # noqa: F401
 from ganlab.callbacks import Preemption, Preflight, Progress, Status, Watchdog
 from ganlab.callbacks.beginning import Beginning
 from ganlab.callbacks.rollback import Rollback
+from ganlab.checkpoints.pretrained import pretrained_in, remember
 from ganlab.class_paths import accepted, name_publicly
 from ganlab.cli.arguments import AUTO
 from ganlab.cli.options import PLAYERS, add_options
 from ganlab.cli.parser import Parser
+from ganlab.cli.pretrained import FinishedGames
 from ganlab.cli.run_folder import RunFolder
 from ganlab.comparison import groups
 from ganlab.errors import Refused
@@ -26,14 +28,16 @@ from ganlab.game.gan import GAN
 from ganlab.loggers import dispatch, tensorboard, wandb  # noqa: F401
 from ganlab.loggers.csv import MetricsCSV
 from ganlab.media import Medium
-from ganlab.runs import rollback
+from ganlab.networks.pretrained import Pretrained
+from ganlab.runs import rollback, user_code
 from ganlab.runs.folder import (
     experiment_name,
     new_run_path,
     snake_case,
 )
 from ganlab.runs.load import begin_with_weights, read_checkpoint, refuse_unfit
-from ganlab.runs.resume import lasting
+from ganlab.runs.own import is_own
+from ganlab.runs.resume import config_of, lasting
 from ganlab.system.hardware import best_precision
 from ganlab.system.processes import is_first_process
 from ganlab.training.trainer import Trainer
@@ -43,7 +47,7 @@ class GanCLI(LightningCLI):
     """Joins variant, networks, data and optimizers; what one of them knows is filled in for the others."""
 
     def __init__(self, *arguments: Any, run_folder: RunFolder, **options: Any) -> None:
-        self.run_folder = run_folder
+        self.run_folder, self._finished_games = run_folder, FinishedGames()
         super().__init__(*arguments, **options)
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
@@ -98,9 +102,11 @@ class GanCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         settings = self.settings
         self.normalise_settings()
-        self._parser(self.subcommand).add_instantiator(self._build, GAN, prepend=True)
+        for build, kind in ((self._build, GAN), (self._finished_games.build, Pretrained)):
+            self._parser(self.subcommand).add_instantiator(build, kind, prepend=True)
         if self.subcommand == "fit":
             self._choose_start()
+        self._fill_in_finished_networks()
         if settings.trainer.precision == "auto":
             settings.trainer.precision = best_precision(settings.trainer.accelerator)
         if self.subcommand == "fit" and not settings.trainer.fast_dev_run:
@@ -147,6 +153,17 @@ class GanCLI(LightningCLI):
         if settings.rollback and not self.run_folder.checkpoint and not settings.ckpt_path:
             self.run_folder.rollback_checkpoint = rollback.chosen_checkpoint(settings.rollback)
 
+    def _fill_in_finished_networks(self) -> None:
+        settings, run = self.settings, self.run_folder
+        if not any(pretrained_in(settings.model)):
+            return
+        if run.resumed and (settings.trust_code or is_own(run.resumed.folder)):
+            remember(settings.model, config_of(run.resumed.folder))
+            run.code_folders += filter(None, [user_code.add_copy(run.resumed.folder)])
+        begins = not (run.checkpoint or settings.ckpt_path or settings.get("init_from"))
+        self._finished_games.fill_in(settings.model, begins=begins, trust_code=settings.trust_code)
+        run.code_folders += self._finished_games.code
+
     def _open_folder(self) -> None:
         settings = self.settings
         folder = self.run_folder.open(self.planned_path, settings.resume, self.dump_settings())
@@ -170,6 +187,7 @@ class GanCLI(LightningCLI):
             return groups.unique_name(settings, experiment)
         parser = self._parser(self.subcommand)
         usual = parser.parse_args([f"--config={file}" for file in files])
+        remember(usual.model, self.settings.model)
         return groups.name_among_usual(_load_settings(parser.dump(usual, skip_none=False)), settings, known)
 
     @cached_property
@@ -223,6 +241,7 @@ class GanCLI(LightningCLI):
         A link would have the networks built in another order, of other random numbers.
         """
         super().instantiate_classes()
+        self._finished_games = FinishedGames()
         if isinstance(self.datamodule, data.StreamData):
             self.model.media = self.datamodule.media
             self.model.hparams["media"] = [medium.plain() for medium in self.datamodule.media]

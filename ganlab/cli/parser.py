@@ -111,8 +111,18 @@ def chosen_source(chosen: Any) -> Path:
     return checkpoint_or_export(Path(chosen.what), chosen.checkpoint)
 
 
+def parsed(name: str, kind: type, config: Any) -> Any:
+    """The configuration of a class that is named as on the command line, complete; `name` is for messages."""
+    return _parser_of(name, kind).parse_object({name: config})[name]
+
+
 def instantiated(name: str, kind: type, config: Any) -> Any:
     """An instance of a class that is named as on the command line; `name` is for messages."""
+    parser = _parser_of(name, kind)
+    return parser.instantiate_classes(parser.parse_object({name: config}))[name]
+
+
+def _parser_of(name: str, kind: type) -> Parser:
     parser = Parser(exit_on_error=True)
     parser.add_argument(f"--{name}", type=kind)
-    return parser.instantiate_classes(parser.parse_object({name: config}))[name]
+    return parser

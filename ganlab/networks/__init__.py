@@ -3,6 +3,7 @@
 from ganlab.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from ganlab.networks.mlp import MLPDiscriminator, MLPGenerator
 from ganlab.networks.pix2pix import PatchGANDiscriminator, UNetGenerator
+from ganlab.networks.pretrained import Pretrained
 from ganlab.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from ganlab.networks.resnet import ResNetDiscriminator, ResNetGenerator
 
@@ -12,6 +13,7 @@ __all__ = [
     "MLPDiscriminator",
     "MLPGenerator",
     "PatchGANDiscriminator",
+    "Pretrained",
     "R3GANDiscriminator",
     "R3GANGenerator",
     "ResNetDiscriminator",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ganlab.checkpoints.pretrained import PRETRAINED
 from ganlab.checkpoints.rebuild import outdated
 from ganlab.errors import Refused
 from ganlab.runs.folder import checkpoints_in, run_of
@@ -162,12 +163,21 @@ def refuse_differences(resumed: Resumed, now: dict[str, Any]) -> None:
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """The settings that differ and may not, as "name: before -> now"; precision auto equals any other."""
     old, new = lasting(before), lasting(now)
+    new |= _remembered(old, new)
     return [
         f"{key}: {old.get(key)} -> {new.get(key)}"
         for key in dict.fromkeys([*old, *new])
         if old.get(key) != new.get(key)
         and not (key == "trainer.precision" and "auto" in (old.get(key), new.get(key)))
     ]
+
+
+def _remembered(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Of the old settings what each `Pretrained` was made of that in the new ones is not read yet."""
+    end = ".init_args.network"
+    named = (key for key, value in new.items() if value is None and key.endswith(end))
+    unread = tuple(f"{key}." for key in named if new.get(f"{key.removesuffix(end)}.class_path") == PRETRAINED)
+    return {key: value for key, value in old.items() if key.startswith(unread)}
 
 
 def _is_changeable(key: str) -> bool:

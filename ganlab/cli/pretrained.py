@@ -1,0 +1,72 @@
+"""Finished networks that a configuration names by a path: read when a run begins."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ganlab.checkpoints.pretrained import pretrained_in
+from ganlab.checkpoints.weights import mismatches
+from ganlab.cli.parser import parsed
+from ganlab.errors import Refused
+from ganlab.networks.pretrained import Part, Pretrained
+from ganlab.runs.finished import FinishedGame
+from ganlab.system.processes import is_first_process
+
+
+class FinishedGames:
+    """The games that a configuration takes networks from, each read once.
+
+    Attributes:
+        code: Copies of users' modules that the networks' classes come from.
+    """
+
+    def __init__(self) -> None:
+        self._games: dict[str, FinishedGame] = {}
+
+    @property
+    def code(self) -> list[Path]:
+        return [game.code for game in self._games.values() if game.code]
+
+    def fill_in(self, settings: Any, *, begins: bool, trust_code: bool) -> None:
+        """Tell each `Pretrained` in the settings what it is made of, in place.
+
+        Args:
+            begins: Whether weights are taken from the paths, and not from a checkpoint of the new game.
+            trust_code: Whether to import and build whatever the paths name.
+        """
+        for arguments in pretrained_in(settings):
+            path, part, network = (arguments.get(name) for name in ("path", "part", "network"))
+            if path is not None and (begins or not network):
+                game = self._game(path, part, trust_code)
+                network = network or game.made_of(part)
+            arguments["network"] = network and parsed("network", nn.Module, network)
+        if not begins:
+            self._games.clear()
+
+    def _game(self, path: str, part: Part, trust_code: bool) -> FinishedGame:
+        if path not in self._games:
+            try:
+                self._games[path] = FinishedGame(path, trust_code=trust_code)
+            except Refused as refusal:
+                raise Refused(f"Pretrained has nothing to take: {refusal}") from refusal
+        game = self._games[path]
+        if is_first_process():
+            print(f"ganlab: taking the {part} of {game.source} (step {game.step:,})", file=sys.stderr)
+        return game
+
+    def build(self, kind: type[Pretrained], **arguments: Any) -> Pretrained:
+        """Build a `Pretrained`, with the weights at its path if they were read."""
+        built = kind(**arguments)
+        if game := self._games.get(built.path or ""):
+            weights = game.network(built.part).state_dict()
+            if wrong := mismatches(weights, built.network.state_dict()):
+                raise Refused(
+                    f"The {built.part} of {game.source} does not fit the network that Pretrained is told:\n"
+                    f"{wrong} have another form or are not on both sides. Leave network out."
+                )
+            built.network.load_state_dict(weights)
+        return built
