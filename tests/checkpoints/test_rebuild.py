@@ -1,5 +1,8 @@
 """A game rebuilt from a file is the one that the command line builds, or it is refused."""
 
+import builtins
+import io
+import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -260,3 +263,50 @@ def test_values_that_stand_for_endless_ones_are_refused(levels: int) -> None:
     for where in ({"augmentations": endless}, {"generator": {"class_path": "ganlab.GAN", "more": endless}}):
         with within(10), pytest.raises(Refused, match=SOURCE.name):
             rebuild(hyperparameters(**where), SOURCE)
+
+
+PRETRAINED = "ganlab.networks.Pretrained"
+
+
+def finished(**arguments: Any) -> dict[str, Any]:
+    network = hyperparameters()["generator"]
+    return {"class_path": PRETRAINED, "init_args": {"path": "nowhere", "network": network, **arguments}}
+
+
+def test_a_game_with_finished_networks_is_rebuilt() -> None:
+    check_same(hyperparameters(generator=finished(trainable=True)))
+    check_same(hyperparameters(generator=finished(network=finished())))
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_no_path_that_a_file_names_is_opened(trusted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not even looked at; what has no network is refused."""
+    asked: list[str] = []
+    for module, name in ((os, "stat"), (os, "open"), (io, "open"), (builtins, "open")):
+
+        def watched(path: Any, *more: Any, original: Any = vars(module)[name], **options: Any) -> Any:
+            asked.append(str(path))
+            return original(path, *more, **options)
+
+        monkeypatch.setattr(module, name, watched)
+    assert not Path("nowhere").exists()
+    assert asked == ["nowhere"]
+    with pytest.raises(Refused, match="Pretrained is given no network"):
+        rebuild(hyperparameters(generator=finished(network=None)), SOURCE, trusted=trusted)
+    game = rebuild(hyperparameters(generator=finished()), SOURCE, trusted=trusted)
+    assert vars(game.generator)["path"] == "nowhere"
+    assert asked.count("nowhere") == 1
+
+
+def test_what_a_finished_network_is_made_of_is_checked_like_all_else() -> None:
+    foreign = {"class_path": "my_evil.Net"}
+    for network in (
+        foreign,
+        finished(network=foreign),
+        {"class_path": "torch.nn.Sequential", "init_args": foreign},
+    ):
+        with pytest.raises(Refused, match=SOURCE.name):
+            rebuild(hyperparameters(generator=finished(network=network)), SOURCE)
+    for wrong in ({"network": "my_evil.Net"}, {"path": 3}, {"part": "optimizer"}, {"trainable": "yes"}):
+        with pytest.raises(Refused, match=f"as '{next(iter(wrong))}' of Pretrained"):
+            rebuild(hyperparameters(generator=finished(**wrong)), SOURCE)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from shutil import copy
+from shutil import copy, rmtree
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from trained_runs import import_for_test
 import ganlab
 from ganlab.data import Digits
 from ganlab.media import Labels, Pictures
-from ganlab.networks import ResNetDiscriminator
+from ganlab.networks import MLPDiscriminator, MLPGenerator, Pretrained, ResNetDiscriminator
 from ganlab.testing import CHECKS, Game, assert_same
 from ganlab.variants import R1GAN, WGANGP, HingeGAN
 
@@ -26,10 +26,12 @@ GAMES = sorted(path.stem for path in FILES.glob("*.py"))
 # Games that make pictures from pictures, and what makes their data, of a user's module.
 FROM_PICTURES: dict[str, Callable[[ModuleType], Any]] = {
     "my_cyclegan": lambda user: user.Unpaired,
+    "my_fanogan": lambda user: Digits,
     "my_pix2pix": lambda user: user.Edges,
     "my_srgan": lambda user: Digits,
     "my_super_resolution": lambda user: Digits,
 }
+ONE_SIDED = {"my_fanogan": ("trains", "reports_a_bad_number")}  # laws of two sides that learn
 LINES, STEPS = 60, 6
 
 
@@ -45,19 +47,25 @@ class Trained(NamedTuple):
 @pytest.fixture(scope="module", params=GAMES)
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     name, home = request.param, tmp_path_factory.mktemp(request.param)
-    for path in FILES.glob(f"{name}.*"):
+    for path in (*FILES.glob(f"{name}.*"), *FILES.glob(f"{name}_first.yaml")):
         copy(path, home)
 
-    def fit(*options: str) -> Path:
+    def fit(*options: str, config: str = name) -> Path:
         before = run_folders(home)
         always = ("--trainer.accelerator", "cpu", "--samples.every_n_steps", "3")
-        answer = here("fit", "--config", f"{name}.yaml", *always, *options, folder=home)
+        answer = here("fit", "--config", f"{config}.yaml", *always, *options, folder=home)
         assert answer.code == 0, answer
         return ({*run_folders(home)} - {*before} or {*before}).pop()
 
+    if has_first := (home / f"{name}_first.yaml").exists():
+        fit("--trainer.max_steps", "3", config=f"{name}_first").rename(home / "first")
+        rmtree(home / "runs")
     stopped = fit("--trainer.max_steps", "3")
     assert fit("--trainer.max_steps", str(STEPS), "--resume", "auto") == stopped
-    return Trained(name, home, fit("--trainer.max_steps", str(STEPS)), stopped)
+    straight = fit("--trainer.max_steps", str(STEPS))
+    if has_first:  # Nothing needs it any more.
+        rmtree(home / "first")
+    return Trained(name, home, straight, stopped)
 
 
 def scores(run: Path) -> dict[str, float]:
@@ -161,6 +169,14 @@ def game_of(name: str, user: ModuleType) -> Game:
             data = partial(user.Unpaired, size=8, batch_size=8)
             told = {"conditional": True, "latent_size": 0, "pool": 20, **IMAGES}
             return Game(user.CycleGAN, data, {**told, **players(user.Translators, user.Critics, **IMAGES)})
+        case "my_fanogan":
+            finished = {
+                "generator": lambda: user.Reconstruction(
+                    decoder=Pretrained(network=MLPGenerator(latent_size=8, **IMAGES)), **IMAGES
+                ),
+                "discriminator": lambda: Pretrained(network=MLPDiscriminator(**IMAGES)),
+            }
+            return Game(user.FAnoGAN, DIGITS, {"latent_size": 0, **finished})
         case "my_pix2pix":
             data = partial(user.Edges, size=8, batch_size=8)
             networks = players(user.Generator, user.Discriminator, condition=Pictures(**IMAGES))
@@ -188,5 +204,7 @@ def game_of(name: str, user: ModuleType) -> Game:
 def test_a_users_variant_keeps_the_laws(
     name: str, check: Callable[[Game], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if check.__name__ in ONE_SIDED.get(name, ()):
+        pytest.skip("one of its sides rests for ever: tests/game/test_fixed_sides.py")
     monkeypatch.syspath_prepend(str(FILES))
     check(game_of(name, import_for_test(monkeypatch, name)))
