@@ -414,7 +414,8 @@ class GAN(Sampling, Recording):
         """As they are configured, in the order of the turns."""
         makers = self.discriminator_optimizer, self.generator_optimizer
         # torch refuses an optimizer of nothing, as of a side whose networks have no parameters.
-        parameters = ([*learned(self, side).values()] or [torch.zeros(0)] for side in SIDES)
+        nothing = [nn.Parameter(torch.zeros(0), requires_grad=False)]
+        parameters = ([*learned(self, side).values()] or nothing for side in SIDES)
         return [fused(make(each)) for make, each in zip(makers, parameters, strict=True)]
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:

@@ -282,13 +282,16 @@ def test_a_game_with_finished_networks_is_rebuilt() -> None:
 def test_no_path_that_a_file_names_is_opened(trusted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not even looked at; what has no network is refused."""
     asked: list[str] = []
-    for module, name in ((os, "stat"), (os, "open"), (io, "open"), (builtins, "open")):
 
-        def watched(path: Any, *more: Any, original: Any = vars(module)[name], **options: Any) -> Any:
+    def watched(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any, *more: Any, **options: Any) -> Any:
             asked.append(str(path))
             return original(path, *more, **options)
 
-        monkeypatch.setattr(module, name, watched)
+        return call
+
+    for module, name in ((os, "stat"), (os, "open"), (io, "open"), (builtins, "open")):
+        monkeypatch.setattr(module, name, watched(vars(module)[name]))
     assert not Path("nowhere").exists()
     assert asked == ["nowhere"]
     with pytest.raises(Refused, match="Pretrained is given no network"):

@@ -196,6 +196,10 @@ def game_of(name: str, user: ModuleType) -> Game:
         case "my_style":
             critic = partial(ResNetDiscriminator, width=8, normalization="none")
             return Game(R1GAN, DIGITS, players(user.StyleGenerator, critic, **IMAGES))
+        case "my_unrolled":
+            networks = players(MLPGenerator, MLPDiscriminator, **IMAGES)
+            networks["generator"] = partial(networks["generator"], latent_size=8)
+            return Game(user.UnrolledGAN, DIGITS, networks)
     raise AssertionError(f"{name} is held to no laws")
 
 
