@@ -33,6 +33,16 @@ MY_SUM = '''\
 import torch
 from torch import nn
 
+from ganlab import GAN, losses
+
+
+class MyGame(GAN):
+    loss = losses.hinge
+
+    def __init__(self, *, features: nn.Module, **base):
+        super().__init__(**base)
+        self.features = features
+
 
 class MySum(nn.Module):
     """The sum of finished networks."""
@@ -48,8 +58,9 @@ class MySum(nn.Module):
 STILL = "{class_path: SGD, init_args: {lr: 0.0}}"  # so that weights are those that a run began with
 SECOND = f"""\
 model:
-  class_path: HingeGAN
+  class_path: my_sum.MyGame
   init_args:
+    features: {{class_path: Pretrained, init_args: {{path: first, part: discriminator}}}}
     latent_size: 4
     generator_optimizer: {STILL}
     discriminator_optimizer: {STILL}
@@ -72,6 +83,7 @@ TAKEN = {
     "ema.network.parts.0.network": "ema.network",
     "generator.parts.1.network": "generator",
     "discriminator.network": "discriminator",
+    "features.network": "discriminator",
 }
 
 
