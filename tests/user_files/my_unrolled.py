@@ -7,7 +7,7 @@ from ganlab import GAN, losses
 
 
 class UnrolledGAN(GAN):
-    """The generator's loss is that against a critic some steps of gradient descent ahead, and is differentiated
+    """The generator's loss is that against a critic some steps of gradient descent ahead, with a gradient
     through these steps (equations 7 and 10). They are taken on copies.
 
     Couples samples: a process takes these steps on its own.
