@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any, Literal
 
 from torch import nn
@@ -22,7 +23,7 @@ class Pretrained(nn.Module):
         path: Where it comes from: a run's folder (its newest checkpoint), a checkpoint or an exported folder.
         part: What is taken of that: the generator's average, its own weights, or the discriminator.
         trainable: Train it further; else its weights stand still, and it stays in evaluation mode.
-        network: The network itself; the command line finds it by the path.
+        network: The network itself, of which a copy is taken; the command line finds it by the path.
     """
 
     def __init__(
@@ -39,9 +40,10 @@ class Pretrained(nn.Module):
                 "Pretrained is given no network. On the command line give its path: a run's folder, a\n"
                 "checkpoint or an exported folder. In Python give network=ganlab.load(run).ema.network."
             )
-        self.path, self.part, self.trainable, self.network = path, part, trainable, network
-        network.requires_grad_(trainable)
-        for inner in network.modules():
+        self.path, self.part, self.trainable = path, part, trainable
+        # A factory may be called several times, with one network.
+        self.network = deepcopy(network).requires_grad_(trainable)
+        for inner in self.network.modules():
             if isinstance(inner, Pretrained) and not inner.trainable:
                 inner.requires_grad_(False)
         self.train()

@@ -54,6 +54,18 @@ def test_what_stands_still_within_a_network_that_learns_stays_so() -> None:
     assert not any(module.training for module in still.modules())
 
 
+def test_what_it_is_given_is_copied() -> None:
+    given = network()
+    parts = Pretrained(network=given), Pretrained(network=given, trainable=True)
+    with torch.no_grad():
+        for parameter in parts[1].parameters():
+            parameter.zero_()
+    assert given.training
+    assert all(p.requires_grad for p in given.parameters())
+    assert torch.equal(parts[0].network[0].weight, given[0].weight)
+    assert given[0].weight.count_nonzero()
+
+
 def test_it_passes_on_what_it_is_given() -> None:
     inner = MLPDiscriminator(shape=(1, 8, 8), condition=ganlab.media.Labels(10))
     images, labels = torch.randn(2, 1, 8, 8), torch.tensor([3, 7])
