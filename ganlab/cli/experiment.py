@@ -20,7 +20,7 @@ from ganlab.class_paths import accepted, name_publicly
 from ganlab.cli.arguments import AUTO
 from ganlab.cli.options import PLAYERS, add_options
 from ganlab.cli.parser import Parser
-from ganlab.cli.pretrained import FinishedGames
+from ganlab.cli.pretrained import FinishedGames, refuse_other_latents
 from ganlab.cli.run_folder import RunFolder
 from ganlab.comparison import groups
 from ganlab.errors import Refused
@@ -162,6 +162,7 @@ class GanCLI(LightningCLI):
             run.code_folders += filter(None, [user_code.add_copy(run.resumed.folder)])
         begins = not (run.checkpoint or settings.ckpt_path or settings.get("init_from"))
         self._finished_games.fill_in(settings.model, begins=begins, trust_code=settings.trust_code)
+        refuse_other_latents(settings.model)
         run.code_folders += self._finished_games.code
 
     def _open_folder(self) -> None:

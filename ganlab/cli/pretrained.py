@@ -8,13 +8,24 @@ from typing import Any
 
 from torch import nn
 
-from ganlab.checkpoints.pretrained import pretrained_in
+from ganlab.checkpoints.pretrained import PRETRAINED, pretrained_in
 from ganlab.checkpoints.weights import mismatches
 from ganlab.cli.parser import parsed
 from ganlab.errors import Refused
 from ganlab.networks.pretrained import Part, Pretrained
 from ganlab.runs.finished import FinishedGame
 from ganlab.system.processes import is_first_process
+
+
+def refuse_other_latents(model: Any) -> None:
+    """Refuse latents of another size than those of a game's finished generator."""
+    known, generator = model.init_args.latent_size, model.init_args.generator
+    size = generator.get("init_args.network.init_args.latent_size", known)
+    if generator.class_path == PRETRAINED and size != known:
+        raise Refused(
+            f"model.latent_size is {known}, but the finished generator of {generator.init_args.path}\n"
+            f"takes latents of {size}: --model.latent_size {size}"
+        )
 
 
 class FinishedGames:

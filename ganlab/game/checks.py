@@ -17,6 +17,7 @@ from ganlab import bounds
 from ganlab.errors import Refused
 from ganlab.game.players import evaluating
 from ganlab.game.turn import Turn
+from ganlab.networks import Pretrained
 
 
 class Game(Protocol):
@@ -94,6 +95,8 @@ def networks_of_conditions(game: Any, base: type[Game]) -> None:
     calls = {"generator": ("fake", "latents"), "discriminator": ("judge", "images")}
     for player, (method, first) in calls.items():
         network = getattr(game, player)
+        while isinstance(network, Pretrained):
+            network = network.network
         if getattr(type(game), method) is not getattr(base, method):
             continue
         try:

@@ -253,6 +253,11 @@ def test_weights_that_do_not_fit_are_refused(points: Path) -> None:
     assert_refused(answer, points, r"generator of first/.*does not fit(.|\n)*layers")
 
 
+def test_latents_of_another_size_are_refused(points: Path) -> None:
+    answer = begin(points, "first", "generator", "--model.latent_size", "6")
+    assert_refused(answer, points, r"latent_size is 6, but the finished generator of first\n.*latent_size 4$")
+
+
 def test_a_file_of_somebody_else_may_name_classes_of_ganlab_alone(trained: Trained, tmp_path: Path) -> None:
     """The run that is left holds classes of the user's own, and is his; a changed one is nobody's."""
     write(tmp_path, MY_SUM, "my_sum.py")

@@ -1,13 +1,18 @@
 """A finished network as a part of a new game: it stands still, or learns further."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 
 import ganlab
 from ganlab.errors import Refused
+from ganlab.game.checks import networks_of_conditions
 from ganlab.game.ema import Average
+from ganlab.game.gan import GAN
 from ganlab.networks import MLPDiscriminator, MLPGenerator, Pretrained
+from ganlab.testing import new
 from ganlab.variants import HingeGAN
 
 
@@ -82,6 +87,24 @@ def test_a_game_keeps_its_weights_under_their_own_names() -> None:
         name.removeprefix("generator.network.") for name in game.generator.state_dict(prefix="generator.")
     }
     assert kept == set(players[0].state_dict())
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_a_conditional_game_refuses_a_finished_network_that_takes_no_condition(player: str) -> None:
+    class Told(nn.Identity):
+        def forward(self, inputs: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+            return super().forward(inputs)
+
+    makers: dict[str, type[nn.Module]] = {"generator": Told, "discriminator": Told, player: nn.Identity}
+    game = new(HingeGAN, conditional=True, **{name: finished(kind) for name, kind in makers.items()})
+    with pytest.raises(Refused, match="Identity takes .* and no condition, but the game is conditional"):
+        networks_of_conditions(game, GAN)
+    told = new(HingeGAN, conditional=True, generator=finished(Told), discriminator=finished(Told))
+    networks_of_conditions(told, GAN)
+
+
+def finished(kind: type[nn.Module]) -> Callable[[], nn.Module]:
+    return lambda: Pretrained(network=Pretrained(network=kind()))
 
 
 def test_without_a_network_it_says_what_to_do() -> None:
