@@ -97,7 +97,7 @@ def test_a_conditional_game_refuses_a_finished_network_that_takes_no_condition(p
 
     makers: dict[str, type[nn.Module]] = {"generator": Told, "discriminator": Told, player: nn.Identity}
     game = new(HingeGAN, conditional=True, **{name: finished(kind) for name, kind in makers.items()})
-    with pytest.raises(Refused, match="Identity takes .* and no condition, but the game is conditional"):
+    with pytest.raises(Refused, match=r"Identity takes .* and no condition, but the game is conditional"):
         networks_of_conditions(game, GAN)
     told = new(HingeGAN, conditional=True, generator=finished(Told), discriminator=finished(Told))
     networks_of_conditions(told, GAN)
