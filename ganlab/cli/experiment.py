@@ -161,9 +161,10 @@ class GanCLI(LightningCLI):
             remember(settings.model, config_of(run.resumed.folder))
             run.code_folders += filter(None, [user_code.add_copy(run.resumed.folder)])
         begins = not (run.checkpoint or settings.ckpt_path or settings.get("init_from"))
-        self._finished_games.fill_in(settings.model, begins=begins, trust_code=settings.trust_code)
+        run.code_folders += self._finished_games.fill_in(
+            settings.model, begins=begins, trust_code=settings.trust_code
+        )
         refuse_other_latents(settings.model)
-        run.code_folders += self._finished_games.code
 
     def _open_folder(self) -> None:
         settings = self.settings
@@ -242,7 +243,7 @@ class GanCLI(LightningCLI):
         A link would have the networks built in another order, of other random numbers.
         """
         super().instantiate_classes()
-        self._finished_games = FinishedGames()
+        self._finished_games.clear()
         if isinstance(self.datamodule, data.StreamData):
             self.model.media = self.datamodule.media
             self.model.hparams["media"] = [medium.plain() for medium in self.datamodule.media]

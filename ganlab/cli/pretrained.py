@@ -29,21 +29,15 @@ def refuse_other_latents(model: Any) -> None:
 
 
 class FinishedGames:
-    """The games that a configuration takes networks from, each read once.
-
-    Attributes:
-        code: Copies of users' modules that the networks' classes come from.
-    """
+    """The games that a configuration takes networks from, each read once."""
 
     def __init__(self) -> None:
         self._games: dict[str, FinishedGame] = {}
 
-    @property
-    def code(self) -> list[Path]:
-        return [game.code for game in self._games.values() if game.code]
-
-    def fill_in(self, settings: Any, *, begins: bool, trust_code: bool) -> None:
+    def fill_in(self, settings: Any, *, begins: bool, trust_code: bool) -> list[Path]:
         """Tell each `Pretrained` in the settings what it is made of, in place.
+
+        Returns the copies of users' modules that these networks' classes come from.
 
         Args:
             begins: Whether weights are taken from the paths, and not from a checkpoint of the new game.
@@ -55,8 +49,14 @@ class FinishedGames:
                 game = self._game(path, part, trust_code)
                 network = network or game.made_of(part)
             arguments["network"] = network and parsed("network", nn.Module, network)
+        code = [game.code for game in self._games.values() if game.code]
         if not begins:
-            self._games.clear()
+            self.clear()
+        return code
+
+    def clear(self) -> None:
+        """Forget the games, which fill memory."""
+        self._games.clear()
 
     def _game(self, path: str, part: Part, trust_code: bool) -> FinishedGame:
         if path not in self._games:
