@@ -229,7 +229,9 @@ class GanCLI(LightningCLI):
             names = accepted(network["class_path"])
             linked = {name: _plain(value) for name, value in values.items() if name in names}
             network["init_args"] = {**linked, **network.get("init_args", {})}
-        if "shape" in facts and "shape" in accepted(model["class_path"]):
+        # A link to the game itself would have the networks built in another order, of other random numbers.
+        if "shape" in facts and "shape" in kwargs and kwargs["shape"] is None:
+            kwargs["shape"] = facts["shape"]
             model["init_args"]["shape"] = _plain(facts["shape"])
         built = game(*args, **kwargs)
         instantiator = "lightning.pytorch.cli.instantiate_module"

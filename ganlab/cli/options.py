@@ -37,8 +37,6 @@ def add_options(parser: LightningArgumentParser) -> None:
         for fact in FACTS_OF_DATA:
             target = f"model.init_args.{player}.init_args.{fact}"
             parser.link_arguments(f"data.{fact}", target, apply_on="instantiate")
-    # A game that stores images takes it as well.
-    parser.link_arguments("data.shape", "model.init_args.shape", apply_on="instantiate")
     latent = "init_args.latent_size"
     parser.link_arguments(f"model.{latent}", f"model.init_args.generator.{latent}")
     parser.link_arguments("seed_everything", "model.init_args.seed")

@@ -29,7 +29,7 @@ class CycleGAN(GAN):
     per_process = ("pools",)
 
     def __init__(
-        self, *, shape: tuple[int, ...], pool: int = 50, cycle: float = 10, identity: float = 0, **base
+        self, *, shape: tuple[int, ...] | None = None, pool=50, cycle: float = 10, identity: float = 0, **base
     ):
         super().__init__(**base)
         self.pools = nn.ModuleDict({domain: Pool(pool, shape) for domain in "ab"})
