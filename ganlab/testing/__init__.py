@@ -3,7 +3,7 @@
 test_my_gan = conformance(MyGAN)
 """
 
-from ganlab.testing.checks import CHECKS, conformance
+from ganlab.testing.checks import CHECKS, OF_TWO_PROCESSES, conformance
 from ganlab.testing.games import (
     PAIRED,
     SHAPE,
@@ -18,9 +18,11 @@ from ganlab.testing.games import (
     state,
     tried_with,
 )
+from ganlab.testing.processes import on_two_processes
 
 __all__ = [
     "CHECKS",
+    "OF_TWO_PROCESSES",
     "PAIRED",
     "SHAPE",
     "Discriminator",
@@ -31,6 +33,7 @@ __all__ = [
     "assert_same",
     "conformance",
     "new",
+    "on_two_processes",
     "play",
     "state",
     "tried_with",

@@ -1,194 +1,64 @@
 """The checks that every variant must pass, ours and yours."""
 
-import copy
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import torch
-from lightning.pytorch import Callback, LightningDataModule
-from torch import Tensor
+from lightning.pytorch import LightningDataModule
 
 from ganlab.game.gan import GAN
-from ganlab.game.players import Side
-from ganlab.game.terms import NonFiniteError, Terms
-from ganlab.testing.games import Game, assert_same, state, tensors_of
+from ganlab.testing.games import Game
+from ganlab.testing.process_checks import (
+    resumes_exactly_on_two_processes,
+    two_processes_are_one_of_twice_the_batch,
+)
+from ganlab.testing.sampling_checks import (
+    samples_follow_from_seed_and_number,
+    samples_the_same_on_two_processes,
+)
+from ganlab.testing.side_checks import (
+    is_judged_by_several_critics,
+    lets_sides_rest,
+    moves_only_what_a_side_learns,
+)
+from ganlab.testing.training_checks import (
+    follows_its_seed,
+    is_not_touched_by_evaluation,
+    judges_in_float32,
+    reports_a_bad_number,
+    resumes_exactly,
+    trains,
+)
 
-
-def trains(build: Game) -> None:
-    """Terms stay finite, both sides and the average change, and steps and images are counted right."""
-    for critic_steps in (1, 5):
-        game = build(critic_steps=critic_steps)
-        before = state(game)
-        counts = {"generator": 0, "discriminator": 0, "batches": 0}
-        trainer = build.play(game, steps=20, callbacks=[_Count(counts)])
-        after = state(game)
-        for player in ("generator", "discriminator", "ema"):
-            names = [name for name in after if name.startswith(player)]
-            assert any(not torch.equal(before[n], after[n]) for n in names), f"the {player} never moved"
-        assert trainer.global_step == counts["generator"] == counts["batches"] == 20
-        assert counts["discriminator"] == 20 * critic_steps
-        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        assert all(value - value == 0 for value in values.values()), values
-        assert {"real_logit", "fake_logit"} <= values.keys()
-        assert {"generator_gradient_norm", "discriminator_gradient_norm"} <= values.keys()
-        assert values["images"] == 20 * critic_steps * trainer.datamodule.batch_size  # type: ignore[attr-defined]
-
-
-class _Count(Callback):
-    def __init__(self, counts: dict[str, int]) -> None:
-        self.counts = counts
-
-    def on_before_optimizer_step(self, trainer: Any, game: Any, optimizer: Any) -> None:
-        self.counts["generator" if optimizer is trainer.optimizers[1] else "discriminator"] += 1
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        self.counts["batches"] += 1
-
-
-def leaves_the_other_side_alone(build: Game) -> None:
-    """During a turn the other side's parameters, gradients and optimizer state are bitwise untouched."""
-    game = build()
-    original = game._play_turn
-
-    def watched(side: Side, *arguments: Any) -> Terms:
-        resting = game._sides[not side.generating]
-        before = copy.deepcopy(_side_state(resting, without=side))
-        logged = original(side, *arguments)
-        assert_same(
-            before,
-            _side_state(resting, without=side),
-            what=f"the {side.name}'s turn touched the {resting.name}",
-        )
-        return logged
-
-    game._play_turn = watched  # type: ignore[method-assign,assignment]
-    build.play(game, steps=4)
-
-
-def _side_state(side: Side, *, without: Side) -> dict[str, Tensor]:
-    """What a side alone learns, with its gradients, and its optimizer's state."""
-    shared = {id(parameter) for parameter in without.learned}
-    alone = {str(n): p for n, p in enumerate(side.learned) if id(p) not in shared}
-    gradients = {f"gradient of {n}": p.grad for n, p in alone.items() if p.grad is not None}
-    values = {name: parameter.detach() for name, parameter in alone.items()}
-    return {**values, **gradients, **tensors_of("optimizer", side.optimizer.state_dict()["state"])}
-
-
-def follows_its_seed(build: Game) -> None:
-    """Two runs of one seed are the same; one of another seed is not, in a game that has latents."""
-    runs = [build(seed=seed) for seed in (1, 1, 2)]
-    one, again, another = (state(game, build.play(game, steps=6)) for game in runs)
-    assert_same(one, again, what="two runs of one seed")
-    differs = any(not torch.equal(one[name], another[name]) for name in one)
-    assert differs or not runs[0].latent_size, "the seed changes nothing"
-
-
-def resumes_exactly(build: Game) -> None:
-    """A run that was stopped and resumed is the run that was not, to the last bit."""
-    straight = build()
-    expected = state(straight, build.play(straight, steps=7))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "half.ckpt"
-        build.play(build(), steps=4).save_checkpoint(path)
-        torch.load(path, weights_only=True)
-        resumed = build(seed=0)
-        trainer = build.play(resumed, steps=7, resume=path)
-    assert trainer.global_step == 7
-    assert_same(expected, state(resumed, trainer), what="the resumed run")
-
-
-def judges_in_float32(build: Game) -> None:
-    """Under bf16-mixed every loss gets float32 logits; under float64 they stay float64."""
-    for precision, expected in (("bf16-mixed", torch.float32), ("64-true", torch.float64)):
-        game = build()
-        dtypes: list[torch.dtype] = []
-        original = game.discriminator_terms
-
-        def watched(turn: Any, original: Any = original, dtypes: Any = dtypes) -> Terms:
-            dtypes += [turn.real_logits.dtype, turn.fake_logits.dtype]
-            return original(turn)
-
-        game.discriminator_terms = watched  # type: ignore[method-assign]
-        build.play(game, steps=2, precision=precision)
-        assert set(dtypes) == {expected}, f"{precision}: logits are {set(dtypes)}"
-
-
-def reports_a_bad_number(build: Game) -> None:
-    """A term that is no number is reported with its name and step, and never reaches a checkpoint."""
-    game = build()
-    original = game.discriminator_terms
-
-    def with_nan(turn: Any) -> Terms:
-        terms = original(turn)
-        name = list(terms)[-1]
-        return {**terms, name: terms[name] * (torch.nan if game.global_step == 7 else 1)}
-
-    game.discriminator_terms = with_nan  # type: ignore[method-assign]
-    with tempfile.TemporaryDirectory() as folder:
-        report = ""
-        try:
-            build.play(game, steps=20, callbacks=[_SaveEach(folder)])
-        except NonFiniteError as error:
-            report = str(error)
-        assert "at step 7" in report, report or "a term that is no number went unnoticed"
-        assert any(f"'{name}'" in report for name in _term_names(build)), report
-        for path in Path(folder).glob("*.ckpt"):
-            weights = torch.load(path, weights_only=True)["state_dict"]
-            assert all(value.isfinite().all() for value in weights.values()), path.name
-
-
-def _term_names(build: Game) -> set[str]:
-    return set(build.play(build(), steps=5).callback_metrics)
-
-
-class _SaveEach(Callback):
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
-
-    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
-        trainer.save_checkpoint(Path(self.folder) / f"{trainer.global_step}.ckpt")
-
-
-def is_not_touched_by_evaluation(build: Game) -> None:
-    """Sampling and validation between steps change nothing in training."""
-    plain, evaluated = build(), build()
-    expected = state(plain, build.play(plain, steps=6))
-    validation: dict[str, Any] = dict(
-        val_check_interval=2, check_val_every_n_epoch=None, num_sanity_val_steps=1
-    )
-    result = state(evaluated, build.play(evaluated, steps=6, callbacks=[_Sampled()], **validation))
-    assert_same(expected, result, what="the run that was evaluated")
-
-
-class _Sampled(Callback):
-    def on_train_batch_end(self, trainer: Any, game: Any, *_: Any) -> None:
-        torch.rand(3)
-        game.sample(5, seed=1)
-        game.sample(5, seed=1, raw=True)
-
-
+OF_TWO_PROCESSES = (
+    samples_the_same_on_two_processes,
+    resumes_exactly_on_two_processes,
+    two_processes_are_one_of_twice_the_batch,
+)
 CHECKS = (
     trains,
-    leaves_the_other_side_alone,
+    moves_only_what_a_side_learns,
+    lets_sides_rest,
+    is_judged_by_several_critics,
     follows_its_seed,
     resumes_exactly,
     judges_in_float32,
     reports_a_bad_number,
     is_not_touched_by_evaluation,
+    samples_follow_from_seed_and_number,
+    *OF_TWO_PROCESSES,
 )
 
 
 def conformance(
     variant: type[GAN], data: Callable[[], LightningDataModule] | None = None, **arguments: Any
 ) -> Any:
-    """A pytest function that runs every check.
+    """A pytest function that runs every check. Those of two processes take some seconds.
 
     Args:
         data: Makes the data that are played with; by default labelled images, or pairs for a variant that
             derives from one that needs a source.
-        arguments: The variant's own; networks as what makes them, so that no two games share one.
+        arguments: The variant's own; networks as what makes them, or as networks, which are copied, so that
+            no two games share one.
     """
     import pytest
 

@@ -1,13 +1,16 @@
 """Small games of every variant, and what is done with them in tests."""
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 from torch.utils.data import TensorDataset
 
 from ganlab.data import StreamData
@@ -148,6 +151,17 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor], *, what: str) 
     assert not different, f"{what}: {different[0]} differs first, of {len(different)} tensors"
 
 
+COUPLING = (_BatchNorm, _DropoutNd)
+
+
+def apart(game: GAN) -> GAN:
+    """The game, whose layers no longer take statistics of a batch, and drop nothing out."""
+    for layer in game.modules():
+        if isinstance(layer, COUPLING):
+            layer.eval()
+    return game
+
+
 @dataclass(frozen=True)
 class Game:
     """What is checked: a variant, with its own arguments, on its data."""
@@ -157,7 +171,16 @@ class Game:
     arguments: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, **more: Any) -> GAN:
-        return new(self.variant, **{**self.arguments, **more})
+        arguments = {**self.arguments, **more}
+        given = {name: value for name, value in arguments.items() if isinstance(value, nn.Module)}
+        return new(self.variant, **{**arguments, **copy.deepcopy(given)})
 
-    def play(self, game: GAN, **settings: Any) -> Trainer:
-        return play(game, self.data() if self.data else None, **settings)
+    def having(self, **more: Any) -> "Game":
+        """With other arguments of its variant."""
+        return replace(self, arguments={**self.arguments, **more})
+
+    def new_data(self) -> LightningDataModule:
+        return (self.data or tried_with(self.variant).data)()
+
+    def play(self, game: GAN, data: LightningDataModule | None = None, **settings: Any) -> Trainer:
+        return play(game, data or self.new_data(), **settings)
