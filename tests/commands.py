@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from command_line import COMMAND, Answer, here
 
 from ganlab.checkpoints.checksummed import newest_first
 from ganlab.game.gan import GAN
+from ganlab.testing.processes import forking
 
 BEGUN: list[Command] = []
 
@@ -38,12 +38,7 @@ class Command:
         environment = {**bare(folder), **environment}
         call = ([str(argument) for argument in arguments], str(folder), environment, patch, *self.files)
         with _environment(bare(folder)):
-            context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(
-                ["pytest", "commands", "ganlab.cli.fit", "ganlab.data.sets.digits"]
-            )
-            forkserver.ensure_running()
-            self.process = context.Process(target=_run_command, args=call)
+            self.process = forking().Process(target=_run_command, args=call)
             self.process.start()
         self.pid = self.process.pid
         BEGUN.append(self)

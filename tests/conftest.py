@@ -25,6 +25,13 @@ def _freeze_imports() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _one_server() -> None:
+    """The processes of all tests are forked from one server: it imports what any of them needs."""
+    if processes := sys.modules.get("ganlab.testing.processes"):
+        processes.PRELOADED += ["pytest", "commands", "ganlab.cli.fit", "ganlab.data.sets.digits"]
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the key that marks runs as one's own out of the real home."""
     base = tmp_path_factory.getbasetemp()

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 from torch.utils.data import TensorDataset
 
 from ganlab.data import StreamData
@@ -151,7 +149,10 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor], *, what: str) 
     assert not different, f"{what}: {different[0]} differs first, of {len(different)} tensors"
 
 
-COUPLING = (_BatchNorm, _DropoutNd)
+COUPLING = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout),
+)
 
 
 def apart(game: GAN) -> GAN:

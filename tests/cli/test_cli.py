@@ -714,7 +714,7 @@ test_counting = conformance(Counting)
 def test_one_line_tests_my_variant_and_finds_what_is_wrong(user_folder: Path) -> None:
     (user_folder / "test_mine.py").write_text(MY_TESTS)
     chosen = (
-        "my_gan or (clocked and follows_its_seed) or (meddling and leaves_the_other_side_alone) or "
+        "my_gan or (clocked and follows_its_seed) or (meddling and moves_only_what_a_side_learns) or "
         "(counting and resumes_exactly)"
     )
     pytest_ = (sys.executable, "-m", "pytest", "-q", "-rA", "--tb=line", "-p", "no:cacheprovider")
@@ -723,9 +723,12 @@ def test_one_line_tests_my_variant_and_finds_what_is_wrong(user_folder: Path) ->
     passed, failed = (
         {name for result, name in results if result == outcome} for outcome in ("PASSED", "FAILED")
     )
-    assert passed == {f"test_my_gan[{check.__name__}]" for check in CHECKS}, done.out
+    left_out = "is_judged_by_several_critics"
+    assert passed == {f"test_my_gan[{c.__name__}]" for c in CHECKS if c.__name__ != left_out}, done.out
+    assert "MyGAN's penalties takes a single critic" in done.out
     assert failed == {
         "test_clocked[follows_its_seed]",
-        "test_meddling[leaves_the_other_side_alone]",
+        "test_meddling[moves_only_what_a_side_learns]",
         "test_counting[resumes_exactly]",
+        "test_counting[resumes_exactly_on_two_processes]",
     }, done.out

@@ -1,6 +1,7 @@
 """Every variant, found by subclassing, passes every check."""
 
 from typing import Any
+from unittest import SkipTest
 
 import pytest
 
@@ -36,4 +37,7 @@ def cases() -> list[Any]:
 
 @pytest.mark.parametrize(("variant", "check"), cases())
 def test_conforms(variant: type[GAN], check) -> None:
-    check(Game(variant))
+    try:
+        check(Game(variant))
+    except SkipTest as reason:
+        pytest.fail(f"no variant that ships leaves a law out: {reason}")

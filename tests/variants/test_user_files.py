@@ -18,7 +18,7 @@ import ganlab
 from ganlab.data import Digits
 from ganlab.media import Labels, Pictures
 from ganlab.networks import MLPDiscriminator, MLPGenerator, Pretrained, ResNetDiscriminator
-from ganlab.testing import CHECKS, Game, assert_same
+from ganlab.testing import CHECKS, OF_TWO_PROCESSES, Game, assert_same
 from ganlab.variants import R1GAN, WGANGP, HingeGAN
 
 FILES = Path(__file__).resolve().parents[1] / "user_files"
@@ -203,7 +203,13 @@ def game_of(name: str, user: ModuleType) -> Game:
     raise AssertionError(f"{name} is held to no laws")
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+LAWS = [
+    pytest.param(law, id=law.__name__, marks=[pytest.mark.slow] if law in OF_TWO_PROCESSES else [])
+    for law in CHECKS
+]
+
+
+@pytest.mark.parametrize("check", LAWS)
 @pytest.mark.parametrize("name", GAMES)
 def test_a_users_variant_keeps_the_laws(
     name: str, check: Callable[[Game], None], monkeypatch: pytest.MonkeyPatch
