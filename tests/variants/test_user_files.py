@@ -28,6 +28,7 @@ FROM_PICTURES: dict[str, Callable[[ModuleType], Any]] = {
     "my_cyclegan": lambda user: user.Unpaired,
     "my_fanogan": lambda user: Digits,
     "my_pix2pix": lambda user: user.Edges,
+    "my_shared_encoder": lambda user: Digits,
     "my_srgan": lambda user: Digits,
     "my_super_resolution": lambda user: Digits,
 }
@@ -177,6 +178,8 @@ def game_of(name: str, user: ModuleType) -> Game:
                 "discriminator": lambda: Pretrained(network=MLPDiscriminator(**IMAGES)),
             }
             return Game(user.FAnoGAN, DIGITS, {"latent_size": 0, **finished})
+        case "my_infogan":
+            return Game(user.InfoGAN, DIGITS, players(user.Generator, user.Critic, **IMAGES))
         case "my_pix2pix":
             data = partial(user.Edges, size=8, batch_size=8)
             networks = players(user.Generator, user.Discriminator, condition=Pictures(**IMAGES))
@@ -184,6 +187,9 @@ def game_of(name: str, user: ModuleType) -> Game:
         case "my_projection":
             networks = players(user.Generator, user.Discriminator, condition=Labels(10), **IMAGES)
             return Game(HingeGAN, DIGITS, {"conditional": True, **networks})
+        case "my_shared_encoder":
+            networks = players(user.Translator, user.Critic, **IMAGES)
+            return Game(user.SharedEncoder, DIGITS, {"latent_size": 0, **networks})
         case "my_srgan":
             networks = players(user.SRResNet, user.Critic, **IMAGES)
             return Game(user.SRGAN, DIGITS, {"latent_size": 0, **networks})
