@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback
+from torch.utils._pytree import tree_leaves
 
 from ganlab.game.terms import NonFiniteError, Terms
 from ganlab.testing.games import Game, assert_same, state
@@ -73,7 +74,7 @@ def judges_in_float32(build: Game) -> None:
         original = game.discriminator_terms
 
         def watched(turn: Any, original: Any = original, dtypes: Any = dtypes) -> Terms:
-            dtypes += [turn.real_logits.dtype, turn.fake_logits.dtype]
+            dtypes += [critic.dtype for critic in tree_leaves((turn.real_logits, turn.fake_logits))]
             return original(turn)
 
         game.discriminator_terms = watched  # type: ignore[method-assign]
