@@ -13,6 +13,7 @@ from torch.utils.data import TensorDataset
 
 from ganlab.data import StreamData
 from ganlab.game.gan import GAN
+from ganlab.game.players import SIDES, learned
 from ganlab.media import Medium, Pictures
 from ganlab.networks import PatchGANDiscriminator, UNetGenerator
 from ganlab.training.trainer import Trainer
@@ -153,6 +154,11 @@ COUPLING = (
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
     *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout),
 )
+
+
+def learning(game: GAN) -> set[str]:
+    """The sides that learn something: of two networks one may be finished."""
+    return {side for side in SIDES if any(p.requires_grad for p in learned(game, side).values())}
 
 
 def apart(game: GAN) -> GAN:

@@ -725,7 +725,7 @@ def test_one_line_tests_my_variant_and_finds_what_is_wrong(user_folder: Path) ->
     )
     left_out = "is_judged_by_several_critics"
     assert passed == {f"test_my_gan[{c.__name__}]" for c in CHECKS if c.__name__ != left_out}, done.out
-    assert "MyGAN's penalties takes a single critic" in done.out
+    assert "MyGAN's penalties may be of a single critic" in done.out
     assert failed == {
         "test_clocked[follows_its_seed]",
         "test_meddling[moves_only_what_a_side_learns]",

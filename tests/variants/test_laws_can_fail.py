@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from unittest import SkipTest
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
+from torch.utils._pytree import tree_leaves
 
 from ganlab.game.gan import GAN
-from ganlab.losses import Loss
 from ganlab.testing import Game, Generator
 from ganlab.testing.process_checks import (
     resumes_exactly_on_two_processes,
@@ -24,7 +25,8 @@ from ganlab.testing.side_checks import (
     lets_sides_rest,
     moves_only_what_a_side_learns,
 )
-from ganlab.variants import HingeGAN
+from ganlab.testing.training_checks import reports_a_bad_number, resumes_exactly, trains
+from ganlab.variants import HingeGAN, RelativisticGAN
 
 
 class CountsItsSamples(HingeGAN):
@@ -32,13 +34,6 @@ class CountsItsSamples(HingeGAN):
 
     def fake(self, generator: nn.Module, latent: Tensor, condition: Any) -> Tensor:
         return generator(latent) + torch.arange(len(latent)).view(-1, 1, 1, 1) / 100
-
-
-class Noisy(HingeGAN):
-    """Its samples draw from torch's own generator."""
-
-    def fake(self, generator: nn.Module, latent: Tensor, condition: Any) -> Tensor:
-        return generator(latent + torch.randn_like(latent))
 
 
 class Shaded(nn.Module):
@@ -132,24 +127,20 @@ class Detached(HingeGAN):
         return {"generator": -turn.fake.mean()}
 
 
-class OfTheFirst(Loss):
+class Sums:
     """Twice the critics, twice the loss."""
 
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        return (fake - real).mean()
+    def discriminator(self, real: Any, fake: Any) -> Tensor:
+        return sum(map(torch.mean, tree_leaves(fake))) - sum(map(torch.mean, tree_leaves(real)))
 
-    def generator(self, fake: Tensor, real: Any) -> Tensor:
-        return -fake.mean()
+    def generator(self, fake: Any, real: Any) -> Tensor:
+        return -sum(map(torch.mean, tree_leaves(fake)))
 
 
 class Summing(GAN):
     """It adds its critics' terms up."""
 
-    loss = OfTheFirst()
-
-    def generator_terms(self, turn: Any) -> Any:
-        logits = turn.fake_logits if isinstance(turn.fake_logits, list) else [turn.fake_logits]
-        return {"generator": -torch.stack([each.mean() for each in logits]).sum()}
+    loss = Sums()  # type: ignore[assignment]
 
 
 LABELLED = {"conditional": True, "generator": Shaded, "discriminator": Labelling}
@@ -178,3 +169,79 @@ BREACHES: list[tuple[Law, Game, str]] = [
 def test_a_law_finds_what_breaks_it(law: Law, game: Game, words: str) -> None:
     with pytest.raises(AssertionError, match=words):
         law(game)
+
+
+class Finished(HingeGAN):
+    """The generator alone learns, by what a finished critic says."""
+
+    def __init__(self, **base: Any) -> None:
+        super().__init__(**base)
+        self.discriminator.requires_grad_(False)
+
+    def discriminator_terms(self, turn: Any) -> Any:
+        return {}
+
+    def generator_terms(self, turn: Any) -> Any:
+        return {"score": -turn.fake_logits.mean()}
+
+
+class Unrolling(HingeGAN):
+    """Its terms need a single critic."""
+
+    def generator_terms(self, turn: Any) -> Any:
+        return {"generator": -turn.fake_logits.mean()}
+
+
+class Comparing(nn.Module):
+    """A critic that compares samples with the mean of their batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        flat = images.flatten(1)
+        return self.layer(flat - flat.mean(0)).squeeze(1)
+
+
+LEFT_OUT: list[tuple[Law, Game, str]] = [
+    (lets_sides_rest, Game(Finished), "discriminator of Finished learns nothing"),
+    (is_judged_by_several_critics, Game(Finished), "has its own discriminator_terms"),
+    (is_judged_by_several_critics, Game(Unrolling), "generator_terms may be of a single critic"),
+    (
+        two_processes_are_one_of_twice_the_batch,
+        Game(HingeGAN, None, {"discriminator": Comparing}),
+        "treat samples together",
+    ),
+    (resumes_exactly_on_two_processes, Game(HingeGAN, None, {"generator": lambda: Generator()}), "lambda"),
+]
+
+
+@pytest.mark.parametrize(
+    ("law", "game", "words"),
+    LEFT_OUT,
+    ids=map("{0[0].__name__}-{0[2]:.12}".format, LEFT_OUT),
+)
+def test_a_law_that_says_nothing_of_a_game_says_why(law: Law, game: Game, words: str) -> None:
+    with pytest.raises(SkipTest, match=words):
+        law(game)
+
+
+@pytest.mark.parametrize(
+    "law", [trains, reports_a_bad_number, moves_only_what_a_side_learns, resumes_exactly]
+)
+def test_a_side_that_learns_nothing_may_rest(law: Law) -> None:
+    law(Game(Finished))
+
+
+@pytest.mark.parametrize("variant", [Balancing, RelativisticGAN])
+def test_what_couples_samples_says_so(variant: type[GAN]) -> None:
+    two_processes_are_one_of_twice_the_batch(Game(variant))
+
+
+def test_a_network_that_is_given_as_it_is_is_in_no_two_games() -> None:
+    network = Generator()
+    build = Game(HingeGAN, None, {"generator": network})
+    one, other = build(), build()
+    assert len({id(game.generator[0].weight) for game in (one, other)} | {id(network[0].weight)}) == 3
+    assert torch.equal(one.generator[0].weight, network[0].weight)
