@@ -28,7 +28,7 @@ MOST_SECONDS = 300.0
 def on_two_processes(work: Callable[[], Any]) -> list[Any]:
     """What `work` returns in each of two processes, in the order of their ranks.
 
-    They are a group, in which a Trainer of two devices trains (`PAIR`). The first call takes the seconds in
+    They are a group, in which `play(game, steps=8, devices=2)` trains. The first call takes the seconds in
     which ganlab is imported, each further one some tenths of a second.
 
     Args:

@@ -4,8 +4,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from ganlab import GAN, losses
-from ganlab.judgements import Judged
+from ganlab import GAN, Judged, losses
 
 CODES = 10
 
