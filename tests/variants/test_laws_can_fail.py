@@ -36,6 +36,21 @@ class CountsItsSamples(HingeGAN):
         return generator(latent) + torch.arange(len(latent)).view(-1, 1, 1, 1) / 100
 
 
+class Unseeded(HingeGAN):
+    """Its latents are drawn by torch's own generator."""
+
+    def latent(self, draws: Any, *, truncation: float | None = None) -> Tensor:
+        return torch.randn(draws.total, self.latent_size, device=self.device)[draws.rows]
+
+
+class Restless(HingeGAN):
+    """It draws a number of torch's own generator for nothing."""
+
+    def latent(self, draws: Any, *, truncation: float | None = None) -> Tensor:
+        torch.rand(())
+        return super().latent(draws, truncation=truncation)
+
+
 class Shaded(nn.Module):
     """A generator of samples with the mean of their portion's labels."""
 
@@ -148,6 +163,8 @@ Law = Callable[[Game], None]
 BREACHES: list[tuple[Law, Game, str]] = [
     (samples_follow_from_seed_and_number, Game(CountsItsSamples), "are others alone"),
     (samples_follow_from_seed_and_number, Game(HingeGAN, None, LABELLED), "as the data tell"),
+    (samples_follow_from_seed_and_number, Game(Unseeded), "are others alone"),
+    (samples_follow_from_seed_and_number, Game(Restless), "drew from torch's own generator"),
     (samples_the_same_on_two_processes, Game(Shifting), "is another on two processes"),
     (resumes_exactly_on_two_processes, Game(Shifting), "resumed on process"),
     (resumes_exactly_on_two_processes, Game(Impatient), "resumed on process 0"),
