@@ -14,12 +14,14 @@ from torch.utils._pytree import tree_leaves
 
 from ganlab.data import StreamData
 from ganlab.game.gan import GAN
+from ganlab.game.per_process import names
 from ganlab.game.turn import Turn, split
 from ganlab.testing.games import Game, apart, assert_same, state
 from ganlab.testing.processes import on_two_processes
 from ganlab.training.trainer import Trainer
 
 Tensors = dict[str, Tensor]
+NETWORKS = ("generator.", "discriminator.", "ema.")
 COUPLES = "ouples samples"  # what a docstring says of a term that is no mean over samples
 
 
@@ -31,8 +33,8 @@ def play_as_two(build: Game, game: GAN, **settings: Any) -> Trainer:
 def resumes_exactly_on_two_processes(build: Game) -> None:
     """On each process a run that was stopped and resumed is the run that was not, to the last bit.
 
-    On the second process this holds of what both learn from, and of state that the variant keeps for each
-    process: in checkpoints other buffers, such as normalisations' statistics, are the first's.
+    On the second process that holds of all but the networks' buffers, such as a normalisation's statistics,
+    which in checkpoints are the first's unless the variant keeps them for each process.
     """
     with tempfile.TemporaryDirectory() as folder:
         answers = on_two_processes(partial(_straight_and_resumed, build, Path(folder) / "half.ckpt"))
@@ -53,9 +55,9 @@ def _straight_and_resumed(build: Game, half: Path) -> tuple[Tensors, Tensors]:
 
 
 def _in_checkpoints_the_firsts(game: GAN) -> set[str]:
-    """The names of the buffers that are not kept for each process."""
-    kept = tuple(f"{name}." for name in getattr(game, "per_process", ()))
-    return {name for name, _ in game.named_buffers() if not f"{name}.".startswith(kept)}
+    """The names of the networks' buffers, without those that are kept for each process."""
+    buffers = {name for name, _ in game.named_buffers() if name.startswith(NETWORKS)}
+    return buffers - {*names(game)}
 
 
 def two_processes_are_one_of_twice_the_batch(build: Game) -> None:

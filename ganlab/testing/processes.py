@@ -62,8 +62,8 @@ def on_processes(work: Callable[[], Any], processes: int, *, group: bool = True)
 def forking() -> ForkServerContext:
     """Makes processes by forking one that has imported ganlab.
 
-    They are not forked from this process: threads that it may have, such as OpenMP's, are not there in a fork,
-    which would wait for them for ever.
+    They are not forked from this process: threads that it may have, such as OpenMP's, are not there in a
+    fork, which would wait for them for ever.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)

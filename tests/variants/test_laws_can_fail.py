@@ -6,12 +6,13 @@ from unittest import SkipTest
 
 import pytest
 import torch
+from plain_games import Pooled
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from torch.utils._pytree import tree_leaves
 
 from ganlab.game.gan import GAN
-from ganlab.testing import Game, Generator
+from ganlab.testing import OF_TWO_PROCESSES, Game, Generator
 from ganlab.testing.process_checks import (
     resumes_exactly_on_two_processes,
     two_processes_are_one_of_twice_the_batch,
@@ -84,6 +85,12 @@ class Shifting(HingeGAN):
 
     def fake(self, generator: nn.Module, latent: Tensor, condition: Any) -> Tensor:
         return generator(latent) + self.shift
+
+
+class Forgetting(Pooled):
+    """Couples samples: each process stores fakes, but checkpoints hold those of the first."""
+
+    per_process = ()
 
 
 class Adding(HingeGAN):
@@ -167,6 +174,7 @@ BREACHES: list[tuple[Law, Game, str]] = [
     (samples_follow_from_seed_and_number, Game(Restless), "drew from torch's own generator"),
     (samples_the_same_on_two_processes, Game(Shifting), "is another on two processes"),
     (resumes_exactly_on_two_processes, Game(Shifting), "resumed on process"),
+    (resumes_exactly_on_two_processes, Game(Forgetting), "resumed on process 1"),
     (resumes_exactly_on_two_processes, Game(Impatient), "resumed on process 0"),
     (two_processes_are_one_of_twice_the_batch, Game(BalancingInSilence), "differs by"),
     (two_processes_are_one_of_twice_the_batch, Game(Adding), "differs by"),
@@ -249,6 +257,11 @@ def test_a_law_that_says_nothing_of_a_game_says_why(law: Law, game: Game, words:
 )
 def test_a_side_that_learns_nothing_may_rest(law: Law) -> None:
     law(Game(Finished))
+
+
+@pytest.mark.parametrize("law", OF_TWO_PROCESSES)
+def test_what_each_process_keeps_for_itself_is_named(law: Law) -> None:
+    law(Game(Pooled))
 
 
 @pytest.mark.parametrize("variant", [Balancing, RelativisticGAN])
