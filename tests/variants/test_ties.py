@@ -142,7 +142,7 @@ def test_a_run_with_a_shared_trunk_is_resumed_loaded_and_exported(
     (run,) = run_folders(tmp_path)
     assert here("export", run, "--out", "mine", "--with_sources", folder=tmp_path).code == 0
     monkeypatch.syspath_prepend(str(tmp_path))
-    user = import_for_test(monkeypatch, "my_trunk")
+    _, user = (import_for_test(monkeypatch, name) for name in ("my_shared_encoder", "my_trunk"))
     game, exported = ganlab.load(run, trust_code=True), ganlab.load(tmp_path / "mine", trust_code=True)
     assert type(game) is user.SharedTrunk
     assert game.generator.encoder is game.discriminator.encoder
