@@ -5,6 +5,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import Any, get_type_hints
 
@@ -54,12 +55,33 @@ def imported(class_path: str) -> Any:
 
 def accepted(class_path: str) -> list[str]:
     """The keyword arguments of a class, its parents' included where it passes them on."""
-    names: list[str] = []
-    for constructor in _constructors(imported(class_path)):
-        parameters = inspect.signature(constructor).parameters.values()
-        keywords = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        names += [name for name in keywords if name != "self"]
-    return names
+    return [*keyword_arguments(imported(class_path))]
+
+
+def keyword_arguments(build: Callable[..., Any]) -> tuple[str, ...]:
+    """The keyword arguments of a function, or of a class as above."""
+    return _of_class(build) if isinstance(build, type) else tuple(_keywords(build))
+
+
+# Of torch's classes it takes a millisecond, and a player can be hundreds of networks.
+@lru_cache(maxsize=256)
+def _of_class(kind: type) -> tuple[str, ...]:
+    return tuple(name for constructor in _constructors(kind) for name in _keywords(constructor))
+
+
+def _keywords(build: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(build).parameters.values()
+    keywords = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [name for name in keywords if name != "self"]
+
+
+def made_by(factory: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The class or function that a factory calls in the end, and the keyword arguments that it is given."""
+    if not isinstance(factory, partial):
+        return factory, {}
+    # The command line's factories call a function of its own, and tell it the class.
+    kind = next((argument for argument in factory.args if isinstance(argument, type)), factory.func)
+    return kind, factory.keywords
 
 
 def argument_types(kind: type) -> dict[str, Any]:

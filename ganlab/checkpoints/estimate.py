@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, UntypedStorage
+from torch.nn.modules.module import register_module_module_registration_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -54,6 +55,7 @@ class Meter(TorchDispatchMode):
         device: The device that all operations run on instead of their own.
 
     Attributes:
+        operations: How many there were so far, and layers in layers: a few arguments can name very many.
         allocated: Bytes that all operations allocated, or would have.
         built: Those of the finished game, beside which an operation's own must have room; None before.
     """
@@ -63,6 +65,19 @@ class Meter(TorchDispatchMode):
         self.source, self.device, self.most = source, device, most_bytes()
         self.allocated, self.operations = 0, 0
         self.built: int | None = None
+
+    def __enter__(self) -> Meter:
+        self._layers = register_module_module_registration_hook(self._count)
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._layers.remove()
+        super().__exit__(*error)
+
+    def _count(self, *layers: Any) -> None:
+        self.operations += 1
+        if self.operations > MOST_OPERATIONS:
+            raise self._refusal(0)
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

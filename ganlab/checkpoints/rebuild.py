@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from reprlib import repr as in_short
 from types import UnionType
-from typing import Any, Literal, Never, Union, cast, get_args, get_origin
+from typing import Any, Literal, Never, Protocol, Union, cast, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser
 from torch.optim import Optimizer
@@ -175,7 +175,7 @@ class _Builder:
             self.refuse_odd_names(content)
             if "class_path" in content:
                 return self.instance(content, levels, factory=factory)
-            return {name: self.value(below, levels - 1) for name, below in content.items()}
+            return {name: self.value(below, levels - 1, factory=factory) for name, below in content.items()}
         if isinstance(content, (list, tuple)):
             if len(content) > LONGEST:
                 raise self.refused(f"a list of {len(content):,} arguments")
@@ -243,9 +243,10 @@ def fitted(value: Any, declared: Any) -> Any:
     elif kind in (tuple, list, Sequence, Iterable):
         if isinstance(value, list):
             return _sequence(value, tuple if kind is tuple else list, parts)
-    elif kind is Callable:
-        returned = object if not parts or parts[-1] is Any else parts[-1]
-        if isinstance(value, partial) and issubclass(cast(type, value.func), returned):
+    elif kind is dict and parts and isinstance(value, dict):
+        return {name: fitted(below, parts[1]) for name, below in value.items()}
+    elif made := _made_by_factories(declared):
+        if isinstance(value, partial) and issubclass(cast(type, value.func), made):
             return value
     elif is_dataclass(kind) and isinstance(value, dict):
         form = cast(type, kind)
@@ -261,8 +262,18 @@ def fitted(value: Any, declared: Any) -> Any:
 
 
 def _takes_factory(declared: Any) -> bool:
-    """Whether an argument of that type is a factory, not an instance."""
-    return get_origin(declared) is Callable or any(map(_takes_factory, get_args(declared)))
+    """Whether an argument of that type is a factory, not an instance, or factories in a list or mapping."""
+    return bool(_made_by_factories(declared)) or any(map(_takes_factory, get_args(declared)))
+
+
+def _made_by_factories(declared: Any) -> type | None:
+    """The class of what factories of the declared type make; None if that is no type of factories."""
+    if (get_origin(declared) or declared) is Callable:
+        made = [Any, *get_args(declared)][-1]
+        return object if made is Any else made
+    if isinstance(declared, type) and Protocol in declared.__bases__:
+        return get_type_hints(declared.__call__)["return"]
+    return None
 
 
 def _sequence(values: list[Any], form: type, parts: tuple[Any, ...]) -> Any:

@@ -20,6 +20,7 @@ NOISE = re.compile(
     r"Does not validate|Subtypes:|Errors:|Expected a <class 'NoneType'>|Given value|Expected a path but"
     r"|^\s*(- )?Problem with"
 )
+FACTORY = re.compile(r"Type <class '[\w.]+'> expects a function or a callable class: ")
 # Modules of Lightning and torch that check what a user chose, and the option that their errors are about.
 CHECKS = {
     "lightning.fabric.utilities.seed": "seed_everything",
@@ -87,11 +88,14 @@ def _shortened(error: BaseException) -> str:
 
 def explain(message: str, keys: Iterable[str]) -> str:
     """The parser's error message in at most three lines; `keys` are the options that the parser accepts."""
+    message = FACTORY.sub("", message)
     where = ".".join(re.findall(r'Parser key "([^"]+)"', message))
     owners = re.findall(r"class_path[ =]'([^']+)'", message)
     if option := re.search(r"Option '([^']+)' is not accepted", message):
         owner = owners[-1] if owners else ""
         known = accepted(owner) if owner else ()
+        if option[1] in known:
+            return f"ganlab: {owner.rsplit('.', 1)[-1]} is told its {option[1]}: leave it out ({where})."
         return _answer(f"{owner.rsplit('.', 1)[-1]} has no argument", option[1], known, where)
     if option := re.search(r"unrecognized arguments: -*([^\s=]+)|does not accept option '([^']+)'", message):
         return _option(option[1] or option[2], keys)
@@ -148,6 +152,7 @@ def _classes(where: str) -> list[str]:
         "model": [*variants.__all__, *(variant.__name__ for variant in GAN.__subclasses__())],
         "generator": networks.__all__,
         "discriminator": networks.__all__,
+        "networks": networks.__all__,
         "generator_optimizer": dir(optim),
         "discriminator_optimizer": dir(optim),
         "generator_scheduler": dir(optim.lr_scheduler),

@@ -17,7 +17,7 @@ from ganlab import bounds
 from ganlab.errors import Refused
 from ganlab.game.players import evaluating
 from ganlab.game.turn import Turn
-from ganlab.networks import Pretrained
+from ganlab.networks.several import single_networks
 
 
 class Game(Protocol):
@@ -94,18 +94,20 @@ def networks_of_conditions(game: Any, base: type[Game]) -> None:
     """Refuse networks that take no condition in a game that tells them one."""
     calls = {"generator": ("fake", "latents"), "discriminator": ("judge", "images")}
     for player, (method, first) in calls.items():
-        network = getattr(game, player)
-        while isinstance(network, Pretrained):
-            network = network.network
         if getattr(type(game), method) is not getattr(base, method):
             continue
-        try:
-            signature(network.forward).bind(first, "condition")
-        except TypeError as error:
-            raise Refused(
-                f"{type(network).__name__} takes {first} and no condition, but the game is conditional\n"
-                f"(model.conditional): choose another {player}, or leave conditional out."
-            ) from error
+        for network in single_networks(getattr(game, player)):
+            _takes_condition(network, player, first)
+
+
+def _takes_condition(network: nn.Module, player: str, first: str) -> None:
+    try:
+        signature(network.forward).bind(first, "condition")
+    except TypeError as error:
+        raise Refused(
+            f"{type(network).__name__} takes {first} and no condition, but the game is conditional\n"
+            f"(model.conditional): choose another {player}, or leave conditional out."
+        ) from error
 
 
 def takes_labels_alone(game: Any) -> bool:

@@ -19,6 +19,7 @@ from ganlab.checkpoints.rebuild import fitted, rebuild
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.game.stages import Stage
+from ganlab.networks.several import Factory
 from ganlab.testing import SpeckPairs, Specks, tried_with
 
 SOURCE = Path("some.ckpt")
@@ -82,6 +83,49 @@ def test_every_variant_is_rebuilt(variant: str) -> None:
     more = {"generator_optimizer": ADAM, "generator_scheduler": STEP, "augmentations": ["flip", "cutout"]}
     players = PLAYERS[tried_with(vars(variants)[variant]).data]
     check_same(hyperparameters(variant, **more, **players))
+
+
+CRITIC = {"class_path": "ganlab.networks.MLPDiscriminator", "init_args": {"hidden": [4]}}
+TALLER = {"class_path": "ganlab.networks.DCGANDiscriminator", "init_args": {"width": 4}}
+SCALES = {"class_path": "ganlab.networks.MultiScale", "init_args": {"networks": CRITIC, "scales": [1, 2, 4]}}
+LABELS = {"class_path": "ganlab.media.Labels", "init_args": {"classes": 3}}
+
+
+def within_others(networks: Any, kind: str = "Several", **more: Any) -> dict[str, Any]:
+    return {"class_path": f"ganlab.networks.{kind}", "init_args": {"networks": networks, **more}}
+
+
+def several(networks: Any, **more: Any) -> dict[str, Any]:
+    """As the command line writes them, told the facts of the data."""
+    return within_others(networks, **{"shape": [1, 8, 8], "condition": LABELS, "latent_size": None, **more})
+
+
+NESTED = {
+    "a list": several([CRITIC, TALLER]),
+    "copies": several([CRITIC, TALLER], copies=3),
+    "names": several({"one": CRITIC, "two": TALLER}),
+    "scales": several([SCALES, CRITIC]),
+    "a scale each": several([within_others([TALLER, CRITIC], kind="MultiScale", scales=[1, 2])]),
+    "within one another": several({"a": within_others([CRITIC], copies=2), "b": SCALES}),
+}
+
+
+@pytest.mark.parametrize("networks", NESTED.values(), ids=NESTED)
+def test_several_networks_are_rebuilt(networks: dict[str, Any]) -> None:
+    labels_known = {"media": [PICTURES, LABELS], "conditional": True}
+    facts = {"shape": [1, 8, 8], "condition": LABELS, "latent_size": 4}
+    generator = {"class_path": "ganlab.networks.MLPGenerator", "init_args": facts}
+    check_same(hyperparameters(discriminator=networks, generator=generator, **labels_known))
+
+
+def test_several_generators_are_rebuilt() -> None:
+    each = {"class_path": "ganlab.networks.MLPGenerator", "init_args": {"hidden": [4]}}
+    pair = several({"there": each, "back": each}, latent_size=4, condition=None)
+    made = rebuild(hyperparameters(generator=pair), SOURCE).sample(3, seed=0)
+    assert {name: tuple(samples.shape) for name, samples in made.items()} == dict.fromkeys(
+        ("there", "back"), (3, 1, 8, 8)
+    )
+    check_same(hyperparameters(generator=pair))
 
 
 def check_same(arguments: dict[str, Any]) -> None:
@@ -175,6 +219,9 @@ FIT = [
     (MAKES, Callable[..., nn.Module], MAKES),
     (MAKES, Callable[..., Any] | None, MAKES),
     (MAKES, Callable, MAKES),
+    (MAKES, Factory, MAKES),
+    ([MAKES], list[Factory] | dict[str, Factory], [MAKES]),
+    ({"a": MAKES}, list[Factory] | dict[str, Factory], {"a": MAKES}),
     ({"a": 1}, dict[str, int], {"a": 1}),
     ([{"steps": 3, "alone": "generator"}], Sequence[Stage], [Stage(3, "generator")]),
     ([1, "a"], Any, [1, "a"]),
@@ -198,6 +245,10 @@ UNFIT = [
     ("torch.nn.Identity", nn.Module),
     (MAKES, nn.Module),
     (LAYER, Callable[..., nn.Module]),
+    (LAYER, Factory),
+    (partial(torch.optim.Adam), Factory),
+    ({"a": LAYER}, dict[str, Factory]),
+    ({"a": "b"}, dict[str, int]),
     (LAYER, OptimizerCallable),
     (MAKES, OptimizerCallable),
     (partial(torch.optim.Adam), LRSchedulerCallable | None),
@@ -313,3 +364,46 @@ def test_what_a_finished_network_is_made_of_is_checked_like_all_else() -> None:
     for wrong in ({"network": "my_evil.Net"}, {"path": 3}, {"part": "optimizer"}, {"trainable": "yes"}):
         with pytest.raises(Refused, match=f"as '{next(iter(wrong))}' of Pretrained"):
             rebuild(hyperparameters(generator=finished(**wrong)), SOURCE)
+
+
+def test_a_class_within_several_networks_is_the_readers_own_or_refused() -> None:
+    path = f"{Sized.__module__}.Sized"
+    own = {"class_path": path, "init_args": {"act": {"class_path": "torch.nn.SiLU"}}}
+    for holding in ([CRITIC, own], {"a": own}, [within_others([own])], [within_others(own, "MultiScale")]):
+        arguments = hyperparameters(discriminator=several(holding))
+        with pytest.raises(Refused, match=rf"{path}(.|\n)*classes=\[Sized\]"):
+            rebuild(arguments, SOURCE)
+    arguments = hyperparameters(discriminator=several({"a": own}, condition=None))
+    network: Any = rebuild(arguments, SOURCE, classes=[Sized]).discriminator["a"]
+    assert isinstance(network, Sized)
+    assert isinstance(network.act, nn.SiLU)
+    own["init_args"]["act"] = {"class_path": "os.system"}
+    with pytest.raises(Refused, match=r"os\.system"):
+        rebuild(arguments, SOURCE, classes=[Sized])
+
+
+NOTHING = {"class_path": "torch.nn.Identity"}
+THOUSAND = within_others([NOTHING], copies=1000)
+SCALES_OF_SCALES = within_others(
+    within_others(NOTHING, "MultiScale", scales=[1] * 1000), "MultiScale", scales=[1] * 1000
+)
+
+
+@pytest.mark.parametrize(
+    "networks",
+    [
+        pytest.param(several([within_others([THOUSAND], copies=1000)], copies=1000), id="copies of copies"),
+        pytest.param(several([SCALES_OF_SCALES]), id="scales of scales"),
+        pytest.param(several([NOTHING], copies=10**9), id="endless copies"),
+        pytest.param(several([NOTHING], copies="many"), id="a word"),
+        pytest.param(several([ADAM]), id="an optimizer"),
+        pytest.param(several({"a": 3}), id="a number"),
+        pytest.param(several([[NOTHING]]), id="a list in a list"),
+        pytest.param(several("networks"), id="a text"),
+        pytest.param(several([]), id="none"),
+        pytest.param(several({"forward": NOTHING, "__init__": NOTHING, "": NOTHING}), id="odd names"),
+    ],
+)
+def test_networks_that_no_player_has_are_refused(networks: dict[str, Any]) -> None:
+    with within(20), pytest.raises(Refused, match=SOURCE.name):
+        rebuild(hyperparameters(discriminator=networks), SOURCE)

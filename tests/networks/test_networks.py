@@ -462,6 +462,8 @@ def test_a_configuration_builds_every_network(name: str) -> None:
     arguments: dict[str, Any] = {"shape": [1, 32, 32]}
     if name == "UNetGenerator":
         arguments["condition"] = Pictures((1, 32, 32)).plain()
+    if name in ("MultiScale", "Several"):
+        arguments["networks"] = [{"class_path": "MLPDiscriminator"}] * 2
     settings = {"class_path": f"ganlab.networks.{name}", "init_args": arguments}
     built = parser.instantiate(parser.parse_object({"network": settings})).network
     assert type(built) is getattr(networks, name)
