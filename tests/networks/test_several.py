@@ -13,14 +13,18 @@ from jsonargparse import ArgumentParser
 from torch import nn
 
 from ganlab.errors import Refused
+from ganlab.game.gan import GAN
 from ganlab.media import Labels, Pictures
 from ganlab.networks import (
     DCGANDiscriminator,
     MLPDiscriminator,
+    MLPGenerator,
     MultiScale,
     PatchGANDiscriminator,
     Several,
 )
+from ganlab.testing import new, play
+from ganlab.variants import R3GAN, HingeGAN
 
 SHAPE = (1, 8, 8)
 MLP = partial(MLPDiscriminator, hidden=(8,))
@@ -235,6 +239,68 @@ def test_what_cannot_work_is_refused(build: Callable[..., nn.Module], words: str
     with pytest.raises(Refused, match=words) as refusal:
         build(**({"shape": SHAPE} if "shape" not in build.keywords else {}))
     assert len(str(refusal.value).splitlines()) <= 3
+
+
+def in_a_game(discriminator: nn.Module, variant: type[GAN] = HingeGAN, **arguments: Any) -> GAN:
+    facts: dict[str, Any] = {"shape": SHAPE, "condition": Labels(3) if "conditional" in arguments else None}
+    generator = partial(MLPGenerator, latent_size=8, hidden=(8,), **facts)
+    return new(variant, discriminator=discriminator, generator=generator, **arguments)
+
+
+def test_critics_of_equal_weights_play_as_one_would() -> None:
+    """Each of three has a third of the gradient, which three times the learning rate makes up for."""
+    games = []
+    for critics in (1, 3):
+        torch.manual_seed(1)
+        discriminator = Several(networks=[MLP], copies=critics, shape=SHAPE)
+        for critic in discriminator:
+            critic.load_state_dict(discriminator[0].state_dict())
+        descent = partial(torch.optim.SGD, lr=0.1 * critics)
+        game = in_a_game(discriminator, discriminator_optimizer=descent)
+        play(game, steps=4, precision="64-true")
+        games.append(game)
+    one, other = games
+    for name, weight in one.generator.named_parameters():
+        assert torch.allclose(weight, other.generator.get_parameter(name)), name
+    for critic in other.discriminator:
+        assert torch.allclose(critic.logit.weight, one.discriminator[0].logit.weight)
+
+
+@pytest.mark.parametrize(
+    "critics",
+    [
+        pytest.param(partial(Several, networks=[MLP], copies=2), id="two"),
+        pytest.param(partial(Several, networks={"a": MLP, "b": MAPS}), id="by name"),
+        pytest.param(partial(MultiScale, networks=MLP), id="at two scales"),
+    ],
+)
+@pytest.mark.parametrize("variant", [HingeGAN, R3GAN])
+def test_critics_that_are_told_labels_all_learn_from_them(variant: type[GAN], critics: Any) -> None:
+    discriminator = critics(shape=SHAPE, condition=Labels(3))
+    before = copy.deepcopy(discriminator)
+    game = in_a_game(discriminator, variant, conditional=True)
+    play(game, steps=2)
+    weights = {name: weight for name, weight in discriminator.named_parameters() if weight.ndim > 1}
+    for name, weight in weights.items():
+        assert not torch.equal(weight, before.get_parameter(name)), name
+    assert sum("conditioning" in name for name in weights) == 2
+
+
+def test_a_critic_that_takes_no_condition_is_refused_in_a_conditional_game() -> None:
+    discriminator = Several(networks=[MLP, partial(Several, networks={"a": Alone})], shape=SHAPE)
+    with pytest.raises(Refused, match="Alone takes images and no condition"):
+        play(in_a_game(discriminator, conditional=True), steps=1)
+
+
+class OneLogit(MLPDiscriminator):
+    def forward(self, images: Any, condition: Any = None) -> Any:
+        return super().forward(images, condition)[:1]
+
+
+def test_a_critic_that_returns_too_few_logits_is_refused() -> None:
+    discriminator = Several(networks=[MLP, partial(OneLogit, hidden=(8,))], shape=SHAPE)
+    with pytest.raises(Refused, match=r"logits of the shape \(1,\) from 2 images"):
+        play(in_a_game(discriminator), steps=1)
 
 
 def test_a_copy_is_a_copy() -> None:
