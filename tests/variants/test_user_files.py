@@ -17,7 +17,7 @@ from trained_runs import import_for_test
 import ganlab
 from ganlab.data import Digits
 from ganlab.media import Labels, Pictures
-from ganlab.networks import MLPDiscriminator, MLPGenerator, Pretrained, ResNetDiscriminator
+from ganlab.networks import MLPDiscriminator, MLPGenerator, Pretrained, ResNetDiscriminator, Several
 from ganlab.testing import CHECKS, OF_TWO_PROCESSES, Game, assert_same
 from ganlab.variants import R1GAN, WGANGP, HingeGAN
 
@@ -165,6 +165,9 @@ def game_of(name: str, user: ModuleType) -> Game:
             return Game(WGANGP, data, players(user.Writer, user.Reader, **WORDS))
         case "my_concatenation":
             return Game(user.ConditionalGAN, DIGITS, players(user.Generator, user.Discriminator, **IMAGES))
+        case "my_critics":
+            critics = {"discriminator": partial(Several, networks=[user.Critic], copies=2, **IMAGES)}
+            return Game(HingeGAN, DIGITS, {"generator": partial(user.Generator, **IMAGES), **critics})
         case "my_cyclegan":
             data = partial(user.Unpaired, size=8, batch_size=8)
             told = {"conditional": True, "latent_size": 0, "pool": 20, **IMAGES}
