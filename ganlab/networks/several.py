@@ -129,7 +129,7 @@ class MultiScale(Several):
         condition: Medium | None = None,
     ) -> None:
         bounds.at_least(1, self, **{f"scales[{index}]": scale for index, scale in enumerate(scales)})
-        each = networks if isinstance(networks, list) else [networks] * len(scales)
+        each = [networks] * len(scales) if callable(networks) else [*networks]
         if len(each) != len(scales):
             raise Refused(f"MultiScale has {len(each)} networks for {len(scales)} scales.")
         smaller = [(_smaller(shape, scale), _smaller_medium(condition, scale)) for scale in scales]
