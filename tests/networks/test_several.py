@@ -21,6 +21,7 @@ from ganlab.networks import (
     MLPGenerator,
     MultiScale,
     PatchGANDiscriminator,
+    Pretrained,
     Several,
 )
 from ganlab.testing import new, play
@@ -286,8 +287,9 @@ def test_critics_that_are_told_labels_all_learn_from_them(variant: type[GAN], cr
     assert sum("conditioning" in name for name in weights) == 2
 
 
-def test_a_critic_that_takes_no_condition_is_refused_in_a_conditional_game() -> None:
-    discriminator = Several(networks=[MLP, partial(Several, networks={"a": Alone})], shape=SHAPE)
+@pytest.mark.parametrize("held", [Alone, partial(Pretrained, network=Alone())], ids=["itself", "finished"])
+def test_a_critic_that_takes_no_condition_is_refused_in_a_conditional_game(held: Any) -> None:
+    discriminator = Several(networks=[MLP, partial(Several, networks={"a": held})], shape=SHAPE)
     with pytest.raises(Refused, match="Alone takes images and no condition"):
         play(in_a_game(discriminator, conditional=True), steps=1)
 
