@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from reprlib import repr as in_short
 from types import UnionType
-from typing import Any, Literal, Never, Protocol, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, Protocol, Union, cast, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser
 from torch.optim import Optimizer
@@ -251,7 +251,7 @@ def fitted(value: Any, declared: Any) -> Any:
     elif is_dataclass(kind) and isinstance(value, dict):
         form = cast(type, kind)
         types = argument_types(form)
-        return form(**{name: fitted(part, types.get(name, Never)) for name, part in value.items()})
+        return form(**{name: fitted(part, types.get(name, NoReturn)) for name, part in value.items()})
     elif kind in (int, float) and isinstance(value, bool):
         pass
     elif kind is float and isinstance(value, int):
