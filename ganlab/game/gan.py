@@ -51,6 +51,7 @@ from ganlab.game.terms import (
 from ganlab.game.turn import Turn, at_least_float32, split
 from ganlab.judgements import judged, mean_over_critics
 from ganlab.media import Medium
+from ganlab.networks.several import single_networks
 from ganlab.seeds import reseed, seed_for
 from ganlab.version import VERSION
 
@@ -397,9 +398,10 @@ class GAN(Sampling, Recording):
         per_process.keep_apart(self)
 
     def configure_model(self) -> None:
-        if self.compiled and self.generator._compiled_call_impl is None:
-            self.generator.compile()
-            self.discriminator.compile()
+        players = (self.generator, self.discriminator) if self.compiled else ()
+        for network in (each for player in players for each in single_networks(player)):
+            if network._compiled_call_impl is None:
+                network.compile()
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         refuse_forgotten(self)
