@@ -8,6 +8,8 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -202,10 +204,23 @@ def read_run(folder: Path) -> Run:
 
 
 def images_per_turn(config: dict[str, Any], clock: list[dict[str, Any]]) -> int | None:
-    """Real images in a discriminator's turn over all processes, by the last row; None if it is not known."""
+    """Real images in a discriminator's turn over all processes, as recorded; None if it is not known.
+
+    Where the discriminator rests it is shown none: what counts is the rows between which it was shown most.
+    The configuration says how many a process takes, and the records how many processes there were.
+    """
     turns = whole_number(below(config, "model", "init_args", "critic_steps"))
-    last = clock[-1] if clock else {"step": 0}
-    return round(last["images"] / (last["step"] * turns)) if last["step"] and turns else None
+    rows = [{"step": 0, "images": 0}, *clock]
+    rates = [
+        (after["images"] - before["images"]) / (after["step"] - before["step"])
+        for before, after in pairwise(rows)
+        if after["step"] > before["step"]
+    ]
+    if not turns or not rates:
+        return None
+    most = max(rates) / turns
+    size = whole_number(below(config, "data", "init_args", "batch_size"))
+    return ceil(most / size) * size if size else round(most)
 
 
 def _data_and_experiment(folder: Path, config: dict[str, Any]) -> tuple[str, str]:

@@ -70,7 +70,8 @@ def evaluations(
             evaluation.beside_floor = beside
         else:
             evaluation.selected = dict.fromkeys(evaluation.scores, whole_number(among) or 0)
-        evaluation.images = whole_number(row.get("images")) or round(_interpolate(clock, step, "images") or 0)
+        told = whole_number(row.get("images"))
+        evaluation.images = round(_interpolate(clock, step, "images") or 0) if told is None else told
         evaluation.seconds = _interpolate(clock, step, "seconds")
         key = evaluation.contract["hash"], step
         evaluated[key] = _completed(evaluation, evaluated.get(key))

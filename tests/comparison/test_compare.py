@@ -19,6 +19,7 @@ from ganlab.comparison import read_wandb, tables, text
 from ganlab.comparison.ranking import Question
 from ganlab.comparison.read import find_run_folders, read_run
 from ganlab.comparison.report import words
+from ganlab.comparison.report.samples import images_at
 from ganlab.comparison.result import Comparison, Table
 from ganlab.errors import Refused
 from ganlab.metrics.contract import Contract
@@ -237,6 +238,26 @@ def test_settings_that_change_training_split_a_group(
         # Without a clock the batch's size comes from the configuration.
         (make(tmp_path, seed=seed, **settings) / "clock.jsonl").unlink()
     assert names(compared(tmp_path)) == ["hinge", name]
+
+
+def test_steps_in_which_the_discriminator_rests_are_no_other_batch(tmp_path: Path) -> None:
+    """Two seeds, of which one is further, of a run whose generator plays alone for 200 steps."""
+    for seed, moments in enumerate(((0, 100, 200, 450, 1000), (0, 450))):
+        folder = make(tmp_path, seed=seed, step=moments[-1])
+        clock = [{"step": s, "images": max(0, s - 200) * BATCH, "seconds": s * 3.6} for s in moments]
+        (folder / "clock.jsonl").write_text("".join(json.dumps(each) + "\n" for each in clock))
+    (group,) = {run.group.name: run.group for run in only_table(compared(tmp_path)).rows}.values()
+    assert len(group.runs) == 2
+    assert {run.settings["data.init_args.batch_size"] for run in group.runs} == {BATCH}
+
+
+def test_samples_of_a_stage_without_a_discriminator_stand_at_no_images(tmp_path: Path) -> None:
+    rows = [row(step, 20.0) | {"images": max(0, step - 500) * BATCH} for step in (250, 500, 750, 1000)]
+    run = read_run(make(tmp_path, rows=rows))
+    run.images = 500 * BATCH
+    assert [images_at(run, step) for step in (250, 400, 500, 625, 1000)] == [
+        0, 0, 0, 125 * BATCH, 500 * BATCH
+    ]  # fmt: skip
 
 
 def test_a_setting_may_label_groups_but_pools_none(tmp_path: Path) -> None:

@@ -75,10 +75,10 @@ def saved_looks(run: Run, folder: str) -> list[Look]:
 def images_at(run: Run, step: int) -> float:
     """How many images the run has shown at a step; the step itself if it is not known."""
     pairs = [(run.step, run.images), *((each.step, each.images) for each in run.evaluations)]
-    known = sorted((at, images) for at, images in pairs if at and images)
-    if not known:
+    known = sorted({(at, images) for at, images in pairs if at})
+    last, shown = known[-1] if known else (0, 0)
+    if not shown:
         return float(step)
-    last, shown = known[-1]
     if step > last:
         return step * shown / last
     # A discriminator that rests is shown none, so that they are not as many in each step.
