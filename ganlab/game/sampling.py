@@ -194,6 +194,11 @@ class Sampling(LightningModule):
 
     def medium(self, made: Tensor) -> Medium:
         """Of what it makes: as the data said, else by the shape of these samples."""
+        if not isinstance(made, Tensor):
+            raise Refused(
+                f"{type(self).__name__}.fake returned a {type(made).__name__}, but samples are one tensor.\n"
+                "Of several generators choose the one to draw samples by in fake, or name a single network."
+            )
         return self.media[0] if self.media else medium_of(made.shape[1:])
 
     def told(

@@ -112,7 +112,7 @@ class MultiScale(Several):
     their smaller shape. Pictures that are the condition are made smaller too; labels are what they are.
 
     Args:
-        networks: What makes a critic for each scale, or a list with one for each.
+        networks: What makes the critic of every scale, or a list of one for each.
         scales: By how much images are made smaller for each critic; 1 leaves them as they are.
         shape: Of an image.
         classes: How many the data have.
@@ -129,7 +129,9 @@ class MultiScale(Several):
         condition: Medium | None = None,
     ) -> None:
         bounds.at_least(1, self, **{f"scales[{index}]": scale for index, scale in enumerate(scales)})
-        each = [networks] * len(scales) if callable(networks) else [*networks]
+        each = [networks] if callable(networks) else [*networks]
+        if len(each) == 1:  # The command line makes a list of it where one of its arguments is changed.
+            each *= len(scales)
         if len(each) != len(scales):
             raise Refused(f"MultiScale has {len(each)} networks for {len(scales)} scales.")
         smaller = [(_smaller(shape, scale), _smaller_medium(condition, scale)) for scale in scales]

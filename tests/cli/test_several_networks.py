@@ -198,3 +198,10 @@ def test_what_cannot_work_is_refused_in_a_sentence(
     write(tmp_path, CRITICS)
     answer = here("fit", "--config", "small.yaml", f"--model.discriminator.{option}", value, folder=tmp_path)
     assert words in refused(answer, tmp_path)
+
+
+def test_generators_of_which_none_is_chosen_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, CRITICS)
+    several = ["--model.generator=Several", "--model.generator.networks=[MLPGenerator, MLPGenerator]"]
+    answer = here("fit", "--config", "small.yaml", "--model", "HingeGAN", *several, folder=tmp_path)
+    assert "HingeGAN.fake returned a list" in refused(answer, tmp_path)

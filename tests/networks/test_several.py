@@ -200,6 +200,11 @@ class TestMultiScale:
         assert [type(critic) for critic in critics] == [DCGANDiscriminator, MLPDiscriminator]
         assert [len(logits) for logits in critics(torch.randn(4, *SHAPE), torch.arange(4) % 3)] == [4, 4]
 
+    def test_a_list_of_one_is_for_all_scales(self) -> None:
+        """The command line makes one where an argument of the network is changed."""
+        critics = MultiScale(networks=[MLP], scales=[1, 2], shape=SHAPE)
+        assert [tuple(logits.shape) for logits in critics(torch.randn(3, *SHAPE))] == [(3,), (3,)]
+
     def test_patches_of_pairs_at_two_scales(self) -> None:
         make = partial(PatchGANDiscriminator, width=4, layers=1)
         critics = MultiScale(networks=make, shape=(1, 16, 16), condition=Pictures((2, 16, 16)))
@@ -229,7 +234,11 @@ class TestMultiScale:
         pytest.param(partial(MultiScale, networks=Told, scales=(1, 3)), "8 x 8.*3 x 3", id="a third"),
         pytest.param(partial(MultiScale, networks=Told, scales=(0,)), r"scales\[0\] is 0", id="scale zero"),
         pytest.param(partial(MultiScale, networks=Told, scales=()), "networks is empty", id="no scales"),
-        pytest.param(partial(MultiScale, networks=[Told]), "1 networks for 2 scales", id="too few"),
+        pytest.param(
+            partial(MultiScale, networks=[Told] * 2, scales=(1, 2, 4)),
+            "2 networks for 3 scales",
+            id="too few",
+        ),
         pytest.param(partial(MultiScale, networks=Told, shape=(2,)), r"shape is \(2,\)", id="points"),
         pytest.param(
             partial(MultiScale, networks=Told, condition=Pictures((1, 5, 5))), "5 x 5", id="odd sources"
