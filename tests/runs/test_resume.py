@@ -22,6 +22,7 @@ from plain_games import Pooled
 from ganlab.callbacks import Checkpoints, Evaluation, Preempted, Preemption
 from ganlab.game import per_process
 from ganlab.game.gan import GAN
+from ganlab.game.stages import Stage
 from ganlab.media import Labels
 from ganlab.metrics import Pixels
 from ganlab.networks import DCGANDiscriminator, DCGANGenerator
@@ -77,6 +78,7 @@ TOLD += [
         (1, "bf16-mixed", "pooled"),
         (2, "bf16-mixed", "pooled"),
         (2, "fp16", "cycle"),
+        (2, "fp16", "resting"),
     )
 ]
 ALONE, TOGETHER = ([case for case in (*CASES, *TOLD) if case["processes"] == number] for number in (1, 2))
@@ -121,6 +123,10 @@ BUILD: dict[str, Callable[..., GAN]] = {
     ),
     "told pictures": partial(new, Pix2Pix),
     "pooled": partial(new, Pooled),
+    # The third and fourth step of seven, and so the stop, are within the discriminator's stage.
+    "resting": partial(
+        new, HingeGAN, stages=[Stage(2, "generator", adversarial=True), Stage(3, "discriminator")]
+    ),
     "cycle": cycle,
 }
 DATA = {"cycle": SpeckPairs}  # of a game that is not tried with the usual data
@@ -176,6 +182,7 @@ def check(case: Case, folder: Path) -> None:
 
     straight = train("straight")
     resumed = train("resumed", at(folder / "straight", stop))
+    assert straight[0].images_seen == resumed[0].images_seen
     for (_, trainer), first in ((straight, 0), (resumed, stop)):
         assert trainer.global_step == 7
         assert trainer.fit_loop.epoch_loop.batch_progress.current.completed == 7, first
