@@ -39,7 +39,7 @@ import ganlab
 from ganlab import data, networks, variants
 from ganlab.cli import main
 from ganlab.data import Digits, StreamData
-from ganlab.networks import MLPDiscriminator, MLPGenerator
+from ganlab.networks import DCGANDiscriminator, DCGANGenerator, MLPDiscriminator, MLPGenerator
 from ganlab.runs import user_code
 from ganlab.runs.folder import create_folder, new_run_path, write_environment
 from ganlab.seeds import seed_for
@@ -732,3 +732,29 @@ def test_one_line_tests_my_variant_and_finds_what_is_wrong(user_folder: Path) ->
         "test_counting[resumes_exactly]",
         "test_counting[resumes_exactly_on_two_processes]",
     }, done.out
+
+
+def test_the_seed_decides_the_first_weights_the_generator_being_built_first(tmp_path: Path) -> None:
+    """In any other order all runs would begin with other weights than those of earlier versions."""
+    still = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.0}}
+    kinds = {"generator": DCGANGenerator, "discriminator": DCGANDiscriminator}
+    narrow = {"width": 4}
+    networks = {name: {"class_path": kind.__name__, "init_args": narrow} for name, kind in kinds.items()}
+    rates = {f"{name}_optimizer": still for name in kinds}
+    config = {
+        "model": {"class_path": "HingeGAN", "init_args": {"latent_size": 8, **networks, **rates}},
+        "data": {"class_path": "Digits", "init_args": {"size": 8}},
+        "trainer": {"max_steps": 1, "accelerator": "cpu", "precision": "32"},
+    }
+    (tmp_path / "still.yaml").write_text(yaml.safe_dump(config))
+    assert here("fit", "--config", "still.yaml", "--seed_everything", "3", folder=tmp_path).code == 0
+    (run,) = run_folders(tmp_path)
+    found = checkpoint(run, 1)["state_dict"]
+    torch.manual_seed(3)
+    expected = {
+        "generator": DCGANGenerator(shape=(1, 8, 8), latent_size=8, width=4),
+        "discriminator": DCGANDiscriminator(shape=(1, 8, 8), width=4),
+    }
+    for name, network in expected.items():
+        for parameter, value in network.named_parameters():
+            assert torch.equal(value, found[f"{name}.{parameter}"]), f"{name}.{parameter}"
