@@ -153,7 +153,7 @@ class Evaluation(Callback):
         if trainer.ckpt_path and self.scorer:
             rows = Records(Path(trainer.default_root_dir) / SCORES).read() if trainer.is_global_zero else []
             # `ganlab evaluate` adds rows, too, with a checkpoint, and under any protocol.
-            scored = [(row["step"], row["images"]) for row in rows if "checkpoint" not in row]
+            scored = [(row["step"], row.get("images", 0)) for row in rows if "checkpoint" not in row]
             latest = max([(self.scored_at, self.scored_images), *scored])
             self.scored_at, self.scored_images = broadcast(latest)
 

@@ -174,7 +174,9 @@ def whole_packs(batch: Any, packing: int) -> Any:
 def players(turn: Turn, generator: nn.Module, discriminator: nn.Module, packing: int) -> None:
     """Run both networks on the turn in evaluation mode, which changes no state, and compare shapes."""
     with evaluating(generator, discriminator):
-        if isinstance(turn.real, Tensor) and isinstance(turn.fake, Tensor):
+        if isinstance(turn.real, Tensor):
+            if not isinstance(turn.fake, Tensor):
+                turn._game.medium(turn.fake)  # refuses it
             _shapes(turn, type(generator).__name__, type(discriminator).__name__, packing)
 
 

@@ -321,3 +321,13 @@ def test_a_copy_is_a_copy() -> None:
     made = copy.deepcopy(several)
     for name, logits in made(images).items():
         assert torch.equal(logits, expected[name])
+
+
+def test_a_generator_whose_samples_are_several_is_refused_before_the_first_step() -> None:
+    class Generators(nn.ModuleList):
+        def forward(self, latent: torch.Tensor) -> list[torch.Tensor]:
+            return [generator(latent) for generator in self]
+
+    networks = [nn.Sequential(nn.Linear(8, 64), nn.Unflatten(1, (1, 8, 8))) for _ in range(2)]
+    with pytest.raises(Refused, match=r"HingeGAN\.fake returned a list, but samples are one tensor"):
+        play(new(HingeGAN, generator=Generators(networks)), steps=1)
