@@ -67,12 +67,14 @@ class Watchdog(Callback):
     ) -> None:
         """Scores are read one step late, as are those that a resumed run computes before its first step."""
         game, step = cast(GAN, model), trainer.global_step
-        self._judge_scores(trainer)
+        self._judge_scores(trainer, moved=game.has_played("generator", after=self.scores.step))
         if trainer.is_global_zero:
             if game.logs_at(step):
-                self._judge_terms(game, game.current(trainer.callback_metrics))
+                moved = game.has_played("generator", after=game.last_logged)
+                self._judge_terms(game, game.current(trainer.callback_metrics), moved=moved)
+            due = step == 1 or step % self._cadence(trainer) == 0
             # Samples of a generator that rests stand still, and are no sign of anything.
-            if (step == 1 or step % self._cadence(trainer) == 0) and "generator" not in game.resting:
+            if due and game.has_played("generator", after=self.samples.step):
                 self._judge_samples(game, data_of(trainer))
             self._report(trainer)
 
@@ -81,7 +83,8 @@ class Watchdog(Callback):
             self._look(cast(GAN, model), data_of(trainer))
 
     def on_fit_end(self, trainer: Trainer, model: LightningModule) -> None:
-        self._judge_scores(trainer)
+        moved = cast(GAN, model).has_played("generator", after=self.scores.step)
+        self._judge_scores(trainer, moved=moved)
         self.finished = trainer.global_step >= trainer.max_steps > 0
         if trainer.is_global_zero and not is_trial_run(trainer):
             folder = Path(trainer.default_root_dir)
@@ -96,10 +99,13 @@ class Watchdog(Callback):
         longest = max(SOONEST, trainer.max_steps // LOOKS)
         return min(self.every_n_steps, longest) if trainer.max_steps > 0 else self.every_n_steps
 
-    def _judge_scores(self, trainer: Trainer) -> None:
-        """New scores are the same on all processes, which therefore stop together."""
+    def _judge_scores(self, trainer: Trainer, *, moved: bool = True) -> None:
+        """New scores are the same on all processes, which therefore stop together.
+
+        Of a generator that has not `moved` since the last they are no further sign.
+        """
         fresh = [e for e in callbacks_of(trainer, Evaluation) if e.scorer and e.scored_at > self.scores.step]
-        if not fresh:
+        if not fresh or not moved:
             return
         self.scores.step = max(evaluation.scored_at for evaluation in fresh)
         images = max(evaluation.scored_images for evaluation in fresh)
@@ -124,11 +130,12 @@ class Watchdog(Callback):
         copied = copies(evaluation.values, evaluation.floor, evaluation.scorer.samples)
         return {"uncovered": uncovered, "worse": worse, "copied": copied}
 
-    def _judge_terms(self, game: GAN, logged: Any) -> None:
+    def _judge_terms(self, game: GAN, logged: Any, *, moved: bool = True) -> None:
+        """A discriminator always wins in the end against a generator that has not `moved` since the last."""
         before = self.symptoms.counts["exploded"] >= TABLE["exploded"].patience
         exploded = self.terms.explodes(logged, after_explosion=before, besides=self.scores.now)
         self.symptoms.count("exploded", exploded, game.images_seen)
-        if self.terms.add_loss(game, logged):
+        if moved and self.terms.add_loss(game, logged):
             # One of few reals, or a relativistic one, may tell all apart while the generator still learns.
             won = self.terms.tells_all_apart and not self.samples.learns
             self.symptoms.count("won", won, game.images_seen)

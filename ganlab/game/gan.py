@@ -149,7 +149,7 @@ class GAN(Sampling, Recording):
         checks.numbers(self)
         self._saved_layout: dict[str, int] = {}
         self.images_per_step, self.images_seen, self._batch_checked = 0, 0, False
-        self.stage = 0
+        self.stage, self.last_played = 0, dict.fromkeys(SIDES, 0)
         self.record = TermRecord()
         self.register_buffer("skipped_steps", torch.zeros(2, dtype=torch.long))
 
@@ -251,8 +251,10 @@ class GAN(Sampling, Recording):
             keep = share_kept(self.images_per_step, self.images_seen, self.ema_half_life, self.ema_ramp)
             self.ema.update(self.generator, keep)
         for side, moved in ((discriminator, played), (generator, not generator.rests)):
-            if moved and side.scheduler:
-                side.scheduler.step()
+            if moved:
+                self.last_played[side.name] = self.global_step
+                if side.scheduler:
+                    side.scheduler.step()
         self.record.keep(self.global_step, logged)
         if self.logs_at(self.global_step):
             self._log_terms()
@@ -318,10 +320,9 @@ class GAN(Sampling, Recording):
         self.stage = number
         return stage
 
-    @property
-    def resting(self) -> set[Name]:
-        """The sides that rested in the last step."""
-        return {side.name for side in self._sides if side.rests}
+    def has_played(self, side: Name, *, after: int) -> bool:
+        """Whether a side made a step after this one."""
+        return self.last_played[side] > after
 
     def _tell_after_step(self, values: Terms) -> None:
         if type(self).after_discriminator_step is GAN.after_discriminator_step:
@@ -435,6 +436,7 @@ class GAN(Sampling, Recording):
         refuse_non_finite(checkpoint["state_dict"])
         checkpoint["terms"] = self.record.state(self._means)
         checkpoint["played"] = {**checks.step_layout(self), "images_seen": self.images_seen}
+        checkpoint["last_played"] = dict(self.last_played)
         checkpoint["ganlab"] = VERSION
         if self.conditions:
             checkpoint["conditions"] = self.conditions.plain()
@@ -447,6 +449,7 @@ class GAN(Sampling, Recording):
         self.images_per_step = self._saved_layout.get("images_per_step", 0)
         steps = checkpoint["global_step"]
         self.images_seen = self._saved_layout.get("images_seen", steps * self.images_per_step)
+        self.last_played = dict.fromkeys(SIDES, steps) | checkpoint.get("last_played", {})
         # Lightning makes the weights float64 only after it has loaded them, rounded to float32.
         if self._trainer is not None and self._trainer.precision == "64-true":
             self.double()

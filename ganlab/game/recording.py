@@ -43,7 +43,7 @@ class Recording(LightningModule):
 
     def _log_terms(self) -> None:
         self._check_terms()
-        logged = self.record.latest(after=self._last_logged)
+        logged = self.record.latest(after=self.last_logged)
         if self._has_scaler:
             skipped = (f"{side}_skipped" for side in SIDES)
             logged |= dict(zip(skipped, self.skipped_steps, strict=True))
@@ -56,7 +56,7 @@ class Recording(LightningModule):
             logger.log_metrics(values, step=self.global_step)
 
     @property
-    def _last_logged(self) -> int:
+    def last_logged(self) -> int:
         """The step after which a value is one of the current log's."""
         return self.global_step - max(cast(Any, self.trainer).log_every_n_steps, self.penalty_every)
 
@@ -65,7 +65,7 @@ class Recording(LightningModule):
         return {
             name: value
             for name, value in metrics.items()
-            if not self.record.is_old(name, after=self._last_logged)
+            if not self.record.is_old(name, after=self.last_logged)
         }
 
     def _means(self, values: Terms) -> dict[str, float]:

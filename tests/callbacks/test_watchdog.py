@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 from torch import Tensor, nn
 
 from ganlab.callbacks import Evaluation, Watchdog
@@ -160,6 +161,55 @@ def test_a_generator_that_rests_is_not_said_not_to_learn(tmp_path: Path) -> None
     game = digits(NonSaturatingGAN, stages=[Stage(60, "discriminator")])
     verdict = watched(game, tmp_path, steps=70, every=20)
     assert not verdict["alarms"], verdict
+
+
+def test_a_discriminator_that_plays_alone_has_not_won(tmp_path: Path) -> None:
+    game = digits(NonSaturatingGAN, rate=1e-3, stages=[Stage(5), Stage(145, "discriminator")])
+    watchdog = Watchdog(every_n_steps=50)
+    settings: dict[str, Any] = {"callbacks": [watchdog], "default_root_dir": tmp_path, "log_every_n_steps": 2}
+    play(game, Digits(size=16, batch_size=32), steps=155, **settings)
+    assert not watchdog.symptoms.alarms
+    assert len(watchdog.terms.losses) == 3 + 2, "a loss of each log in whose steps the generator played"
+
+
+class Seldom(NonSaturatingGAN):
+    """Its generator plays in each fifth step, and never in one before a look."""
+
+    def generator_terms(self, turn: Any) -> Any:
+        return {} if self.global_step % 5 else super().generator_terms(turn)
+
+
+def test_a_generator_that_plays_now_and_then_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, add = [], SampleHistory.add
+
+    def noted(history: SampleHistory, *look: Any) -> Any:
+        seen.append(look[-1])
+        return add(history, *look)
+
+    monkeypatch.setattr(SampleHistory, "add", noted)
+    data, watchdog = Digits(size=16, batch_size=8), Watchdog(every_n_steps=10)
+    play(digits(Seldom), data, steps=30, callbacks=[watchdog], default_root_dir=tmp_path)
+    assert seen == [1, 10, 20, 30]
+
+
+@pytest.mark.parametrize("stop", [23, 28, 31])
+def test_whether_a_generator_has_moved_is_known_after_a_resume(stop: int, tmp_path: Path) -> None:
+    class Save(Callback):
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            if trainer.global_step == stop:
+                trainer.save_checkpoint(tmp_path / "stopped.ckpt")
+
+    def train(resume: Path | None = None) -> list[float]:
+        watchdog = Watchdog(every_n_steps=10)
+        game = digits(NonSaturatingGAN, stages=[Stage(25), Stage(50, "discriminator")])
+        settings: dict[str, Any] = {"callbacks": [watchdog, Save()], "default_root_dir": tmp_path}
+        play(game, Digits(size=16, batch_size=8), steps=41, resume=resume, **settings)
+        return watchdog.terms.losses + watchdog.samples.recent
+
+    straight = train()
+    assert train(tmp_path / "stopped.ckpt") == straight
 
 
 def test_a_run_too_short_to_learn_is_called_neither_healthy_nor_collapsed(tmp_path: Path) -> None:
