@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 from torch.utils._pytree import tree_leaves
 
 from ganlab.game.gan import GAN
-from ganlab.testing import OF_TWO_PROCESSES, Game, Generator
+from ganlab.testing import CHECKS, OF_TWO_PROCESSES, Game, Generator
 from ganlab.testing.process_checks import (
     resumes_exactly_on_two_processes,
     two_processes_are_one_of_twice_the_batch,
@@ -165,6 +165,23 @@ class Summing(GAN):
     loss = Sums()  # type: ignore[assignment]
 
 
+class Stuck(HingeGAN):
+    """Its generator has a term that depends on it, and no slope."""
+
+    def generator_terms(self, turn: Any) -> Any:
+        return {"generator": 0 * turn.fake.sum()}
+
+
+class InTurn(HingeGAN):
+    """Its discriminator plays in three of four steps, and then its generator in one."""
+
+    def discriminator_terms(self, turn: Any) -> Any:
+        return {} if self.global_step % 4 == 3 else super().discriminator_terms(turn)
+
+    def generator_terms(self, turn: Any) -> Any:
+        return super().generator_terms(turn) if self.global_step % 4 == 3 else {}
+
+
 LABELLED = {"conditional": True, "generator": Shaded, "discriminator": Labelling}
 Law = Callable[[Game], None]
 BREACHES: list[tuple[Law, Game, str]] = [
@@ -180,6 +197,7 @@ BREACHES: list[tuple[Law, Game, str]] = [
     (two_processes_are_one_of_twice_the_batch, Game(Adding), "differs by"),
     (moves_only_what_a_side_learns, Game(Ghostly), "turn touched the generator"),
     (moves_only_what_a_side_learns, Game(Detached), "generator never moves what both learn"),
+    (trains, Game(Stuck), "generator never moved"),
     (lets_sides_rest, Game(Forgetful), "the average moved in steps"),
     (lets_sides_rest, Game(Impatient), "resumed after step"),
     (is_judged_by_several_critics, Game(Summing), "of two like it"),
@@ -230,6 +248,7 @@ class Comparing(nn.Module):
 
 
 LEFT_OUT: list[tuple[Law, Game, str]] = [
+    (lets_sides_rest, Game(InTurn), "side of InTurn rests by itself"),
     (lets_sides_rest, Game(Finished), "discriminator of Finished learns nothing"),
     (is_judged_by_several_critics, Game(Finished), "has its own discriminator_terms"),
     (is_judged_by_several_critics, Game(Unrolling), "generator_terms may be of a single critic"),
@@ -257,6 +276,14 @@ def test_a_law_that_says_nothing_of_a_game_says_why(law: Law, game: Game, words:
 )
 def test_a_side_that_learns_nothing_may_rest(law: Law) -> None:
     law(Game(Finished))
+
+
+OF_RESTING = [law for law in CHECKS if law not in (lets_sides_rest, is_judged_by_several_critics)]
+
+
+@pytest.mark.parametrize("law", OF_RESTING, ids=lambda law: law.__name__)
+def test_sides_may_rest_by_themselves(law: Law) -> None:
+    law(Game(InTurn))
 
 
 @pytest.mark.parametrize("law", OF_TWO_PROCESSES)
