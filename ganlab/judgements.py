@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
+from ganlab.errors import Refused
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -33,6 +35,17 @@ def judged(returned: Any) -> Judged:
     logits = tree_map(lambda part: part.logits if isinstance(part, Judged) else part, returned)
     heads = tree_map(lambda part: part.heads if isinstance(part, Judged) else None, returned)
     return Judged(logits, heads if has_heads else None)
+
+
+def checked(judgement: Judged) -> Judged:
+    """The same, if its logits are tensors."""
+    critics = tree_leaves(judgement.logits)
+    if not critics or not all(isinstance(critic, Tensor) for critic in critics):
+        raise Refused(
+            f"The discriminator returned {judgement.logits!r:.60} as logits.\n"
+            "It returns a tensor of them, a list or mapping of such tensors, or Judged(logits, heads)."
+        )
+    return judgement
 
 
 def mean_over_critics(equation: Callable[..., Tensor], *logits: Any) -> Tensor:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from ganlab import losses
-from ganlab.judgements import Judged, judged
+from ganlab.errors import Refused
+from ganlab.judgements import Judged, checked, judged
 from ganlab.penalties import one_centred, squared_norm, zero_centred
 
 LOSSES = {name: loss for name, loss in vars(losses).items() if isinstance(loss, losses.Loss)}
@@ -81,3 +82,13 @@ def test_of_a_sample_of_several_tensors_each_critic_counts_those_that_it_sees() 
 )
 def test_heads_are_told_apart_from_logits(returned: Any, expected_logits: Any, heads: Any) -> None:
     assert judged(returned) == Judged(expected_logits, heads)
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [None, [], [torch.zeros(2), 1.0], Judged(None, torch.zeros(2))],
+    ids=["none", "empty", "a number", "heads alone"],
+)
+def test_what_is_no_logits_is_refused(returned: Any) -> None:
+    with pytest.raises(Refused, match=r"discriminator returned [\s\S]*returns a tensor"):
+        checked(judged(returned))

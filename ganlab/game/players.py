@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -149,7 +149,7 @@ def learned(game: Game, side: Name) -> dict[str, nn.Parameter]:
     """What a side learns, each parameter once; what is no parameter of the game's networks is refused."""
     own = {id(p) for name, p in game.named_parameters() if not name.startswith(AVERAGE)}
     result: dict[int, tuple[str, nn.Parameter]] = {}
-    for name, parameter in game.learns(side).items():
+    for name, parameter in _by_name(game, side).items():
         if id(parameter) not in own:
             raise Refused(
                 f"{type(game).__name__}.learns('{side}') names '{name}': no parameter of this game, or\n"
@@ -159,14 +159,24 @@ def learned(game: Game, side: Name) -> dict[str, nn.Parameter]:
     return dict(result.values())
 
 
+def _by_name(game: Game, side: Name) -> Mapping[str, nn.Parameter]:
+    named: Any = game.learns(side)
+    if not isinstance(named, Mapping):
+        raise Refused(
+            f"{type(game).__name__}.learns('{side}') returned {named!r:.60}.\n"
+            "It returns parameters by name, such as dict(module.named_parameters())."
+        )
+    return named
+
+
 def _others(game: Game, side: Name) -> list[nn.Parameter]:
-    own = {id(parameter) for parameter in game.learns(side).values()}
+    own = {id(parameter) for parameter in _by_name(game, side).values()}
     return [parameter for _, parameter in game.named_parameters() if id(parameter) not in own]
 
 
 def refuse_forgotten(game: Game) -> None:
     """Refuse a parameter that requires gradients, but that no side learns."""
-    known = {id(parameter) for side in SIDES for parameter in game.learns(side).values()}
+    known = {id(parameter) for side in SIDES for parameter in _by_name(game, side).values()}
     for name, parameter in game.named_parameters():
         if parameter.requires_grad and id(parameter) not in known:
             raise Refused(

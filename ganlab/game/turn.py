@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ganlab.errors import Refused
 from ganlab.game.draws import Draws
-from ganlab.judgements import Judged, judged, mean_over_critics
+from ganlab.judgements import Judged, checked, judged, mean_over_critics
 
 HALF = (torch.float16, torch.bfloat16)
 
@@ -141,7 +141,7 @@ class Turn:
                 "Leave out the terms that need logits where turn.adversarial is false."
             )
         with self._game.uncompiled(self.penalised):
-            said = judged(self._game.judge(self._game.augmented(images), self.condition))
+            said = checked(judged(self._game.judge(self._game.augmented(images), self.condition)))
         return Judged(at_least_float32(said.logits), at_least_float32(said.heads))
 
     def note(self, name: str, value: Tensor) -> None:

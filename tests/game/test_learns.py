@@ -206,3 +206,13 @@ def test_critics_that_judge_alike_are_one_critic() -> None:
     for name in ("discriminator", "r1", "r2", "generator", "real_logit", "fake_logit"):
         first, second = (float(trainer.callback_metrics[name]) for trainer in terms)
         assert first == pytest.approx(second, rel=1e-6), name
+
+
+@pytest.mark.parametrize("returned", [None, list], ids=["nothing", "a list"])
+def test_parameters_without_names_are_refused(returned: Any) -> None:
+    class Nameless(HingeGAN):
+        def learns(self, side: Any) -> Any:
+            return returned and returned(super().learns(side).values())
+
+    with pytest.raises(Refused, match=r"Nameless\.learns\('discriminator'\) returned"):
+        play(new(Nameless), steps=1)
