@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from inspect import signature
 from typing import Any, Protocol
 
@@ -178,6 +179,19 @@ def players(turn: Turn, generator: nn.Module, discriminator: nn.Module, packing:
             if not isinstance(turn.fake, Tensor):
                 turn._game.medium(turn.fake)  # refuses it
             _shapes(turn, type(generator).__name__, type(discriminator).__name__, packing)
+
+
+@contextmanager
+def keeping_buffers(game: nn.Module) -> Iterator[None]:
+    """Afterwards all buffers, which a variant's methods may change, are what they were before."""
+    buffers = [*game.buffers()]
+    kept = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, before in zip(buffers, kept, strict=True):
+                buffer.copy_(before)
 
 
 @torch.enable_grad()

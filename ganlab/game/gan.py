@@ -467,4 +467,5 @@ class GAN(Sampling, Recording):
         if not all(stage.has_adversary for stage in self.stages):
             draws.restart(draws.rows)
             turn = Turn(self, few, draws, generating=True, penalised=False, adversarial=False)
-            checks.generator_alone(turn, self.generator_terms, self.generator, self.discriminator)
+            with checks.keeping_buffers(self):
+                checks.generator_alone(turn, self.generator_terms, self.generator, self.discriminator)

@@ -170,6 +170,25 @@ def test_a_generator_that_has_no_other_terms_is_not_trained_beforehand() -> None
     assert_same(before, state(game), what="the game after a refusal")
 
 
+def test_the_check_of_a_generator_alone_changes_no_state(tmp_path: Path) -> None:
+    class Counting(Pix2Pix):
+        def __init__(self, **base: Any) -> None:
+            super().__init__(**base)
+            self.register_buffer("turns", torch.zeros(()))
+
+        def generator_terms(self, turn: Any) -> Any:
+            self.turns.add_(1)
+            return super().generator_terms(turn)
+
+    def train(steps: int, resume: Path | None = None) -> Any:
+        game = new(Counting, stages=[Stage(2, GENERATOR)])
+        return play(game, steps=steps, resume=resume)
+
+    train(3).save_checkpoint(tmp_path / "stopped.ckpt")
+    for trainer in (train(5), train(5, tmp_path / "stopped.ckpt")):
+        assert float(trainer.lightning_module.turns) == 5
+
+
 def test_logits_are_refused_where_there_is_no_adversary() -> None:
     class Careless(Pix2Pix):
         def generator_terms(self, turn: Any) -> Any:
