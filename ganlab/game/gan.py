@@ -320,10 +320,6 @@ class GAN(Sampling, Recording):
         self.stage = number
         return stage
 
-    def has_played(self, side: Name, *, after: int) -> bool:
-        """Whether a side made a step after this one."""
-        return self.last_played[side] > after
-
     def _tell_after_step(self, values: Terms) -> None:
         if type(self).after_discriminator_step is GAN.after_discriminator_step:
             return

@@ -11,7 +11,7 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor
 
 from ganlab.game.players import SIDES
-from ganlab.game.stages import Stage
+from ganlab.game.stages import Name, Stage
 from ganlab.game.terms import TermRecord, Terms
 
 
@@ -23,6 +23,7 @@ class Recording(LightningModule):
         skipped_steps: How many steps of each side a gradient scaler skipped.
         images_seen: Real images shown to the discriminator, over all processes.
         stage: The number of the stage that is played, from 1 on.
+        last_played: After which step each side last moved.
     """
 
     record: TermRecord
@@ -30,6 +31,7 @@ class Recording(LightningModule):
     images_seen: int
     stages: Sequence[Stage]
     stage: int
+    last_played: dict[Name, int]
     penalty_every: int
 
     @property
@@ -57,8 +59,17 @@ class Recording(LightningModule):
 
     @property
     def last_logged(self) -> int:
-        """The step after which a value is one of the current log's."""
-        return self.global_step - max(cast(Any, self.trainer).log_every_n_steps, self.penalty_every)
+        """The step after which a value is one of the current log's.
+
+        Penalties may be rarer than logs; of a discriminator that rests they are older values, as all its own.
+        """
+        every = max(cast(Any, self.trainer).log_every_n_steps, 1)
+        plays = self.has_played("discriminator", after=self.global_step - every)
+        return self.global_step - max(every, self.penalty_every if plays else 0)
+
+    def has_played(self, side: Name, *, after: int) -> bool:
+        """Whether a side made a step after this one."""
+        return self.last_played[side] > after
 
     def current(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """Without the terms and notes of a side that has rested since the last log: they are older values."""

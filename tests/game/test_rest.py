@@ -126,6 +126,16 @@ def test_a_generator_is_trained_beforehand_by_its_other_terms(tmp_path: Path) ->
             assert bool(row[name]) == plays, name
 
 
+def test_no_terms_are_logged_of_a_discriminator_that_rests_longer_than_a_log(tmp_path: Path) -> None:
+    logger = CSVLogger(tmp_path, name="", version="log")
+    stages = [Stage(6), Stage(6, GENERATOR, adversarial=True)]
+    play(new(R3GAN, penalty_every=9, stages=stages), steps=14, logger=logger, log_every_n_steps=2)
+    header, *rows = (tmp_path / "log" / "metrics.csv").read_text().split()
+    columns = [dict(zip(header.split(","), row.split(","), strict=True)) for row in rows]
+    assert [bool(row["discriminator"]) for row in columns] == [True] * 3 + [False] * 3 + [True]
+    assert [bool(row["r1"]) for row in columns] == [True] * 3 + [False] * 4
+
+
 def test_the_stages_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     stages = [Stage(2, GENERATOR), Stage(1, GENERATOR, adversarial=True), Stage(2, DISCRIMINATOR), Stage(1)]
     play(new(Pix2Pix, stages=stages), steps=8)
