@@ -121,9 +121,9 @@ def _wait(children: list[ForkServerProcess]) -> None:
 
 
 def _words(folder: Path, codes: list[int | None]) -> str:
-    """Why processes failed: the first one's own words, or else what all of them printed."""
-    for rank in range(len(codes)):
-        if (file := folder / f"{rank}.err").exists():
-            return f"process {rank} of {len(codes)} failed:\n{file.read_text()}"
+    """Why processes failed: the words of the one that failed first, or else what all of them printed."""
+    # The others may fail because they have lost it.
+    if files := sorted(folder.glob("*.err"), key=lambda file: file.stat().st_mtime_ns):
+        return f"process {files[0].stem} of {len(codes)} failed:\n{files[0].read_text()}"
     printed = "\n".join(path.read_text() for path in sorted(folder.glob("*.out")))
     return f"processes ended with the exit codes {codes}:\n{printed}"

@@ -59,7 +59,7 @@ def _parameters(game: GAN) -> dict[str, Tensor]:
 
 def _moved(before: dict[str, Tensor], after: dict[str, Tensor], sides: set[str]) -> None:
     """What learns has moved, and the average beside the generator."""
-    for player in {*sides, "ema"} if "generator" in sides else sides:
+    for player in [*sorted(sides), *(["ema"] if "generator" in sides else [])]:
         names = [name for name in after if name.startswith(player)]
         assert any(not torch.equal(before[n], after[n]) for n in names), f"the {player} never moved"
 
