@@ -316,7 +316,7 @@ class GAN(Sampling, Recording):
     def _stage(self) -> Stage:
         number, stage = stage_at(self.stages, self.global_step)
         if self.stages and number != self.stage:
-            rank_zero_only(print)(f"step {self.global_step:,}  from here on {stage.words}")
+            rank_zero_only(print)(f"step {self.global_step:,}  {stage.words}")
         self.stage = number
         return stage
 

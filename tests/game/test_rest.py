@@ -139,13 +139,13 @@ def test_no_terms_are_logged_of_a_discriminator_that_rests_longer_than_a_log(tmp
 def test_the_stages_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     stages = [Stage(2, GENERATOR), Stage(1, GENERATOR, adversarial=True), Stage(2, DISCRIMINATOR), Stage(1)]
     play(new(Pix2Pix, stages=stages), steps=8)
-    told = [line for line in capsys.readouterr().out.splitlines() if "from here on" in line]
+    told = [line for line in capsys.readouterr().out.splitlines() if " play" in line]
     assert told == [
-        "step 0  from here on the generator plays alone, by its terms without an adversary",
-        "step 2  from here on the generator plays alone, against the discriminator as it is",
-        "step 3  from here on the discriminator plays alone",
-        "step 5  from here on both sides play",
-        "step 6  from here on both sides play",
+        "step 0  the generator plays alone, by its terms without an adversary",
+        "step 2  the generator plays alone, against the discriminator as it is",
+        "step 3  the discriminator plays alone",
+        "step 5  both sides play",
+        "step 6  both sides play",
     ]
 
 
