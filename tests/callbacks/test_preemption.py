@@ -191,6 +191,7 @@ def test_without_an_end_that_is_near_it_goes_on(asked: Path, straight: Path, tmp
 # Weights & Biases
 
 
+@pytest.mark.slow
 def test_weights_and_biases_gets_one_run_that_never_goes_back(straight: Path, tmp_path: Path) -> None:
     """One start is killed, one is requested to stop, and the last one ends."""
     options = ("--trainer.logger", "WandbLogger")

@@ -711,6 +711,7 @@ test_counting = conformance(Counting)
 '''
 
 
+@pytest.mark.slow
 def test_one_line_tests_my_variant_and_finds_what_is_wrong(user_folder: Path) -> None:
     (user_folder / "test_mine.py").write_text(MY_TESTS)
     chosen = (

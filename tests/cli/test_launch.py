@@ -181,6 +181,7 @@ def test_the_list_is_run_here_and_a_run_that_fails_is_told(home: Path) -> None:
     assert "run folder" in (run / "stdout.log").read_text()
 
 
+@pytest.mark.slow
 def test_one_interrupt_saves_all_that_run(home: Path) -> None:
     write(
         home,

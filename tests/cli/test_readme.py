@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 README = Path(__file__).resolve().parents[2] / "README.md"
 
 
@@ -15,6 +17,7 @@ def block(language: str, containing: str) -> str:
     return match
 
 
+@pytest.mark.slow
 def test_the_readers_own_variant(tmp_path: Path) -> None:
     (tmp_path / "my_gan.py").write_text(block("python", "class MyGAN"))
     (tmp_path / "my_gan.yaml").write_text(block("yaml", "my_gan.MyGAN"))

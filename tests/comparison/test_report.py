@@ -229,6 +229,7 @@ def test_the_page_of_twelve_groups_of_five_seeds_is_small(tmp_path: Path) -> Non
     assert len(hues) == 6
 
 
+@pytest.mark.slow
 def test_large_pictures_are_shrunk(tmp_path: Path) -> None:
     compared = comparison(tmp_path / "runs", ("hinge", "r3gan"), 1)
     for group in compared.groups:

@@ -206,6 +206,7 @@ def group(*options: Any, folder: Path) -> str:
     return json.loads((run / "wandb.json").read_text())["group"]
 
 
+@pytest.mark.slow
 def test_groups_differ_where_a_comparisons_do_and_by_the_same_names(tmp_path: Path) -> None:
     config = write(tmp_path, CONFIG.replace("max_steps: 13", "max_steps: 1"), "game.yaml")
     names = {
@@ -225,6 +226,7 @@ def test_groups_differ_where_a_comparisons_do_and_by_the_same_names(tmp_path: Pa
     assert {each.name: len(each.runs) + len(each.repeated) for each in compared}["game"] == 3
 
 
+@pytest.mark.slow
 def test_a_repeated_or_resumed_run_stays_in_its_group(tmp_path: Path) -> None:
     config = write(tmp_path, CONFIG.replace("max_steps: 13", "max_steps: 1"), "game.yaml")
     assert group("--config", config, *CHANGED, folder=tmp_path) == "game gamma=2"

@@ -739,6 +739,7 @@ REFUSALS = {
 }
 
 
+@pytest.mark.slow
 def test_a_run_on_two_processes_is_scored_as_its_checkpoint_is(tmp_path, capsys):
     """Though each process has seen other images, and so has other running means in its normalisations."""
     (tmp_path / "two.yaml").write_text(

@@ -282,7 +282,7 @@ model:
     latent_size: 4
     ema_ramp: null
     {FAST}
-    generator: {{class_path: my_noise.Foreign}}
+    generator: {{class_path: my_own_noise.Foreign}}
     discriminator: {{class_path: MLPDiscriminator, init_args: {{hidden: [16]}}}}
 data: {{class_path: Digits, init_args: {{size: 8, batch_size: 8}}}}
 evaluation: {{extractor: Pixels, samples: 60, every_n_steps: 2}}
@@ -292,7 +292,7 @@ trainer: {{max_steps: 4, accelerator: cpu}}
 
 
 def test_all_commands_draw_the_same(tmp_path: Path) -> None:
-    write(tmp_path, MINE, "my_noise.py")
+    write(tmp_path, MINE, "my_own_noise.py")
     run = train_run(tmp_path, CONFIG)
     scores = json.loads((run / "scores.jsonl").read_text().splitlines()[-1])["scores"]
     out = export_run(run, tmp_path / "export", "--trust_code")

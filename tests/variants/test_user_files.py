@@ -44,7 +44,12 @@ class Trained(NamedTuple):
     resumed: Path
 
 
-@pytest.fixture(scope="module", params=GAMES)
+# What they show, others of these files show, too.
+LATER = ("my_ada", "my_concatenation", "my_pix2pix", "my_projection", "my_super_resolution", "my_unrolled")
+PARAMS = [pytest.param(name, marks=pytest.mark.slow if name in LATER else ()) for name in GAMES]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     name, home = request.param, tmp_path_factory.mktemp(request.param)
     for path in (*FILES.glob(f"{name}.*"), *FILES.glob(f"{name}_first.yaml")):
