@@ -16,9 +16,12 @@ from torch.utils._pytree import tree_leaves
 
 from ganlab import bounds
 from ganlab.errors import Refused
+from ganlab.game.parts import Penalty
 from ganlab.game.players import evaluating
 from ganlab.game.turn import Turn
-from ganlab.networks.several import single_networks
+from ganlab.losses import boundary_of
+from ganlab.networks.heads import Heads
+from ganlab.networks.several import single_networks, wrapped_networks
 
 
 class Game(Protocol):
@@ -27,6 +30,7 @@ class Game(Protocol):
     critic_steps: int
     accumulation: int
     packing: int
+    penalty_share: float
     images_per_step: int
 
     @property
@@ -42,6 +46,57 @@ def numbers(game: Game) -> None:
     bounds.at_least(0, game, **{name: given[name] for name in amounts})
     bounds.above(0, game, **{name: given[name] for name in clips})
     bounds.seed(game, seed=given["seed"])
+    bounds.share(game, penalty_share=given["penalty_share"])
+
+
+def penalties(returned: Any, given: Sequence[Penalty], source: str) -> None:
+    """Refuse what a variant's own method returned if it forgets the penalties that the game was given."""
+    missing = [
+        penalty.name for penalty in given if isinstance(returned, dict) and penalty.name not in returned
+    ]
+    if missing:
+        raise Refused(
+            f"{source} does not return what penalty_terms ask for ({', '.join(missing)}).\n"
+            "Add it to what the base returns: {**super().penalties(turn), …}."
+        )
+
+
+def parts(game: Any, *, has_penalties: bool) -> None:
+    """Refuse penalties of one name, and tell regularisers that read it above which logit samples are real."""
+    names = [penalty.name for penalty in game.penalty_terms]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise Refused(
+            f"{type(game).__name__}: two of its penalties are called '{twice.pop()}' (penalty_terms).\n"
+            "Add up their weights in one, or leave one out."
+        )
+    if game.penalty_share < 1 and not has_penalties:
+        raise Refused(
+            f"{type(game).__name__}: penalty_share is {game.penalty_share}, but there are no penalties.\n"
+            "Give it some (penalty_terms), or leave penalty_share out."
+        )
+    by_chance = [type(each).__name__ for each in game.regularisers if each.judges_by_chance]
+    comparing = [type(each).__name__ for each in game.regularisers if each.compares_logits]
+    if by_chance and comparing:
+        raise Refused(
+            f"{comparing[0]} compares logits of near points, which {by_chance[0]} tells apart by chance.\n"
+            "Leave out one of the two (regularisers)."
+        )
+    for regulariser in game.regularisers:
+        if regulariser.needs_boundary:
+            regulariser.boundary = boundary_of(getattr(game, "loss", None), game, regulariser)
+
+
+def augmentations(game: Any) -> None:
+    """Refuse augmentations, which are of pictures, where data told that something else is made."""
+    made = game.media[0] if game.media else None
+    if made is None or len(made.shape) == 3:
+        return
+    for owner in (game, *game.regularisers):
+        if owner.augmentations:
+            raise Refused(
+                f"{type(owner).__name__} augments pictures ({', '.join(owner.augmentations)}), and the data\n"
+                f"hold {type(made).__name__} of the shape {made.shape}: leave that out."
+            )
 
 
 def loss(game: Game, base: type[Game]) -> None:
@@ -81,9 +136,11 @@ def trainer_settings(game: Game) -> None:
 
 
 def batch_size(size: int, game: Game) -> None:
-    parts = game.critic_steps * game.accumulation * game.packing
+    every = round(1 / game.penalty_share)
+    parts = game.critic_steps * game.accumulation * game.packing * every
     if size % parts:
         packs = f" x packing {game.packing}" if game.packing > 1 else ""
+        packs += f" x 1/penalty_share {every}" if every > 1 else ""
         raise Refused(
             f"A batch of {size} images cannot be cut into {parts} equal parts (critic_steps "
             f"{game.critic_steps} x accumulation {game.accumulation}{packs}).\n"
@@ -91,24 +148,54 @@ def batch_size(size: int, game: Game) -> None:
         )
 
 
+def heads_of_samples(game: Game) -> None:
+    """Refuse a discriminator that judges packs, in a game that reads what its heads say of each sample."""
+    if game.packing > 1:
+        raise Refused(
+            f"{type(game).__name__} reads what heads say of each sample, and its discriminator judges\n"
+            f"{game.packing} as one (networks.Packed, packing): take one that judges each by itself."
+        )
+
+
+def features_themselves(game: Any) -> None:
+    """Refuse a head called `features` that has weights, in a game that trains none there."""
+    for part in game.discriminator.modules():
+        head = part.heads["features"] if isinstance(part, Heads) and "features" in part.heads else None
+        if head is not None and [*head.parameters()]:
+            raise Refused(
+                f"{type(game).__name__} matches features, and here their head has weights of its own, but\n"
+                "nobody trains them. Take the features themselves: heads: {features: features}."
+            )
+
+
 def networks_of_conditions(game: Any, base: type[Game]) -> None:
     """Refuse networks that take no condition in a game that tells them one."""
     calls = {"generator": ("fake", "latents"), "discriminator": ("judge", "images")}
     for player, (method, first) in calls.items():
-        if getattr(type(game), method) is not getattr(base, method):
+        if player not in game.tells or getattr(type(game), method) is not getattr(base, method):
             continue
         for network in single_networks(getattr(game, player)):
-            _takes_condition(network, player, first)
+            takes_condition(network, player, first)
 
 
-def _takes_condition(network: nn.Module, player: str, first: str) -> None:
+def takes_condition(network: nn.Module, player: str, *first: str) -> None:
+    """Refuse a player's network that takes no condition after what it takes first, or wraps such a one."""
+    calls = [(network, first), *((inner, first[:1]) for inner in wrapped_networks(network))]
+    for called, before in calls:
+        if not takes(called, *before, "condition"):
+            raise Refused(
+                f"{type(called).__name__} takes {first[0]} and no condition, but the game is conditional\n"
+                f"(model.conditional): choose another {player}, or leave conditional out."
+            )
+
+
+def takes(network: nn.Module, *arguments: str) -> bool:
+    """Whether a network can be called with so many arguments."""
     try:
-        signature(network.forward).bind(first, "condition")
-    except TypeError as error:
-        raise Refused(
-            f"{type(network).__name__} takes {first} and no condition, but the game is conditional\n"
-            f"(model.conditional): choose another {player}, or leave conditional out."
-        ) from error
+        signature(network.forward).bind(*arguments)
+    except TypeError:
+        return False
+    return True
 
 
 def takes_labels_alone(game: Any) -> bool:

@@ -26,11 +26,13 @@ class Conditions(ABC):
         rule: In a contract's words.
         split: Whose item i sample i is told of; none: samples are told labels, and are of no item.
         total: For how many samples there are conditions; none: for any number.
+        has_reals: Sample i has a real that belongs to it, the first column of its batch.
     """
 
     rule: str
     split: Split | None = None
     total: int | None = None
+    has_reals: bool = False
 
     def refuse_beyond(self, count: int) -> None:
         """Refuse more samples than there are conditions for."""
@@ -79,10 +81,14 @@ class LabelFrequencies(Conditions):
 
 
 class ItemsOfSplit(Conditions):
-    """Of sample i whatever the game takes from item i of a split."""
+    """Of sample i whatever the game takes from item i of a split.
 
-    def __init__(self, items: FiniteItems, split: Split) -> None:
-        self.items, self.split, self.total = items, split, len(items)
+    Args:
+        has_reals: The columns of these items belong together.
+    """
+
+    def __init__(self, items: FiniteItems, split: Split, has_reals: bool = True) -> None:
+        self.items, self.split, self.total, self.has_reals = items, split, len(items), has_reals
         self.rule = ITEMS[split]
 
     def batch(self, numbers: Tensor, seed: int) -> Batch:
@@ -102,11 +108,11 @@ def conditions_of(data: StreamData, takes_labels_alone: bool) -> Conditions:
     if takes_labels_alone and data.condition and data.condition.class_names:
         return LabelFrequencies(data.label_counts)
     if (held_out := data.splits.held_out) is not None:
-        return ItemsOfSplit(held_out, "held_out")
+        return ItemsOfSplit(held_out, "held_out", data.belong_together("held_out"))
     train: Any = data.splits.train
     if not isinstance(train, Sized):
         raise Refused(f"{type(data).__name__} is endless and holds nothing out: there is nothing to tell.")
-    return ItemsOfSplit(cast(FiniteItems, train), "train")
+    return ItemsOfSplit(cast(FiniteItems, train), "train", data.belong_together("train"))
 
 
 def _uniform(numbers: Tensor, seed: int) -> Tensor:

@@ -64,6 +64,17 @@ class Draws:
         return self._drawn[self._next - 1][self.rows]
 
 
+class SomeDraws(Draws):
+    """Of other draws those rows that `pick` takes; the others' sequence goes on."""
+
+    def __init__(self, draws: Draws, pick: Callable[[Tensor], Tensor]) -> None:
+        self.total, self._dtype = draws.total, draws._dtype
+        self._all, self._pick = draws, pick
+
+    def _hand_out(self, draw: Callable[..., Tensor]) -> Tensor:
+        return self._pick(self._all._hand_out(draw))
+
+
 def truncated_normal(latent: Tensor, most: float) -> Tensor:
     """Normal numbers moved to between -most and most, each to the same quantile of what lies there.
 

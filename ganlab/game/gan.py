@@ -21,12 +21,14 @@ from torch.optim.lr_scheduler import LRScheduler
 from ganlab import bounds, losses
 from ganlab.augment import Augmentation, augment
 from ganlab.class_paths import configured
-from ganlab.data.stream import StreamData
+from ganlab.data.stream import Completion, StreamData
 from ganlab.errors import Refused
 from ganlab.game import checks, per_process
 from ganlab.game.conditions import LabelFrequencies, conditions_of
 from ganlab.game.draws import TRUNCATED, Draws
 from ganlab.game.ema import Average, share_kept
+from ganlab.game.parts import Penalty, Regulariser, heard_after
+from ganlab.game.passes import Pass, passing
 from ganlab.game.players import (
     SIDES,
     Side,
@@ -44,13 +46,14 @@ from ganlab.game.terms import (
     TermRecord,
     Terms,
     explained,
+    joined,
     refuse_non_finite,
     rests_alike,
-    with_penalties,
 )
 from ganlab.game.turn import Turn, at_least_float32, split
 from ganlab.judgements import judged, mean_over_critics
 from ganlab.media import Medium
+from ganlab.networks.critics import packing_of
 from ganlab.networks.several import single_networks
 from ganlab.seeds import reseed, seed_for
 from ganlab.version import VERSION
@@ -60,7 +63,7 @@ class GAN(Sampling, Recording):
     """A GAN without a loss. A variant overrides the smallest of these that says what is new:
 
     `loss`, `penalties`, `discriminator_terms` and `generator_terms`, `judge`, `fake` / `real` / `latent` /
-    `condition`, `after_discriminator_step`, `learns`, `tie`. It never writes a loop.
+    `condition`, `after_discriminator_step` / `after_generator_step`, `learns`, `tie`. It never writes a loop.
 
     Args:
         generator: Network from latents (and conditions) to images.
@@ -75,8 +78,12 @@ class GAN(Sampling, Recording):
         generator_clip: Largest norm of the generator's gradient.
         discriminator_clip: Largest norm of the discriminator's gradient.
         penalty_every: Penalise in each k-th generator step only, k times as hard.
-        penalty_precision: Of the discriminator in a turn with penalties; bf16 puts 3 % of error on their
-            gradient.
+        penalty_precision: Of the discriminator where it is penalised; bf16 puts 3 % of error on the gradient
+            of penalties.
+        penalty_share: Penalise this share of a batch's samples (1, 0.5, 0.25, ...), which are judged once
+            more for it; all are judged for the loss in the run's own precision, compiled if the run is.
+        penalty_terms: Gradient penalties of the discriminator, besides those of the variant.
+        regularisers: Terms, and changes of what the discriminator is shown, besides those of the variant.
         ema_half_life: Images after which weights count half in the generator's average.
         ema_ramp: The half-life is at most this share of the images seen so far.
         instance_noise: Standard deviation of the noise on every image that the discriminator sees.
@@ -89,13 +96,17 @@ class GAN(Sampling, Recording):
         seed: All of the run's random numbers follow from it.
 
     Attributes:
-        packing: Samples that the discriminator judges as one, for a logit of all; a variant sets it.
+        packing: Samples that the discriminator judges as one, for a logit of all; a variant sets it, if not
+            the network (`networks.Packed`).
+        tells: The players that are told the condition; a variant sets it.
         per_process: Buffers that differ by process, such as a pool's, or modules of such buffers, by their
             names in the game. They are changed once a micro-batch, in the discriminator's turn alone.
     """
 
     loss: losses.Loss
+    completion: Completion | None = None  # of the data
     packing = 1
+    tells: tuple[Name, ...] = SIDES
     per_process: tuple[str, ...] = ()
 
     def __init__(
@@ -118,6 +129,9 @@ class GAN(Sampling, Recording):
         discriminator_clip: float | None = None,
         penalty_every: int = 1,
         penalty_precision: Literal["32", "bf16"] = "32",
+        penalty_share: float = 1.0,
+        penalty_terms: Sequence[Penalty] = (),
+        regularisers: Sequence[Regulariser] = (),
         ema_half_life: float = 10_000,
         ema_ramp: float | None = 0.05,
         instance_noise: float = 0.0,
@@ -135,6 +149,7 @@ class GAN(Sampling, Recording):
         self.tie()
         if channels_last:
             keep_channels_last(generator, discriminator)
+        self.packing *= packing_of(discriminator)
         self.ema = Average(generator)
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         self.generator_scheduler, self.discriminator_scheduler = generator_scheduler, discriminator_scheduler
@@ -142,6 +157,7 @@ class GAN(Sampling, Recording):
         self.critic_steps, self.accumulation = critic_steps, accumulation
         self.generator_clip, self.discriminator_clip = generator_clip, discriminator_clip
         self.penalty_every, self.penalty_precision = penalty_every, penalty_precision
+        self.penalty_share, self.penalty_terms = penalty_share, [*penalty_terms]
         self.ema_half_life, self.ema_ramp = ema_half_life, ema_ramp
         self.instance_noise, self.instance_noise_steps = instance_noise, instance_noise_steps
         self.augmentations, self.compiled, self.seed = tuple(augmentations), compile, seed
@@ -152,6 +168,9 @@ class GAN(Sampling, Recording):
         self.stage, self.last_played = 0, dict.fromkeys(SIDES, 0)
         self.record = TermRecord()
         self.register_buffer("skipped_steps", torch.zeros(2, dtype=torch.long))
+        self.regularisers = nn.ModuleList(regularisers)
+        for regulariser in regularisers:
+            regulariser.attach(self)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -159,21 +178,18 @@ class GAN(Sampling, Recording):
             raise TypeError(
                 f"{cls.__name__} overrides training_step, which ganlab owns. Override what is new: loss,\n"
                 "penalties, discriminator_terms, generator_terms, judge, fake, real, latent, condition,\n"
-                "after_discriminator_step, learns or tie."
+                "after_discriminator_step, after_generator_step, learns or tie."
             )
 
     # What a variant overrides
 
     def penalties(self, turn: Turn) -> Terms:
         """Named extra terms of the discriminator that need gradients with respect to images."""
-        return {}
+        return {penalty.name: penalty(turn) for penalty in self.penalty_terms}
 
     def discriminator_terms(self, turn: Turn) -> Terms:
-        """What the discriminator minimises; {}: it rests, as long as the generator does not."""
-        terms = {"discriminator": self.loss.discriminator(turn.real_logits, turn.fake_logits)}
-        if turn.penalised:
-            terms = with_penalties(terms, self.penalties(turn), self.penalty_every, type(self).__name__)
-        return terms
+        """What the discriminator minimises besides penalties; {}: it rests, if the generator does not."""
+        return {"discriminator": self.loss.discriminator(turn.real_logits, turn.fake_logits)}
 
     def generator_terms(self, turn: Turn) -> Terms:
         """What the generator minimises; {}: it rests."""
@@ -182,11 +198,13 @@ class GAN(Sampling, Recording):
         return {"generator": self.loss.generator(turn.fake_logits, lambda: turn.real_logits)}
 
     def judge(self, images: Any, condition: Any) -> Any:
-        return self.discriminator(images) if condition is None else self.discriminator(images, condition)
+        told = condition is not None and "discriminator" in self.tells
+        return self.discriminator(images, condition) if told else self.discriminator(images)
 
     def fake(self, generator: nn.Module, latent: Tensor, condition: Any) -> Any:
         """Images of latents. `generator` is this game's, or its average."""
-        return generator(latent) if condition is None else generator(latent, condition)
+        told = condition is not None and "generator" in self.tells
+        return generator(latent, condition) if told else generator(latent)
 
     def real(self, batch: Any) -> Any:
         """A batch is the images, or a tuple that begins with them: (images, labels)."""
@@ -210,11 +228,18 @@ class GAN(Sampling, Recording):
         """What both players are given besides latents and images; None: nothing."""
         return batch[1] if self.conditional else None
 
+    def held_out_notes(self, batch: Any) -> Terms:
+        """Named quantities of held-out items, such as an accuracy: their means are logged."""
+        return {}
+
     def after_discriminator_step(self, logged: Terms) -> None:
         """Called with the turn's terms and notes, averaged over the batches of all processes.
 
         What it changes lies in buffers, which are then the same on all processes, and in checkpoints.
         """
+
+    def after_generator_step(self, logged: Terms) -> None:
+        """The same of the generator's turn."""
 
     def learns(self, side: Name) -> Mapping[str, nn.Parameter]:
         """The parameters that a side moves: those of its own player. A part may belong to the other side, or
@@ -243,13 +268,15 @@ class GAN(Sampling, Recording):
             if not discriminator.rests:
                 played = True
                 self.images_seen += self.images_per_step // self.critic_steps
-                self._tell_after_step(values)
-        logged = self._play_turn(generator, turns[-1], self.critic_steps, stage) | logged
+                self._tell_after_step(discriminator, values)
+        made = self._play_turn(generator, turns[-1], self.critic_steps, stage)
+        logged = made | logged
         if generator.rests:
             self._let_the_clock_go_on(played)
         else:
             keep = share_kept(self.images_per_step, self.images_seen, self.ema_half_life, self.ema_ramp)
             self.ema.update(self.generator, keep)
+            self._tell_after_step(generator, made)
         for side, moved in ((discriminator, played), (generator, not generator.rests)):
             if moved:
                 self.last_played[side.name] = self.global_step
@@ -278,9 +305,10 @@ class GAN(Sampling, Recording):
                 start = (self.global_rank * self.accumulation + micro) * size
                 draws.restart(slice(start, start + size))
                 reseed(seed_for(self.seed, step, index, self.global_rank, micro), self.device)
-                how = {"generating": side.generating, "penalised": penalised}
+                how = {"generating": side.generating, "penalised": penalised and self.penalty_share == 1}
                 turn = Turn(self, samples, draws, **how, adversarial=stage.has_adversary)
-                terms = self._backward(side, turn, last=micro == self.accumulation - 1)
+                terms = self._terms(side, turn, penalised)
+                self._backward(terms, last=micro == self.accumulation - 1)
                 rests.add(not terms)
                 self.record.add(step, terms, turn.notes, side.source)
                 for name, value in (terms | turn.notes).items():
@@ -290,18 +318,30 @@ class GAN(Sampling, Recording):
             self._optimise(side, logged)
         return logged
 
-    def _backward(self, side: Side, turn: Turn, *, last: bool) -> Terms:
+    def _terms(self, side: Side, turn: Turn, penalised: bool) -> Terms:
+        """A side's terms with its penalties and what regularisers add to them; {}: it rests."""
         with self._penalty_autocast() if turn.penalised else nullcontext():
             terms = side.checked_terms(turn)
+        if terms and penalised:
+            share = turn if turn.penalised else turn.share(round(1 / self.penalty_share), penalised=True)
+            with self._penalty_autocast():
+                penalties, source = self.penalties(share), f"{type(self).__name__}.penalties"
+            terms = joined(terms, side.source, penalties, source, factor=self.penalty_every)
+            checks.penalties(penalties, self.penalty_terms, source)
+        for regulariser in self.regularisers if terms else ():
+            more = cast(Regulariser, regulariser).terms(turn)
+            terms = joined(terms, side.source, more, f"{type(regulariser).__name__}.terms")
+        return terms
+
+    def _backward(self, terms: Terms, *, last: bool) -> None:
         if not terms:
-            return terms
+            return
         strategy = self.trainer.strategy
         deferred = isinstance(strategy, ParallelStrategy) and not last
         # Within autocast a linear layer's (double) backward pass would compute in half precision again.
         with cast(Any, strategy).block_backward_sync() if deferred else nullcontext():
             with torch.autocast(self.device.type, enabled=False):
                 self.manual_backward(torch.stack([*terms.values()]).sum() / self.accumulation)
-        return terms
 
     def _optimise(self, side: Side, logged: Terms) -> None:
         self._current_turn = side, logged
@@ -320,13 +360,21 @@ class GAN(Sampling, Recording):
         self.stage = number
         return stage
 
-    def _tell_after_step(self, values: Terms) -> None:
-        if type(self).after_discriminator_step is GAN.after_discriminator_step:
+    def _tell_after_step(self, side: Side, values: Terms) -> None:
+        """Tell the variant and its regularisers the terms of a side's step, if any of them listens."""
+        own = self.after_generator_step if side.generating else self.after_discriminator_step
+        others = [listener for each in self.regularisers if (listener := heard_after(side.generating, each))]
+        if not others and getattr(own, "__func__", own) in (
+            GAN.after_discriminator_step,
+            GAN.after_generator_step,
+        ):
             return
         if self.trainer.world_size > 1:
             values = dict(zip(values, self._reduced(values).unbind(), strict=True))
         with torch.no_grad():
-            self.after_discriminator_step(values)
+            own(values)
+            for listener in others:
+                listener(values, self.images_per_step // self.critic_steps)
 
     def _let_the_clock_go_on(self, discriminator_played: bool) -> None:
         """Count a step in which the generator rests, which Lightning counts by its optimizer's steps."""
@@ -352,9 +400,13 @@ class GAN(Sampling, Recording):
 
     # Parts of the step
 
+    def completed(self, batch: Any, draws: Draws) -> Any:
+        """A batch with those of its columns that data make within the step, by the turn's draws."""
+        return self.completion(batch, draws) if self.completion else batch
+
     def augmented(self, images: Any) -> Any:
         """Images as the discriminator sees them, or mappings and lists of some: with instance noise, then
-        augmented.
+        augmented, then changed by regularisers.
         """
         return apply_to_collection(images, Tensor, self._augmented)
 
@@ -362,7 +414,10 @@ class GAN(Sampling, Recording):
         if self.instance_noise:
             share = 1 - self.global_step / self.instance_noise_steps if self.instance_noise_steps else 1.0
             images = images + self.instance_noise * max(share, 0.0) * torch.randn_like(images)
-        return augment(images, self.augmentations)
+        images = augment(images, self.augmentations)
+        for regulariser in self.regularisers:
+            images = cast(Regulariser, regulariser).seen(images)
+        return images
 
     def uncompiled(self, penalised: bool) -> AbstractContextManager:
         """Runs networks uncompiled if `penalised`: compiled ones have no double backward."""
@@ -374,12 +429,16 @@ class GAN(Sampling, Recording):
         )
 
     @property
+    def _has_penalties(self) -> bool:
+        return bool(self.penalty_terms) or type(self).penalties is not GAN.penalties
+
+    @property
     def is_conditional(self) -> bool:
         return self.conditional or type(self).condition is not GAN.condition
 
     def meet(self, data: StreamData) -> None:
         """Learn from data what is made, and what samples are told where nothing else is said."""
-        self.media = data.media
+        self.media, self.completion = data.media, data.completion
         if self.is_conditional:
             self.conditions = conditions_of(data, checks.takes_labels_alone(self))
 
@@ -389,13 +448,19 @@ class GAN(Sampling, Recording):
         if isinstance(data := cast(Any, self.trainer).datamodule, StreamData):
             self.meet(data)
         checks.loss(self, GAN)
+        checks.augmentations(self)
+        checks.parts(self, has_penalties=self._has_penalties)
         if self.conditional:
             checks.networks_of_conditions(self, GAN)
         checks.trainer_settings(self)
         per_process.keep_apart(self)
 
     def configure_model(self) -> None:
-        players = (self.generator, self.discriminator) if self.compiled else ()
+        if not self.compiled:
+            return
+        # Else what was compiled for a game without CHAIN or SAN would be taken in one with their hooks.
+        torch._dynamo.config.skip_nnmodule_hook_guards = False
+        players = self.generator, self.discriminator
         for network in (each for player in players for each in single_networks(player)):
             if network._compiled_call_impl is None:
                 network.compile()
@@ -405,8 +470,7 @@ class GAN(Sampling, Recording):
         optimizers = self.new_optimizers()
         schedules = self.discriminator_scheduler, self.generator_scheduler
         made = [make and make(optimizer) for make, optimizer in zip(schedules, optimizers, strict=True)]
-        has_penalties = type(self).penalties is not GAN.penalties
-        self._sides = sides(self, optimizers, made, penalised=has_penalties)
+        self._sides = sides(self, optimizers, made, penalised=self._has_penalties)
         return optimizers, [scheduler for scheduler in made if scheduler]
 
     def new_optimizers(self) -> list[Optimizer]:
@@ -422,9 +486,11 @@ class GAN(Sampling, Recording):
         batch = checks.whole_packs(batch, self.packing)
         real = self.real(batch)
         if isinstance(real, Tensor) and len(real):
-            logits = at_least_float32(judged(self.judge(real, self.condition(batch))).logits)
+            with passing(Pass(of_reals=True)):
+                logits = at_least_float32(judged(self.judge(real, self.condition(batch))).logits)
             mean = mean_over_critics(Tensor.mean, logits)
-            self.log("held_out_logit", mean, batch_size=len(real), sync_dist=True)
+            notes = {"held_out_logit": mean, **self.held_out_notes(batch)}
+            self.log_dict(notes, batch_size=len(real), sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._check_terms()

@@ -30,6 +30,10 @@ class Sampling(LightningModule):
     Attributes:
         media: Of a batch's columns, the first of what is made; empty until data tell them.
         conditions: What samples are told where nothing else is said; none for games that tell nothing.
+        still_on_walks: So many numbers at the end of a latent are those of a walk's first latent all along,
+            such as codes, between which there is nothing.
+        directions: The ways that a game goes, if there are several; a variant sets them, the first that
+            samples go unless `direction` is another.
     """
 
     generator: nn.Module
@@ -37,6 +41,9 @@ class Sampling(LightningModule):
     media: tuple[Medium, ...]
     conditional: bool
     conditions: Conditions | None = None
+    still_on_walks = 0
+    directions: tuple[str, ...] = ()
+    direction: str = ""
 
     @property
     def is_conditional(self) -> bool:
@@ -144,9 +151,16 @@ class Sampling(LightningModule):
         arguments = signature(self.latent).parameters.values()
         return tuple(each.name for each in arguments if each.default is not each.empty)
 
+    def go(self, direction: str) -> None:
+        """Draw samples in this direction from now on."""
+        if direction not in self.directions:
+            known = f"goes {' and '.join(self.directions)}" if self.directions else "goes one way"
+            raise Refused(f"{type(self).__name__} {known}: no direction is {direction!r} (--direction).")
+        self.direction = direction
+
     def latents(self, count: int, *, seed: int, at: int = 0, **choices: Any) -> Any:
         for name in choices:
-            self._refuse_unknown_choice(name)
+            self.refuse_unknown_choice(name)
 
         def drawn(*of: int) -> Any:
             return self.latent(self._draws(*of, drawn_on="cpu"), **choices)
@@ -159,7 +173,8 @@ class Sampling(LightningModule):
             values = ", ".join(f"{name} {value!r}" for name, value in choices.items())
             raise Refused(f"{type(self).__name__} draws no samples with {values}: {error}") from error
 
-    def _refuse_unknown_choice(self, name: str) -> None:
+    def refuse_unknown_choice(self, name: str) -> None:
+        """Refuse a choice that `latent` does not take."""
         if name not in (known := self.known_choices):
             raise Refused(
                 f"{type(self).__name__} draws no samples by {name!r}: "

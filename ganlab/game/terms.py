@@ -60,14 +60,12 @@ def rests_alike(rests: set[bool], source: str) -> bool:
     return rests.pop()
 
 
-def with_penalties(terms: Terms, penalties: Any, factor: int, variant: str) -> Terms:
-    """The discriminator's terms, and so many times each of a variant's penalties."""
-    for name in named(penalties, f"{variant}.penalties"):
+def joined(terms: Terms, source: str, more: Any, other: str, *, factor: int = 1) -> Terms:
+    """The terms of one source, and so many times each of another; a name that both have is refused."""
+    for name in named(more, other):
         if name in terms:
-            raise _of_one_name(
-                name, f"a term of {variant}.discriminator_terms", f"one of {variant}.penalties"
-            )
-    return terms | {name: factor * penalty for name, penalty in penalties.items()}
+            raise _of_one_name(name, f"a term of {source}", f"one of {other}")
+    return terms | {name: factor * term if factor > 1 else term for name, term in more.items()}
 
 
 def _of_one_name(name: str, one: str, other: str) -> Refused:

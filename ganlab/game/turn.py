@@ -11,7 +11,8 @@ from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
 from ganlab.errors import Refused
-from ganlab.game.draws import Draws
+from ganlab.game.draws import Draws, SomeDraws
+from ganlab.game.passes import Pass, passing
 from ganlab.judgements import Judged, checked, judged, mean_over_critics
 
 HALF = (torch.float16, torch.bfloat16)
@@ -33,9 +34,12 @@ class Game(Protocol):
     """The part of a GAN that a turn uses."""
 
     generator: nn.Module
+    packing: int
 
     @property
     def trainer(self) -> Any: ...
+
+    def completed(self, batch: Any, draws: Draws) -> Any: ...
 
     def real(self, batch: Any) -> Any: ...
 
@@ -71,13 +75,14 @@ class Turn:
         penalised: bool,
         adversarial: bool = True,
     ) -> None:
-        self.batch = batch
+        self.batch = game.completed(batch, draws)
         self.draws = draws
         self.generating = generating
         self.penalised = penalised
         self.adversarial = adversarial
         self.notes: dict[str, Tensor] = {}
         self._game = game
+        self._real_pass, self._fake_pass = Pass(of_reals=True), Pass(of_reals=False)
 
     @cached_property
     def real(self) -> Any:
@@ -117,13 +122,28 @@ class Turn:
     def fake_heads(self) -> Any:
         return self._judged_fakes.heads
 
+    @property
+    def real_pass(self) -> Pass:
+        """The discriminator's pass that gave `real_logits`, with what its layers left behind."""
+        _ = self._judged_reals
+        return self._real_pass
+
+    @property
+    def fake_pass(self) -> Pass:
+        _ = self._judged_fakes
+        return self._fake_pass
+
     @cached_property
     def _judged_reals(self) -> Judged:
-        return self._noted("real_logit", self.judged(self.real))
+        real = self.real
+        with passing(self._real_pass):
+            return self._noted("real_logit", self.judged(real))
 
     @cached_property
     def _judged_fakes(self) -> Judged:
-        return self._noted("fake_logit", self.judged(self.fake))
+        fake = self.fake
+        with passing(self._fake_pass):
+            return self._noted("fake_logit", self.judged(fake))
 
     def _noted(self, name: str, judgement: Judged) -> Judged:
         self.note(name, mean_over_critics(Tensor.mean, judgement.logits))
@@ -135,14 +155,39 @@ class Turn:
 
     def judged(self, images: Any) -> Judged:
         """The same with what its other heads say."""
+        return self.judged_as_seen(self.seen(images), self.condition)
+
+    @property
+    def step(self) -> int:
+        """The generator steps before this one."""
+        return self._game.trainer.global_step
+
+    def seen(self, images: Any) -> Any:
+        """Images as the discriminator is shown them: augmented, by other random numbers in each call."""
+        return self._game.augmented(images)
+
+    def judged_as_seen(self, seen: Any, condition: Any) -> Judged:
+        """What the discriminator says of images that are augmented already, under any condition."""
         if not self.adversarial:
             raise Refused(
                 f"{type(self._game).__name__} asks the discriminator in a stage without it (stages).\n"
                 "Leave out the terms that need logits where turn.adversarial is false."
             )
         with self._game.uncompiled(self.penalised):
-            said = checked(judged(self._game.judge(self._game.augmented(images), self.condition)))
+            said = checked(judged(self._game.judge(seen, condition)))
         return Judged(at_least_float32(said.logits), at_least_float32(said.heads))
+
+    def share(self, every: int, *, penalised: bool = False) -> Turn:
+        """The same turn of every so manyth sample alone, or pack of samples: a share of its batch.
+
+        The discriminator judges these once more. It is the same share, however many processes and
+        micro-batches a batch is cut into.
+        """
+        if self.generating:
+            raise Refused(
+                "turn.share is of the discriminator's turn: its fakes have no gradient of the generator."
+            )
+        return Share(self, every, penalised=penalised)
 
     def note(self, name: str, value: Tensor) -> None:
         """Log the mean of a quantity that is no loss; once a turn for each name."""
@@ -156,3 +201,48 @@ class Turn:
         if not self.penalised:
             return images
         return apply_to_collection(images, Tensor, lambda t: t.detach().requires_grad_())
+
+
+class Share(Turn):
+    """Some samples of a turn. The generator has made them already, and they need none of its gradients."""
+
+    def __init__(self, whole: Turn, every: int, *, penalised: bool) -> None:
+        game, packing = whole._game, whole._game.packing
+
+        def pick(rows: Tensor) -> Tensor:
+            if len(rows) % (every * packing):
+                raise Refused(
+                    f"A share of 1 in {every} cannot be taken of the {len(rows)} samples of a micro-batch.\n"
+                    f"Choose a batch size that makes them a multiple of {every * packing}."
+                )
+            return rows.unflatten(0, (-1, every, packing))[:, 0].flatten(0, 1)
+
+        def picked(tree: Any) -> Any:
+            return apply_to_collection(tree, Tensor, pick)
+
+        self._whole, self._picked = whole, picked
+        draws = SomeDraws(whole.draws, pick)
+        super().__init__(game, picked(whole.batch), draws, generating=False, penalised=penalised)
+
+    @cached_property
+    def real(self) -> Any:
+        return self._with_input_gradients(self._picked(self._whole.real))
+
+    @cached_property
+    def condition(self) -> Any:
+        return self._picked(self._whole.condition)
+
+    @cached_property
+    def latent(self) -> Tensor:
+        return self._picked(self._whole.latent)
+
+    @cached_property
+    def fake(self) -> Any:
+        fake = self._picked(self._whole.fake)
+        return self._with_input_gradients(apply_to_collection(fake, Tensor, Tensor.detach))
+
+    def _noted(self, name: str, judgement: Judged) -> Judged:
+        return judgement  # The whole turn's logits are logged.
+
+    def note(self, name: str, value: Tensor) -> None:
+        self._whole.note(name, value)

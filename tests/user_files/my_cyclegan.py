@@ -10,7 +10,7 @@ from ganlab.media import Pictures
 from ganlab.pools import Pool
 
 
-class Unpaired(Digits):
+class Negatives(Digits):
     """Digits, which are the domain b, and beside each the negative of another one, of the domain a."""
 
     @property
@@ -22,7 +22,7 @@ class Unpaired(Digits):
         return tuple(TensorDataset(digits, 255 - digits.flip(0)) for digits in splits)
 
 
-class CycleGAN(GAN):
+class MyCycleGAN(GAN):
     """Samples are b's, made from a's; two critics see a history of fakes. Couples samples."""
 
     loss = losses.least_squares
