@@ -143,6 +143,11 @@ def is_picture(name: str) -> bool:
     return not is_hidden(name) and PurePosixPath(name).suffix[1:].lower() in PICTURES
 
 
+def is_array(name: str) -> bool:
+    """Whether a name is that of a file of one array and is not hidden."""
+    return not is_hidden(name) and name.lower().endswith(".npy")
+
+
 def is_hidden(name: str) -> bool:
     """Whether a name, or a folder in it, begins with a dot, or it is one of macOS's extra files."""
     return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)

@@ -1,7 +1,7 @@
 """Pictures, decoded and resized once, in one file from which any of them can be read.
 
 $GANLAB_CACHE (else the user's cache folder)
-    pictures/<key>/images.bin   n x height x width x channels bytes
+    pictures/<key>/images.bin   n x height x width x channels bytes, or n x bytes of sounds
                    info         how many, which were skipped, and each one's checksum; written last
     known/<stamp>               the digest of files that have not changed since they were read
     arrays/<key>.bin            images of other sets, with `placement: disk`
@@ -30,7 +30,7 @@ from errno import ENOSPC, ESRCH
 from itertools import chain
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from rich.console import Console
@@ -39,7 +39,7 @@ from rich.progress import Progress
 
 from ganlab.data.checksums import Checksums, checksums
 from ganlab.data.pictures.archive import Archive, encoded_name, read_member
-from ganlab.data.pictures.decode import Broken, Transform
+from ganlab.data.pictures.decode import Broken, Unfit
 from ganlab.errors import Refused
 from ganlab.system.atomic_file import sync, temporary_path
 from ganlab.system.cache_folder import _writing, cache_home, read_cached, write_cached
@@ -52,20 +52,42 @@ ABANDONED_AFTER = 86_400  # seconds after which another machine's unfinished cac
 Skipped = dict[int, str]
 
 
+class Decoding(Protocol):
+    """From a file's bytes to those of an item, which all have one shape.
+
+    Attributes:
+        size: Told by the name of the cache's folder.
+    """
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def identity(self) -> dict[str, Any]:
+        """All that the bytes depend on besides the file."""
+
+    def __call__(self, content: bytes, /) -> np.ndarray:
+        """Raises Broken."""
+
+
 @dataclass(frozen=True)
 class Pictures:
-    """Some of an archive's pictures, in order.
+    """Some of an archive's pictures, or of other files, in order.
 
     Attributes:
         names: Their names in the archive.
         keys: Their names in a fingerprint, independent of where the archive lies and how it is packed.
         sources: Of pairs of files, the other file of each; else none.
+        what: They are called, in messages.
     """
 
     archive: Archive
     names: list[str]
     keys: list[str]
     sources: Sequence[str] = ()
+    what: str = "pictures"
 
     def content_digest(self, title: str) -> str:
         """A digest of all names and bytes; files are read only if they may have changed since last time."""
@@ -77,7 +99,10 @@ class Pictures:
             return text.decode()
         digest = hashlib.sha256()
         parts = _in_parallel(
-            lambda part: [self._digest(files[index]) for index in part], len(files), f"{title}: reading"
+            lambda part: [self._digest(files[index]) for index in part],
+            len(files),
+            f"{title}: reading",
+            self.what,
         )
         for key, file_digest in zip(keys, chain.from_iterable(parts), strict=True):
             digest.update(encoded_name(f"{key}\0{file_digest}\n"))
@@ -104,7 +129,7 @@ class Cache:
     """The decoded pictures on disk, their checksums, and which were skipped and why, by their number."""
 
     images: Path
-    shape: tuple[int, int, int, int]
+    shape: tuple[int, ...]
     skipped: Skipped
     expected: np.ndarray
 
@@ -125,7 +150,7 @@ class Cache:
 
 
 def open_cache(
-    pictures: Pictures, transform: Transform, *, most_broken: float, title: str
+    pictures: Pictures, transform: Decoding, *, most_broken: float, title: str
 ) -> tuple[Cache, str]:
     """The cache of these pictures, built now if there is none, and its key.
 
@@ -139,17 +164,17 @@ def open_cache(
     if not cache:
         with _writing(folder.parent), _locked(folder):
             cache = Cache.read(folder, key) or _build(folder, key, pictures, transform, most_broken, title)
-    _refuse_too_many_broken(cache.skipped, len(pictures.names), most_broken, title)
+    _refuse_too_many_broken(cache.skipped, pictures, most_broken, title)
     return cache, key
 
 
 def _build(
-    folder: Path, key: str, pictures: Pictures, transform: Transform, most_broken: float, title: str
+    folder: Path, key: str, pictures: Pictures, transform: Decoding, most_broken: float, title: str
 ) -> Cache:
     if os.path.lexists(folder):
         print(f"ganlab: {folder} is damaged, or of another version, and is made anew.", file=sys.stderr)
     _remove_abandoned(folder)
-    _refuse_too_little_room(folder.parent, len(pictures.names), prod(transform.shape), title)
+    _refuse_too_little_room(folder.parent, pictures, prod(transform.shape), title)
     unfinished = temporary_path(folder)
     _remove(unfinished)
     unfinished.mkdir()
@@ -171,10 +196,11 @@ def _build(
     return cache
 
 
-def _refuse_too_little_room(folder: Path, total: int, size: int, title: str) -> None:
+def _refuse_too_little_room(folder: Path, pictures: Pictures, size: int, title: str) -> None:
+    total = len(pictures.names)
     if (free := shutil.disk_usage(folder).free) < total * size:
         raise Refused(
-            f"{title}: the cache of {total:,} pictures takes {total * size / 1e9:.2f} GB, but\n"
+            f"{title}: the cache of {total:,} {pictures.what} takes {total * size / 1e9:.2f} GB, but\n"
             f"{folder} has {free / 1e9:.2f} GB left. Name a folder with more room by $GANLAB_CACHE."
         )
 
@@ -188,7 +214,7 @@ def _remove(path: Path) -> None:
 
 
 def _decode(
-    path: Path, pictures: Pictures, transform: Transform, most_broken: float, title: str
+    path: Path, pictures: Pictures, transform: Decoding, most_broken: float, title: str
 ) -> tuple[Skipped, np.ndarray]:
     """Write all pictures that are not broken into a file, one after the other.
 
@@ -203,29 +229,33 @@ def _decode(
             for index in part:
                 try:
                     content = transform(*pictures.contents(index))
+                except Unfit as error:
+                    name = (pictures.sources or pictures.names)[index]
+                    raise Refused(f"{title}: {readable(name)} cannot be used: {error}.") from error
                 except Broken as error:
                     why = readable(str(error)[:MAX_REASON])
                     skipped[index] = f"{readable(pictures.keys[index])} ({why})"
-                    _refuse_too_many_broken(skipped, total, most_broken, title)
+                    _refuse_too_many_broken(skipped, pictures, most_broken, title)
                     continue
                 expected[index] = checksums(content[None])[0]
                 if os.pwrite(file.fileno(), content.tobytes(), index * size) < size:
                     raise OSError(ENOSPC, os.strerror(ENOSPC))
 
-        _in_parallel(decode, total, f"{title}: decoding")
+        _in_parallel(decode, total, f"{title}: decoding", pictures.what)
     kept = [index for index in range(total) if index not in skipped]
     if skipped:
         _close_gaps(path, kept, size)
     return skipped, expected[kept]
 
 
-def _refuse_too_many_broken(skipped: Skipped, total: int, most: float, title: str) -> None:
+def _refuse_too_many_broken(skipped: Skipped, pictures: Pictures, most: float, title: str) -> None:
+    total = len(pictures.names)
     if len(skipped) <= most * total and len(skipped) < total:
         return
     few = list(dict(sorted(skipped.items())).values())[:MAX_NAMED]
     raise Refused(
-        f"{title}: {len(skipped):,} or more of {total:,} pictures are broken, and at most {most:.0%} are\n"
-        f"skipped (data.most_broken): {'; '.join(few)}"
+        f"{title}: {len(skipped):,} or more of {total:,} {pictures.what} are broken, and at most {most:.0%}\n"
+        f"are skipped (data.most_broken): {'; '.join(few)}"
     )
 
 
@@ -237,7 +267,7 @@ def _close_gaps(path: Path, indices: list[int], size: int) -> None:
         file.truncate(len(indices) * size)
 
 
-def _in_parallel(work: Callable[[range], Any], total: int, title: str) -> list[Any]:
+def _in_parallel(work: Callable[[range], Any], total: int, title: str, what: str) -> list[Any]:
     """What `work` returns for each part of range(total), in order.
 
     In threads: decoding, hashing and reading release Python's global lock.
@@ -245,7 +275,7 @@ def _in_parallel(work: Callable[[range], Any], total: int, title: str) -> list[A
     parts = [range(total)[start : start + PICTURES_PER_TASK] for start in range(0, total, PICTURES_PER_TASK)]
     console = Console(stderr=True)
     if not console.is_terminal and total > 1000:
-        print(f"{title} {total:,} pictures", file=sys.stderr, flush=True)
+        print(f"{title} {total:,} {what}", file=sys.stderr, flush=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(escape(title), total=total)
         with ThreadPoolExecutor(_cores()) as pool:

@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.Image import Resampling
 
 from ganlab.system.untrusted import reason
 
 Transparency = Literal["white", "drop"]
-Side = Literal["left", "right"]
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 MAX_PIXELS = 100_000_000  # more can only be meant to fill the memory
 # Pillow knows a file by its contents, whatever its name, and runs Ghostscript on PostScript.
 # TGA, which has no mark of its own, is tried last.
@@ -25,6 +25,10 @@ VERSION = 1  # to be raised by every change of the pixels that `Transform` retur
 
 class Broken(Exception):
     """A picture that cannot be used; the message says why."""
+
+
+class Unfit(Broken):
+    """A whole picture that contradicts what its set was said to be: it is refused, and never skipped."""
 
 
 @dataclass(frozen=True)
@@ -49,70 +53,26 @@ class Transform:
     def __call__(self, content: bytes, /) -> np.ndarray:
         """The pixels of an encoded picture as bytes, channels last."""
         with opened(content) as file:
-            return self._square(self._upright(file))
+            return self._square(convert(ImageOps.exif_transpose(file), self.channels))
 
-    def _upright(self, file: Image.Image) -> Image.Image:
-        return convert(ImageOps.exif_transpose(file), self.channels)
-
-    def _square(self, image: Image.Image) -> np.ndarray:
+    def _square(self, image: Image.Image, how: Resampling = Resampling.BICUBIC) -> np.ndarray:
         side = max(1, min(image.width, image.height, round(image.width * self.crop)))
-        image = _middle(image, (side, side), (self.size, self.size))
-        return np.asarray(image).reshape(self.size, self.size, self.channels)
+        image = _middle(image, (side, side), (self.size, self.size), how)
+        return np.asarray(image).reshape(self.size, self.size, -1)
 
 
-@dataclass(frozen=True)
-class PairTransform(Transform):
-    """Two pictures, each cut and resized as one is: what is made, and below it its source.
-
-    Attributes:
-        source: Which half the source is, of a file that holds both side by side.
-    """
-
-    source: Side = "left"
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return 2 * self.size, self.size, self.channels
-
-    def __call__(self, *contents: bytes) -> np.ndarray:
-        """Of one file that holds both side by side, or of a file of what is made and one of its source."""
-        if len(contents) == 1:
-            return np.concatenate(self._halves(contents[0]))
-        made = super().__call__(contents[0])
-        try:
-            return np.concatenate([made, super().__call__(contents[1])])
-        except Broken as error:
-            raise Broken(f"its source: {error}") from error
-
-    def _halves(self, content: bytes) -> list[np.ndarray]:
-        with opened(content) as file:
-            image = self._upright(file)
-            width, height = image.size
-            if width % 2 or width <= height:
-                raise Broken(f"{width} x {height} pixels are no two pictures side by side")
-            middle = width // 2
-            halves = [self._square(image.crop((x, 0, x + middle, height))) for x in (0, middle)]
-        return halves if self.source == "right" else halves[::-1]
-
-
-def upright(content: bytes, channels: int) -> Image.Image:
-    """An encoded picture as grey, RGB or RGBA, turned as its file says."""
-    with opened(content) as file:
-        return convert(ImageOps.exif_transpose(file), channels)
-
-
-def fitted(image: Image.Image, width: int, height: int) -> Image.Image:
+def fitted(image: Image.Image, width: int, height: int, how: Resampling = Resampling.BICUBIC) -> Image.Image:
     """The largest part from its middle that has these proportions, resized to these pixels as data are."""
     across = min(image.width, round(image.height * width / height))
     down = min(image.height, round(image.width * height / width))
-    return _middle(image, (max(1, across), max(1, down)), (width, height))
+    return _middle(image, (max(1, across), max(1, down)), (width, height), how)
 
 
-def _middle(image: Image.Image, part: tuple[int, int], size: tuple[int, int]) -> Image.Image:
+def _middle(image: Image.Image, part: tuple[int, int], size: tuple[int, int], how: Resampling) -> Image.Image:
     left, top = round((image.width - part[0]) / 2), round((image.height - part[1]) / 2)
     # Crop first: a resize with a box would blend in pixels from outside the box.
     image = image.crop((left, top, left + part[0], top + part[1]))
-    return image.resize(size, Image.Resampling.BICUBIC)
+    return image.resize(size, how)
 
 
 @contextmanager
@@ -148,14 +108,22 @@ def is_transparent(image: Image.Image) -> bool:
 
 
 def convert(image: Image.Image, channels: int, transparency: Transparency = "white") -> Image.Image:
-    """A picture of any mode as grey, RGB or RGBA; without alpha it is laid on white, or alpha dropped."""
+    """A picture of any mode as one of MODES; without alpha it is laid on white, or alpha dropped."""
     if image.mode == "F":
         raise Broken("its pixels are fractions, whose range nobody knows")
     if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
+        numbers = np.asarray(image)
+        if numbers.min() < 0 or numbers.max() > 65535:
+            raise Broken(f"values {numbers.min()} to {numbers.max()} are none of 16 bits")
+        image = Image.fromarray(eight_bits(numbers))
     mode = MODES[channels]
-    if is_transparent(image) and mode != "RGBA" and transparency == "white":
+    if is_transparent(image) and "A" not in mode and transparency == "white":
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
     return image.convert(mode)
+
+
+def eight_bits(numbers: np.ndarray) -> np.ndarray:
+    """From whole numbers of 16 bits to the nearest of 8, of which black and white are the same."""
+    return (numbers / 257).round().astype(np.uint8)
