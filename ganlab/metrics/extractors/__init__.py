@@ -5,6 +5,7 @@ from ganlab.metrics.extractors.clip import CLIP
 from ganlab.metrics.extractors.dinov2 import DINOv2
 from ganlab.metrics.extractors.extractor import Extractor, Module, Pixels, Points
 from ganlab.metrics.extractors.inception import Inception
+from ganlab.metrics.extractors.sounds import SoundClassifier
 
 __all__ = [
     "CLIP",
@@ -15,5 +16,6 @@ __all__ = [
     "Module",
     "Pixels",
     "Points",
+    "SoundClassifier",
     "StackedClassifier",
 ]

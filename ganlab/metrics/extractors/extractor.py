@@ -29,7 +29,7 @@ from ganlab.metrics.names import words_after_number
 
 FOLDER = Path(__file__).parent / "weights"
 # Words with which what follows the number of samples begins in our own names: nobody else's suffix does.
-OURS = ("inception", "custom", "clean", "bf", "pixels", "points", "stacked", "dinov2", "clip")
+OURS = ("inception", "custom", "clean", "bf", "pixels", "points", "stacked", "dinov2", "clip", "spoken")
 
 
 class Seen(NamedTuple):
@@ -73,6 +73,13 @@ class Extractor(nn.Module, ABC):
     @abstractmethod
     def protocol(self) -> dict[str, Any]:
         """All that the features depend on besides the weights and float32, as plain data."""
+
+    def read(self, content: bytes) -> Tensor:
+        """The stored item of one of the medium's files, as this extractor takes it."""
+        return self.medium.read(content)
+
+    def refuse_unfit(self, medium: Medium) -> None:
+        """Refuse samples for what their medium says and their numbers do not, such as another rate."""
 
     def identity(self) -> dict[str, Any]:
         """Plain data that is equal for two extractors if their features are equal, up to rounding."""

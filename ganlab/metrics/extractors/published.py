@@ -22,7 +22,7 @@ class Published(NamedTuple):
 
     Attributes:
         title: What messages call the network.
-        sha256: Of the file as it was published.
+        sha256: Of the file as it was published, or how it begins.
         variable: The environment variable that may name it.
         url: Where it is published.
         cached: Its names in torch hub's folder.
