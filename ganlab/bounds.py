@@ -28,5 +28,15 @@ def between(least: float, most: float, owner: object, **numbers: Any) -> None:
             raise Refused(f"{type(owner).__name__}: {name} is {number}; it must be {rule}.")
 
 
+def share(owner: object, **shares: float) -> None:
+    """Refuse what is not one of so many: 1, a half, a third, ..."""
+    for name, number in shares.items():
+        if not 0 < number <= 1 or abs(1 / number - round(1 / number)) > 1e-6:
+            raise Refused(
+                f"{type(owner).__name__}: {name} is {number}; it is one of so many samples:\n"
+                "1 (all), 0.5, 0.25, 0.125, ..."
+            )
+
+
 def seed(owner: object, **seeds: int) -> None:
     between(0, 2**32 - 1, owner, **seeds)

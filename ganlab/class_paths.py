@@ -75,6 +75,16 @@ def _keywords(build: Callable[..., Any]) -> list[str]:
     return [name for name in keywords if name != "self"]
 
 
+def default_arguments(kind: type) -> dict[str, Any]:
+    """The defaults of a class's keyword arguments, its parents' included where it passes them on."""
+    defaults: dict[str, Any] = {}
+    for constructor in _constructors(kind):
+        parameters = inspect.signature(constructor).parameters.values()
+        own = {each.name: each.default for each in parameters if each.default is not each.empty}
+        defaults = {**own, **defaults}
+    return defaults
+
+
 def made_by(factory: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
     """The class or function that a factory calls in the end, and the keyword arguments that it is given."""
     if not isinstance(factory, partial):

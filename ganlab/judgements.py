@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,33 @@ def checked(judgement: Judged) -> Judged:
             "It returns a tensor of them, a list or mapping of such tensors, or Judged(logits, heads)."
         )
     return judgement
+
+
+def of_samples(logits: Tensor) -> Tensor:
+    """One logit of each sample: of a map of logits its mean."""
+    return logits if logits.ndim == 1 else logits.flatten(1).mean(1)
+
+
+def head(heads: Any, name: str) -> list[Tensor]:
+    """What the head of that name says, of each critic that has one."""
+    if said := [*_heads_named(name, heads)]:
+        return said
+    raise Refused(
+        f"The discriminator has no head named {name!r}. Give it one by networks.Heads, in YAML\n"
+        "heads: {code: 12, class: classes, features: features}: so many numbers, one for each class of the\n"
+        "data, or the features themselves."
+    )
+
+
+def _heads_named(name: str, heads: Any) -> Iterator[Tensor]:
+    if isinstance(heads, Mapping) and isinstance(heads.get(name), Tensor):
+        yield heads[name]
+        return
+    within = (
+        heads.values() if isinstance(heads, Mapping) else heads if isinstance(heads, list | tuple) else ()
+    )
+    for part in within:
+        yield from _heads_named(name, part)
 
 
 def mean_over_critics(equation: Callable[..., Tensor], *logits: Any) -> Tensor:

@@ -20,7 +20,14 @@ Logits = Callable[[], Tensor]
 
 
 class Loss:
-    """Two equations on the logits of one critic; of several, in a list or a mapping, each gives the mean."""
+    """Two equations on the logits of one critic; of several, in a list or a mapping, each gives the mean.
+
+    Attributes:
+        boundary: The logit above which the discriminator takes a sample for real; None, the default: a logit
+            means something only beside others.
+    """
+
+    boundary: float | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -55,8 +62,22 @@ def _generator_mean(equation: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return generator
 
 
+def boundary_of(loss: Loss | None, game: object, reader: object) -> float:
+    """The boundary of a game's loss, if it has one; else it is refused that `reader` needs it."""
+    if loss is None or loss.boundary is None:
+        name, of = type(reader).__name__, type(loss or game).__name__
+        raise Refused(
+            f"{name} reads from each logit if a sample is taken for real, which those of {of}\n"
+            "do not say alone. Take a loss whose logits do, such as Hinge or NonSaturating; a loss of\n"
+            "your own says so by the attribute boundary = 0.0."
+        )
+    return loss.boundary
+
+
 class Minimax(Loss):
     """Goodfellow et al. 2014, arXiv:1406.2661, eq. 1, with D = sigmoid(logit)."""
+
+    boundary = 0.0
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return softplus(-real).mean() + softplus(fake).mean()
@@ -71,6 +92,8 @@ class NonSaturating(Loss):
     `smoothing` moves the discriminator's target for reals from 1 to 1 - smoothing and leaves that for fakes
     at 0 (one-sided label smoothing, Salimans et al. 2016, arXiv:1606.03498, section 3.4).
     """
+
+    boundary = 0.0
 
     def __init__(self, smoothing: float = 0.0) -> None:
         if not 0 <= smoothing < 1:
@@ -89,6 +112,8 @@ class NonSaturating(Loss):
 
 class LeastSquares(Loss):
     """Mao et al. 2017, arXiv:1611.04076, eq. 9: a = 0 for fakes, b = 1 for reals, c = 1 for the generator."""
+
+    boundary = 0.5
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return ((real - 1).square().mean() + fake.square().mean()) / 2
@@ -110,11 +135,26 @@ class Wasserstein(Loss):
 class Hinge(Loss):
     """Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eqs. 16 and 17."""
 
+    boundary = 0.0
+
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return relu(1 - real).mean() + relu(1 + fake).mean()
 
     def generator(self, fake: Tensor, real: Logits) -> Tensor:
         return -fake.mean()
+
+
+class EnergyMargin(Loss):
+    """Zhao et al. 2016, arXiv:1609.03126, eqs. 1 and 2, of energies, which are low for reals."""
+
+    def __init__(self, margin: float) -> None:
+        self.margin = margin
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return real.mean() + relu(self.margin - fake).mean()
+
+    def generator(self, fake: Tensor, real: Logits) -> Tensor:
+        return fake.mean()
 
 
 class RelativisticPaired(Loss):
@@ -139,6 +179,14 @@ class RelativisticAverage(Loss):
 
     def generator(self, fake: Tensor, real: Logits) -> Tensor:
         return self.discriminator(fake, real())
+
+
+def feature_distance(real: Tensor, fake: Tensor) -> Tensor:
+    """Salimans et al. 2016, arXiv:1606.03498, section 3.1, on features of samples.
+
+    The means couple samples: they are those of one process's micro-batch.
+    """
+    return (real.mean(0) - fake.mean(0)).square().sum()
 
 
 minimax = Minimax()

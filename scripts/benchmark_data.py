@@ -50,7 +50,7 @@ def ganlab_batches(source: StreamData) -> Batches:
 def unpack(source: PictureFiles, folder: Path) -> Path:
     """Write the training pictures into a folder for each class, as torchvision expects them."""
     archive, _ = source.source
-    for index, picture in enumerate(source.pictures["train"]):
+    for index, picture in enumerate(source.files["train"]):
         path = folder / str(picture.label) / f"{index}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(archive.read(picture.name))

@@ -119,7 +119,15 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="keep the runs in this folder")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once")
     arguments = parser.parse_args()
-    selected = {name: options for name, options in cases(arguments.mnist).items() if arguments.only in name}
+    before = json.loads(arguments.against.read_text()) if arguments.against else None
+    known = cases(arguments.mnist)
+    if before is not None:
+        print(f"new, and not compared: {', '.join(sorted(known.keys() - before.keys())) or 'none'}")
+    selected = {
+        name: options
+        for name, options in known.items()
+        if arguments.only in name and (before is None or name in before)
+    }
     with (
         tempfile.TemporaryDirectory(prefix="fingerprint-") as temporary,
         ThreadPoolExecutor(arguments.jobs) as pool,
@@ -130,9 +138,8 @@ def main() -> int:
     if arguments.out:
         arguments.out.write_text(json.dumps(hashes, indent=1) + "\n")
     print(f"{len(hashes)} runs, {sum(map(len, hashes.values()))} hashes")
-    if not arguments.against:
+    if before is None:
         return 0
-    before = json.loads(arguments.against.read_text())
     differing_runs = 0
     for name, new in hashes.items():
         old = before[name]

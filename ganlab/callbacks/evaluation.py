@@ -38,7 +38,7 @@ from ganlab.metrics.reference import (
 from ganlab.metrics.score import Score
 from ganlab.metrics.scorer import Batches, Reals, Scorer, described, needs_extractor, refuse_unknown
 from ganlab.metrics.statistics import Gaussian
-from ganlab.metrics.which_reals import refuse_unfit_extractor
+from ganlab.metrics.which_reals import refuse_unfit_extractor, refuse_without_sources
 from ganlab.runs.status import SCORES
 from ganlab.sampling.plan import (
     compared_split,
@@ -67,9 +67,11 @@ class Evaluation(Callback):
         extractor: Turns images into features: Inception, DINOv2, CLIP, Classifier, Pixels, Module, Points;
             none: no evaluation, unless no score that is named needs features.
         scores: fid, sfid, cmmd, is, kid, precision_recall, density_coverage, fid_infinity, classes, copied,
-            modes; of games that are told classes class_fid, class_agreement, class_variance, and items psnr,
-            ssim, l1 (PSNR, SSIM, L1 with arguments); class paths of your own (ganlab.metrics.Score); none:
-            fid, and of data that hold out 100 images copied.
+            modes, style; of games that are told classes class_fid, class_agreement, class_variance, and items
+            psnr, ssim, l1 (PSNR, SSIM, L1 with arguments), content, fid_source, kid_source, l1_cycle; of text
+            ngram_js, self_bleu, distinct, valid, of blanks blank_accuracy; class paths (VGGStyle,
+            VGGContent, SelfBLEU, your own of ganlab.metrics.Score); none: fid, and of data that hold
+            out 100 images copied.
         samples: How many samples are scored; where there are fewer held-out images, as many as these also;
             none: 10,000, or as many as there are items that samples are told of.
         every_n_steps: Generator steps between two evaluations; none: at the end only.
@@ -130,7 +132,7 @@ class Evaluation(Callback):
         """Choose the reals, and how many samples, by what samples are told."""
         assert self.scorer
         model.meet(data)  # Lightning sets the game up only after its callbacks.
-        refuse_without_reals(self.scorer, model.conditions)
+        refuse_without_reals(self.scorer, model)
         fake_classes(self.scorer.of(2), model, self.seed)
         self.split = compared_split(model.conditions, self._asked_split)
         samples = scored_samples(model, self._asked_samples, SAMPLES)
@@ -142,11 +144,14 @@ class Evaluation(Callback):
             self.scorer.extractor.to(model.device)
             self.scorer.look(self._batches(model, 2))
             refuse_unfit_extractor(self.scorer, _data(trainer), self.split)
+            refuse_without_sources(self.scorer, _data(trainer), self.split)
+            for score in self.scorer.rows.values():
+                score.refuse_unfit(_data(trainer))
 
     def _batches(self, model: GAN, samples: int) -> Batches:
         assert self.scorer
-        beside = self.scorer.needs("pairs")
-        return fake_batches(model, samples, self.seed, raw=self.raw, beside=beside, **self.choices)
+        how = {"raw": self.raw, "scorer": self.scorer, **self.choices}
+        return fake_batches(model, samples, self.seed, **how)
 
     def _find_scored(self, trainer: Trainer) -> None:
         """Find the last step that a resumed run scored, even after its checkpoint, to skip it."""

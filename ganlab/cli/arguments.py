@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 
+from ganlab.errors import Refused
 from ganlab.runs.own import CONFIG
 from ganlab.runs.resume import folder_of
 
 AUTO = "auto"
 ENDINGS = (".zip", ".npz", ".yaml", ".yml", ".tar", ".gz")  # of files' names, and of no class's
+NAMES_A_SEED = re.compile(r"--(data|model)(\.init_args)?\.seed(=|$)")
 NAMES_A_RUN = re.compile("--(resume|rollback)(=|$)")
 
 
@@ -22,6 +24,14 @@ def with_its_config(arguments: list[str]) -> list[str]:
     option, target = runs[-1]
     config = folder_of(target, option.partition("=")[0].removeprefix("--")) / CONFIG
     return [arguments[0], "--config", str(config), *arguments[1:]]
+
+
+def refuse_other_seeds(arguments: list[str]) -> None:
+    """The parser would take another seed without a word, and leave it out."""
+    for argument in filter(NAMES_A_SEED.match, arguments):
+        raise Refused(
+            f"{argument.partition('=')[0]}: a run's random numbers follow from one seed, --seed_everything."
+        )
 
 
 def config_files(arguments: list[str]) -> list[str]:

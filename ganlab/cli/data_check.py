@@ -20,12 +20,13 @@ from ganlab import data
 from ganlab.cli.arguments import config_files, is_path
 from ganlab.cli.parser import Parser, run_command, silence_warnings
 from ganlab.data.pictures.archive import read_member
-from ganlab.data.pictures.decode import Broken, opened
-from ganlab.data.pictures.picture_files import PictureFiles
+from ganlab.data.pictures.decode import Broken
+from ganlab.data.pictures.file_sets import FileSet
 from ganlab.data.rows import Rows
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
 from ganlab.loggers import looks
+from ganlab.media import Medium, tiles
 from ganlab.runs import user_code
 from ganlab.system.hardware import keep_freed_memory
 from ganlab.system.untrusted import readable
@@ -102,16 +103,23 @@ def check(chosen: Any) -> None:
     for label, fact in _facts(source):
         print(f"  {label:12}{fact}")
     print(f"  loaded in   {took:.1f} s")
-    print(f"  throughput  {_throughput(source):,.0f} images/s, in batches of {source.batch_size}")
+    speed = f"{_throughput(source):,.0f} {source.media[0].array}/s"
+    print(f"  throughput  {speed}, in batches of {source.batch_size}")
     batches = islice(source.train_dataloader(), -(-SHOWN // source.batch_size))
-    images = torch.cat([images for images, *_ in batches])
-    medium = source.media[0]
-    files = looks.write_files(out.parent, out.stem, medium, images)
-    if medium.drawable or not files:
-        medium.sheet(images[:SHOWN]).save(out)
+    columns = [torch.cat(column) for column in zip(*batches, strict=True)]
+    medium, *told_by = zip(source.media, columns, strict=False)
+    files = looks.write_files(out.parent, out.stem, *medium)
+    if medium[0].drawable or not files:
+        _sheet(*(each for each in told_by if each[0].drawable), medium).save(out)
         print(f"  picture     {out}")
     if files:
         print(f"  items       {', '.join(map(str, files))}")
+
+
+def _sheet(*parts: tuple[Medium, torch.Tensor]) -> Image.Image:
+    """The first items, beside the pictures that games are told with them."""
+    shown = [(medium, items[:SHOWN]) for medium, items in parts]
+    return tiles.groups(shown) if len(shown) > 1 else shown[0][0].sheet(shown[0][1])
 
 
 def _refuse_unwritable(out: Path) -> None:
@@ -123,16 +131,20 @@ def _refuse_unwritable(out: Path) -> None:
 
 def _facts(source: StreamData) -> Iterator[tuple[str, str]]:
     """Labels and what stands beside them."""
-    if isinstance(source, PictureFiles):
+    called = source.media[0].array
+    if isinstance(source, FileSet):
         yield "read from", str(source.source[0].path.resolve())
-        yield "pictures", _sizes(source)
+        yield source.what, _span(source)
+        pair = source.source[1][0]
+        if pair.source:
+            yield "a pair", f"{pair.name} is made from {pair.source}"
     yield "seen as", f"{' x '.join(map(str, source.shape))} (channels first)"
     for split in SPLITS:
         items: Any = getattr(source.splits, split)
         if isinstance(items, Rows):
-            yield split.replace("_", " "), f"{len(items):,} images{_classes(items, source.classes)}"
+            yield split.replace("_", " "), f"{len(items):,} {called}{_classes(items, source.classes)}"
             yield "", f"fingerprint {source.fingerprint_of(split)}"
-        if isinstance(source, PictureFiles) and split in source.pictures:
+        if isinstance(source, FileSet) and split in source.files:
             cache, _ = source.cache_of(split)
             yield "", f"cache {cache.images.parent} ({cache.images.stat().st_size / 1e6:,.0f} MB)"
             yield from (("broken", f"skipped: {reason}") for reason in cache.skipped.values())
@@ -145,17 +157,16 @@ def _classes(items: Rows, classes: int | None) -> str:
     return f", {classes} classes of " + ", ".join(f"{count:,}" for count in counts)
 
 
-def _sizes(source: PictureFiles) -> str:
-    """How many pictures there are, and the range of sizes in a sample of them."""
-    archive, pictures = source.source
-    sizes = set()
-    for picture in pictures[:: max(1, len(pictures) // MEASURED)]:
-        with suppress(Broken):  # They are listed elsewhere.
-            with opened(read_member(archive, picture.name)) as image:
-                sizes.add(image.size)
-    (least, most) = min(sizes, default=(0, 0)), max(sizes, default=(0, 0))
-    span = f"{least[0]} x {least[1]}" + (f" to {most[0]} x {most[1]}" if least != most else "")
-    return f"{len(pictures):,}, {span} pixels"
+def _span(source: FileSet) -> str:
+    """How many files there are, and what is common to a sample of them."""
+    archive, files = source.source
+
+    def contents() -> Iterator[bytes]:
+        for file in files[:: max(1, len(files) // MEASURED)]:
+            with suppress(Broken):  # They are listed elsewhere.
+                yield read_member(archive, file.name)
+
+    return f"{len(files):,}, {source.span(contents())}"
 
 
 def _throughput(source: StreamData) -> float:

@@ -25,11 +25,12 @@ from ganlab.cli.parser import (
     Parser,
     add_choices,
     chosen_choices,
+    goes_back,
     instantiated,
     run_command,
     silence_warnings,
 )
-from ganlab.cli.references import Reference, compared_with, reference_of
+from ganlab.cli.references import Reference, compared_with, named_reference, reference_of
 from ganlab.data.pictures.archive import reading
 from ganlab.data.pictures.decode import Transparency
 from ganlab.data.stream import StreamData
@@ -41,10 +42,10 @@ from ganlab.metrics.extractors.extractor import Extractor, NoFeatures
 from ganlab.metrics.given import Given
 from ganlab.metrics.given_items import given as given_items
 from ganlab.metrics.observed import Classes
-from ganlab.metrics.reference import beside_floor, default_scores, numbers_of, part_of
+from ganlab.metrics.reference import beside_floor, default_scores, numbers_of, part_of, scores_of_medium
 from ganlab.metrics.registry import TABLE
 from ganlab.metrics.score import Score
-from ganlab.metrics.scorer import Batches, Scorer, needs_extractor, refuse_unknown
+from ganlab.metrics.scorer import Batches, Scorer, medium_of_samples, needs_extractor, refuse_unknown
 from ganlab.runs import user_code
 from ganlab.runs.folder import run_of
 from ganlab.runs.load import (
@@ -138,22 +139,33 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     source = _source(what, chosen.checkpoint)
     scores = _scores(chosen.scores) if chosen.scores else None
     refuse_unknown(scores or ())
-    extractor = _extractor(chosen, settings, scores)
-    given = None if source else given_items(what, extractor.medium, chosen.transparency)
-    if given and chosen_choices(chosen):
-        raise Refused(f"{what} holds finished items, which are drawn by no choices: leave --choices out.")
-    compared = compared_with(chosen, settings, extractor.medium)
-    game = _game(source, compared, trust_code=chosen.trust_code) if source else None
+    named = named_reference(chosen, settings)
+    asked = scores or scores_of_medium(named)
+    extractor = _extractor(chosen, settings, asked)
+    medium = medium_of_samples(extractor, asked or ())
+    read = extractor.read if medium is extractor.medium else medium.read
+    given = None if source else given_items(what, medium, chosen.transparency, read)
+    if given and (chosen_choices(chosen) or chosen.direction):
+        raise Refused(f"{what} holds finished items, which are drawn by no choices: leave them out.")
+    compared = compared_with(named, chosen, medium, read)
+    game, choices = None, chosen_choices(chosen)
+    if source:
+        game = load(source, trust_code=chosen.trust_code)
+        if goes_back(chosen, game):
+            compared, choices = _turned(compared), choices | {"direction": chosen.direction}
+        game = _told_items(game, compared)
+        for made in game.media[:1]:
+            extractor.refuse_unfit(made)
     conditions = game.conditions if game else None
     count = scored_samples(game, chosen.samples, SAMPLES) if game else 0
     extractor = extractor.to("cuda") if torch.cuda.is_available() else extractor
     scorer = Scorer(extractor, scores or default_scores(compared), given.total if given else count)
-    refuse_without_reals(scorer, conditions)
+    refuse_without_reals(scorer, game)
     classes = _classes(scorer, given, game, chosen.seed)
     split = compared_split(conditions, "held_out" if chosen.split == "test" else chosen.split)
     fakes, seed, batches = _samples(source, game, scorer, given, chosen)
     told = conditions.rule if conditions else None
-    how = {"seed": seed, "conditions": told, "choices": chosen_choices(chosen)}
+    how = {"seed": seed, "conditions": told, "choices": choices}
     reference = reference_of(compared, split, scorer, fakes=fakes, **how)
     if classes:
         matched(reference.reals.classes, classes)
@@ -184,9 +196,14 @@ def _scores(text: str) -> tuple[str | Score, ...]:
     return tuple(instantiated("scores", list[Score | str], listed))
 
 
-def _game(source: Path, compared: StreamData | Given, *, trust_code: bool) -> GAN:
-    """The game of an export or a checkpoint; of data it learns what samples are told."""
-    game = load(source, trust_code=trust_code)
+def _turned(compared: StreamData | Given) -> StreamData:
+    if isinstance(compared, StreamData):
+        return compared.turned()
+    raise Refused("What is made on the way back is compared with data: name them, or their experiment.")
+
+
+def _told_items(game: GAN, compared: StreamData | Given) -> GAN:
+    """The game, which learns of data what samples are told."""
     # An export may hold a few of the items, and of these not all that is scored.
     told_items = game.is_conditional and not (game.conditions and game.conditions.split is None)
     if told_items and isinstance(compared, StreamData):
@@ -203,8 +220,7 @@ def _samples(
     assert source
     assert game
     fakes = read_config(source)["weights"] if source.is_dir() else export.FAKES[chosen.raw]
-    beside = scorer.needs("pairs")
-    how = {"raw": chosen.raw, "beside": beside, **chosen_choices(chosen)}
+    how = {"raw": chosen.raw, "scorer": scorer, **chosen_choices(chosen)}
     batches = fake_batches(game, scorer.samples, chosen.seed, **how)
     return fakes, chosen.seed, batches
 

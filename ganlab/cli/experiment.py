@@ -1,6 +1,7 @@
 """From a configuration to a game, data and a Trainer, in a run's folder."""
 
-from functools import cached_property
+from copy import deepcopy
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from ganlab.callbacks import Preemption, Preflight, Progress, Status, Watchdog
 from ganlab.callbacks.beginning import Beginning
 from ganlab.callbacks.rollback import Rollback
 from ganlab.checkpoints.pretrained import pretrained_in, remember
-from ganlab.class_paths import accepted, name_publicly
+from ganlab.class_paths import accepted, imported, name_publicly
 from ganlab.cli.arguments import AUTO
 from ganlab.cli.options import PLAYERS, add_options
 from ganlab.cli.parser import Parser
@@ -25,6 +26,8 @@ from ganlab.cli.run_folder import RunFolder
 from ganlab.comparison import groups
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.game.players import SIDES
+from ganlab.game.stages import Name
 from ganlab.loggers import dispatch, tensorboard, wandb  # noqa: F401
 from ganlab.loggers.csv import MetricsCSV
 from ganlab.media import Medium
@@ -48,6 +51,7 @@ class GanCLI(LightningCLI):
 
     def __init__(self, *arguments: Any, run_folder: RunFolder, **options: Any) -> None:
         self.run_folder, self._finished_games = run_folder, FinishedGames()
+        self._chosen = options["args"][0]
         super().__init__(*arguments, **options)
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
@@ -59,7 +63,7 @@ class GanCLI(LightningCLI):
 
     @classmethod
     def read(cls, arguments: list[str], run_folder: RunFolder) -> "GanCLI":
-        """Parse a command's arguments and run its subcommand, in a run's folder."""
+        """Parse a command's arguments, `fit` or `validate` first, and run that in a run's folder."""
         return cls(
             GAN,
             LightningDataModule,
@@ -77,8 +81,8 @@ class GanCLI(LightningCLI):
             run_folder=run_folder,
         )
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """The one that was chosen, and what it is not asked: another's options would take as long to read."""
         hidden = {
             "model",
             "datamodule",
@@ -87,17 +91,20 @@ class GanCLI(LightningCLI):
             "dataloaders",
             "weights_only",
         }
-        return {"fit": hidden, "validate": hidden}
+        return {self._chosen: hidden}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         add_options(parser)
-        for player in PLAYERS:
+        for player in SIDES:
             target = f"model.init_args.{player}.init_args.condition"
-            parser.link_arguments("data.condition", target, compute_fn=self._told, apply_on="instantiate")
+            told = partial(self._told, player)
+            parser.link_arguments("data.condition", target, compute_fn=told, apply_on="instantiate")
 
-    def _told(self, condition: Medium | None) -> Medium | None:
-        """What networks are told of a batch's second column: nothing, unless the game is conditional."""
-        return condition if self.settings.model.init_args.get("conditional") else None
+    def _told(self, player: Name, condition: Medium | None) -> Medium | None:
+        """What a player is told of a batch's second column: nothing, unless the game is conditional."""
+        model = self.settings.model
+        players = model.init_args.get("tells") or imported(model.class_path).tells
+        return condition if model.init_args.get("conditional") and player in players else None
 
     def before_instantiate_classes(self) -> None:
         settings = self.settings
@@ -113,6 +120,8 @@ class GanCLI(LightningCLI):
             self._open_folder()
         if self.run_folder.checkpoint:
             settings.ckpt_path = str(self.run_folder.checkpoint)
+        # Lightning dumps its settings, too, unless it finds them: checked once more, and of all subcommands.
+        self.config_dump = yaml.safe_load(self._dump(settings, skip_link_targets=False))
 
     def _parse_ckpt_path(self) -> None:
         """Leave the settings as they are; Lightning would replace the model's by those of the checkpoint."""
@@ -190,7 +199,7 @@ class GanCLI(LightningCLI):
         parser = self._parser(self.subcommand)
         usual = parser.parse_args([f"--config={file}" for file in files])
         remember(usual.model, self.settings.model)
-        return groups.name_among_usual(_load_settings(parser.dump(usual, skip_none=False)), settings, known)
+        return groups.name_among_usual(_load_settings(self._dump(usual)), settings, known)
 
     @cached_property
     def planned_path(self) -> Path:
@@ -212,16 +221,22 @@ class GanCLI(LightningCLI):
         settings = self.settings.clone()
         settings.resume = settings.ckpt_path = None
         settings.restart = settings.trust_code = False
-        return self._parser(self.subcommand).dump(settings, skip_none=False)
+        return self._dump(settings)
+
+    def _dump(self, settings: Namespace, **options: Any) -> str:
+        """As YAML text; what the parser has read need not be checked again, which takes twice as long."""
+        parser = self._parser(self.subcommand)
+        return parser.dump(settings, skip_none=False, skip_validation=True, **options)
 
     def _build(
         self, game: type[GAN], *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any
     ) -> GAN:
         """Give the game plain hyperparameters, in Lightning's form, that rebuild it without data."""
-        text = self._parser(self.subcommand).dump(self.settings, skip_link_targets=False, skip_none=False)
-        model = yaml.safe_load(text)["model"]
-        facts = {target.rsplit(".", 1)[1]: value for target, value in applied_instantiation_links.items()}
+        model = deepcopy(self.config_dump["model"])
+        links = applied_instantiation_links
         for player in PLAYERS:
+            own = {target: value for target, value in links.items() if f".{player}." in target}
+            facts = {target.rsplit(".", 1)[1]: value for target, value in own.items()}
             network = model["init_args"][player]
             # The dump leaves out linked arguments.
             # Of a class whose constructor takes nothing there are no arguments at all.
@@ -230,9 +245,10 @@ class GanCLI(LightningCLI):
             linked = {name: _plain(value) for name, value in values.items() if name in names}
             network["init_args"] = {**linked, **network.get("init_args", {})}
         # A link to the game itself would have the networks built in another order, of other random numbers.
-        if "shape" in facts and "shape" in kwargs and kwargs["shape"] is None:
-            kwargs["shape"] = facts["shape"]
-            model["init_args"]["shape"] = _plain(facts["shape"])
+        shape = next((value for target, value in links.items() if target.endswith(".shape")), None)
+        if shape is not None and "shape" in kwargs and kwargs["shape"] is None:
+            kwargs["shape"] = shape
+            model["init_args"]["shape"] = _plain(shape)
         built = game(*args, **kwargs)
         instantiator = "lightning.pytorch.cli.instantiate_module"
         path = {"_class_path": model["class_path"], "_instantiator": instantiator}

@@ -57,7 +57,7 @@ the weights are {weights}.
 ```python
 import ganlab
 
-images = ganlab.load("DIR").sample({python})  # numbers in [-1, 1]
+images = ganlab.load("DIR").sample({python})  # as networks make them: of pictures, numbers in [-1, 1]
 ```
 
 ```bash
@@ -201,10 +201,11 @@ def _card(
         (python, bash), told = GIVEN, TO_GIVE
     elif "sources" in config:
         told = HELD.format(count=count, rule=game.condition_rule)
+    images = all(medium.array == "images" for medium in game.media[:1])
     values = {name: value for name, value in (score or {}).get("scores", {}).items() if value is not None}
     rows = "".join(f"| {name} | {value:.5g} |\n" for name, value in values.items())
     return CARD.format(
-        tag="" if game.is_conditional else "pipeline_tag: unconditional-image-generation\n",
+        tag="pipeline_tag: unconditional-image-generation\n" if images and not game.is_conditional else "",
         python=python,
         bash=bash,
         told=told,

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ganlab.callbacks.preemption import Preempted, before_training
-from ganlab.cli.arguments import config_files, with_its_config
+from ganlab.cli.arguments import config_files, refuse_other_seeds, with_its_config
 from ganlab.cli.experiment import GanCLI
 from ganlab.cli.parser import refusal, run_command, silence_warnings
 from ganlab.cli.run_folder import RunFolder
@@ -55,6 +55,7 @@ def _explain_failure(error: OSError | RuntimeError, run: RunFolder) -> str:
 
 
 def _train_or_validate(arguments: list[str], run: RunFolder) -> None:
+    refuse_other_seeds(arguments)
     arguments = with_its_config(arguments)
     configs = [Path(path) for path in config_files(arguments)]
     for config in configs:

@@ -10,9 +10,11 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import NoReturn, cast
 
+import yaml
 from rich.console import Console
 
 from ganlab.cli.experiment import GanCLI
@@ -46,7 +48,8 @@ def join_values(arguments: list[str]) -> list[str]:
     """From `--sbatch --mem=8G` to `--sbatch=--mem=8G`: argparse takes no value that begins like an option."""
     words = iter(arguments)
     return [
-        f"{word}={next(words, '')}" if word in ("--sbatch", "--setup", "--set") else word for word in words
+        f"{word}={next(words, '')}" if word in ("--sbatch", "--setup", "--set", "--cross") else word
+        for word in words
     ]
 
 
@@ -70,6 +73,13 @@ def parser() -> argparse.ArgumentParser:
     add("--seeds", default="0", help="for instance 0-4 or 0,3,7-9")
     add(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any option of ganlab fit; repeatable"
+    )
+    add(
+        "--cross",
+        action="append",
+        default=[],
+        metavar="KEY=[A, B]",
+        help="a run with each of these values; repeatable: with all combinations",
     )
     add("--runs", default="runs", help="the folder that collects all runs")
     one, none = at_least(1), at_least(0)
@@ -111,7 +121,12 @@ def launch(chosen: argparse.Namespace, arguments: list[str]) -> int:
     if not chosen.local and not chosen.dry_run and not slurm.here():
         raise Refused("There is no sbatch here. Look at the script by --dry-run, or run the list by --local.")
     seeds = parse_seeds(chosen.seeds)
-    planned = [plan_run(chosen, Path(name), seed) for name in chosen.experiments for seed in seeds]
+    planned = [
+        plan_run(chosen, Path(name), [*chosen.set, *values], seed)
+        for name in chosen.experiments
+        for values in combinations(chosen.cross)
+        for seed in seeds
+    ]
     folder = Path(chosen.runs) / LAUNCHES / time.strftime("%Y%m%d-%H%M%S")
     if chosen.dry_run:
         print(job_script(chosen, arguments, folder, [run.planned_path for run in planned]), end="")
@@ -138,6 +153,26 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
+def combinations(crossed: list[str]) -> list[tuple[str, ...]]:
+    """From ["a=[1, 2]", "b=[3, 4]"] to [("a=1", "b=3"), ("a=1", "b=4"), ("a=2", "b=3"), ("a=2", "b=4")]."""
+    return [*product(*map(assignments, crossed))]
+
+
+def assignments(crossed: str) -> list[str]:
+    """From "a=[1, {b: 2}]" to ["a=1", 'a={"b": 2}']."""
+    key, _, text = crossed.partition("=")
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError:
+        values = None
+    if not key or not isinstance(values, list) or not values:
+        raise Refused(
+            f"--cross {crossed} names no values. It takes a list of them, as in YAML:\n"
+            "--cross 'model.loss=[Hinge, NonSaturating]'."
+        )
+    return [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for value in values]
+
+
 class PlannedRun(GanCLI):
     """Reads a configuration and checks its keys as `fit` does, but builds neither networks nor data.
 
@@ -161,14 +196,14 @@ class PlannedRun(GanCLI):
         return folder
 
 
-def plan_run(chosen: argparse.Namespace, experiment: Path, seed: int) -> PlannedRun:
+def plan_run(chosen: argparse.Namespace, experiment: Path, settings: list[str], seed: int) -> PlannedRun:
     processes = processes_per_node(chosen)
     size = {"num_nodes": chosen.nodes, "devices": processes} if not chosen.local or processes > 1 else {}
     options = [
         f"--runs={chosen.runs}",
         f"--seed_everything={seed}",
         *(f"--trainer.{name}={value}" for name, value in size.items()),
-        *(f"--{assigned}" for assigned in chosen.set),
+        *(f"--{assigned}" for assigned in settings),
     ]
     run = RunFolder(user_code.add_to_path([experiment]))
     return cast(PlannedRun, PlannedRun.read(["fit", "--config", str(experiment), *options], run))

@@ -14,10 +14,17 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
-        prog="ganlab list", description="The variants, networks, data and experiments there are."
+        prog="ganlab list", description="What games are put together from, and the experiments there are."
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    as_json = parser.parse_args(arguments[1:]).json
+    parser.add_argument(
+        "--networks", action="store_true", help="the networks alone, with their sizes by default arguments"
+    )
+    parser.add_argument("--shape", type=Shape, default=(3, 64, 64), help="of the samples; 3,64,64 by default")
+    options = parser.parse_args(arguments[1:])
+    as_json = options.json
+    if options.networks:
+        return networks(options.shape, as_json)
     kinds = everything()
     if as_json:
         print(json.dumps(kinds, indent=2))
@@ -33,19 +40,49 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def Shape(text: str) -> tuple[int, ...]:  # noqa: N802, its name is in argparse's message
+    return tuple(int(number) for number in text.split(","))
+
+
+def networks(shape: tuple[int, ...], as_json: bool) -> int:
+    """Print the sizes of all networks for samples of this shape."""
+    from ganlab.cli.network_sizes import sizes  # It needs torch, which takes seconds to import.
+
+    found = sizes(shape)
+    if as_json:
+        print(json.dumps({"shape": shape, "networks": found}, indent=2))
+        return 0
+    title = f"networks, for samples of {' x '.join(map(str, shape))}"
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2))
+    for column in ("", "parameters", "GFLOP a sample"):
+        table.add_column(column, justify="right" if column else "left")
+    for name, size in found.items():
+        if refused := size.get("refused"):
+            table.add_row(Text(name), Text("–"), Text(str(refused)))
+        else:
+            table.add_row(Text(name), f"{size['parameters']:,}", f"{int(size['operations']) / 1e9:.3f}")
+    Console().print(table, "", "By default arguments, of one forward pass; a multiply-add is two operations.")
+    return 0
+
+
 def everything() -> dict[str, dict[str, str]]:
     """For each kind of thing the names there are, each with a line about it."""
     return {
         "variants": classes("variants", "GAN"),
+        "losses": classes("losses.py", "Loss"),
+        "penalties": classes("penalties.py", "Penalty"),
+        "regularisers": classes("regularisers", "Regulariser"),
+        "fidelity": classes("fidelity.py", "Fidelity"),
         "networks": classes("networks", "Module"),
         "data": classes("data", "StreamData"),
         "experiments": experiments(),
     }
 
 
-def classes(package: str, root: str) -> dict[str, str]:
-    """The package's public subclasses of `root`, from the source text: importing torch would take seconds."""
-    files = sorted((PACKAGE / package).rglob("*.py"))
+def classes(place: str, root: str) -> dict[str, str]:
+    """The public subclasses of `root` in a package or file, from the source: torch takes seconds to load."""
+    package = PACKAGE / place
+    files = sorted(package.rglob("*.py")) if package.is_dir() else [package]
     nodes = [
         node for file in files for node in ast.parse(file.read_text()).body if isinstance(node, ast.ClassDef)
     ]
@@ -54,8 +91,8 @@ def classes(package: str, root: str) -> dict[str, str]:
     def descends(name: str) -> bool:
         return name == root or any(descends(parent) for parent in parents.get(name, ()))
 
-    public = (PACKAGE / package / "__init__.py").read_text().partition("__all__")[2]
-    listed = [node for node in nodes if descends(node.name) and f'"{node.name}"' in public]
+    public = (package / "__init__.py").read_text().partition("__all__")[2] if package.is_dir() else ""
+    listed = [node for node in nodes if descends(node.name) and (not public or f'"{node.name}"' in public)]
     listed = [node for node in listed if node.name != root]
     return {node.name: _first_line(node) for node in sorted(listed, key=lambda node: node.name)}
 

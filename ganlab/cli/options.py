@@ -9,7 +9,7 @@ from ganlab.callbacks.samples import Samples
 from ganlab.cli.parser import TRUST_HELP
 
 PLAYERS = ("generator", "discriminator")
-FACTS_OF_DATA = ("shape", "classes")  # filled in for networks that take arguments of these names
+FACTS_OF_DATA = ("shape", "classes", "alphabet")  # filled in for networks that take arguments of these names
 RESUME = "Go on with this run's folder or checkpoint; auto: with the newest run of the same settings."
 RESTART = "Begin the run that is resumed anew: its records and checkpoints are removed."
 INIT_FROM = "Begin a new run with the weights of this run or checkpoint."

@@ -13,6 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from ganlab.cli.hints import explain, objection
 from ganlab.errors import Failed, Refused
+from ganlab.game.gan import GAN
 from ganlab.runs import user_code
 from ganlab.runs.load import checkpoint_or_export
 from ganlab.sampling.plan import given_choices
@@ -21,8 +22,12 @@ from ganlab.system.memory import WithinMemory
 SOURCE_HELP = "a run's folder, a checkpoint or an exported folder"
 CHECKPOINT_HELP = "of a run's folder the newest, or the best by score, which that score then flatters"
 TRUST_HELP = "run the code that the file names and the run holds, as a program; your own runs need no flag"
+DIRECTION_HELP = "of a game that goes several ways, such as CycleGAN: there or back"
 CHOICES_HELP = "what samples are drawn with, of what the game knows, also as --choices.NAME VALUE"
-TRUNCATION_HELP = "the largest absolute value of a latent's numbers, as --choices.truncation"
+TRUNCATION_HELP = (
+    "the largest absolute value of a latent's numbers, or with StyleGAN2 the share of the way from the mean"
+    " style; as --choices.truncation"
+)
 COUNT, WALKS = 64, 16  # samples, and walks between samples, where no number is given
 
 
@@ -93,8 +98,17 @@ def silence_warnings() -> None:
 
 def add_choices(parser: Parser) -> None:
     """The options that tell samples by what choices they are drawn."""
+    parser.add_argument("--direction", type=str | None, help=DIRECTION_HELP)
     parser.add_argument("--truncation", type=float | None, help=TRUNCATION_HELP)
     parser.add_argument("--choices", type=dict[str, Any] | None, metavar="{NAME: VALUE}", help=CHOICES_HELP)
+
+
+def goes_back(chosen: Any, game: GAN) -> bool:
+    """Let the game go in the direction that is asked for; whether that is another than its first."""
+    if chosen.direction is None:
+        return False
+    game.go(chosen.direction)
+    return bool(chosen.direction != game.directions[0])
 
 
 def chosen_choices(chosen: Any) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightning.pytorch import LightningDataModule
+from torch import Tensor
 
 from ganlab import data
 from ganlab.cli.arguments import is_path
@@ -38,8 +40,8 @@ class Reference(NamedTuple):
     transparency: Transparency | None = None
 
 
-def compared_with(chosen: Any, settings: dict[str, Any], medium: type[Medium]) -> StreamData | Given:
-    """The data, or the items of a medium from elsewhere, that scores compare with."""
+def named_reference(chosen: Any, settings: dict[str, Any]) -> StreamData | Path:
+    """The data, or where the items from elsewhere lie, that scores compare with."""
     reference = chosen.reference or settings.get("data")
     if not reference:
         raise Refused(
@@ -53,10 +55,19 @@ def compared_with(chosen: Any, settings: dict[str, Any], medium: type[Medium]) -
     if not reference:
         raise Refused(f"{chosen.reference} is no experiment's file: it names no data (--reference).")
     if isinstance(reference, Path):
-        return given(reference, medium, chosen.transparency)
+        return reference
     stream: StreamData = instantiated("data", LightningDataModule, reference)
-    stream.prepare_data()
     return stream
+
+
+def compared_with(
+    reference: StreamData | Path, chosen: Any, medium: type[Medium], read: Callable[[bytes], Tensor]
+) -> StreamData | Given:
+    """The data, prepared, or the items of a medium from elsewhere, which `read` makes of files."""
+    if isinstance(reference, Path):
+        return given(reference, medium, chosen.transparency, read)
+    reference.prepare_data()
+    return reference
 
 
 def reference_of(

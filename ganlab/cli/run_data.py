@@ -16,8 +16,12 @@ from ganlab.runs.own import CONFIG
 from ganlab.system.untrusted import yaml_config
 
 
-def meet_data(game: GAN, run: Path | None) -> None:
-    """Let a game that knows nothing to tell meet the data of its run; None: nothing is known of its run."""
+def meet_data(game: GAN, run: Path | None, *, back: bool = False) -> None:
+    """Let a game that knows nothing to tell meet the data of its run; None: nothing is known of its run.
+
+    Args:
+        back: Those for the way back.
+    """
     config = yaml_config(run / CONFIG, []).get("data") if run else None
     if not config or game.conditions or not game.is_conditional:
         return
@@ -25,7 +29,7 @@ def meet_data(game: GAN, run: Path | None) -> None:
         stream = instantiated("data", LightningDataModule, config)
         if isinstance(stream, StreamData):
             stream.prepare_data()
-            game.meet(stream)
+            game.meet(stream.turned() if back else stream)
     except Refused as refusal:
         reason = str(refusal).splitlines()[0]
         raise Refused(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from ganlab.cli.parser import (
     CHECKPOINT_HELP,
@@ -17,6 +18,7 @@ from ganlab.cli.parser import (
     add_choices,
     chosen_choices,
     chosen_source,
+    goes_back,
     run_command,
     silence_warnings,
 )
@@ -27,7 +29,7 @@ from ganlab.media import Labels, Medium
 from ganlab.runs.folder import run_of
 from ganlab.runs.load import Which, load, selection_note
 from ganlab.runs.own import is_own
-from ganlab.sampling import write
+from ganlab.sampling import native, write
 from ganlab.sampling.sources import read_sources
 from ganlab.sampling.walk import to_gif, to_mp4
 from ganlab.sampling.write import Source
@@ -37,9 +39,21 @@ GIVEN_HELP = (
     "make samples from these: a folder, zip or file of pictures, of each of which the largest part from the"
     " middle is resized (bicubic), as data do; of other media's files; or an npz"
 )
+NATIVE_HELP = (
+    "pictures that are given keep their own sizes, for networks of convolutions alone; large ones are made in"
+    " tiles, without a seam, where networks see only so far"
+)
+BESIDE_HELP = "with a folder: each sample lies beside what it was made from, in one picture"
+TRAVERSE_HELP = (
+    "a row for each of --count latents, drawn with each value of this choice: code=0,1,2; of the second of"
+    " two continuous codes continuous=[null,-1],[null,1]"
+)
 STOPS, FRAMES, MOST_FRAMES = 8, 60, 10_000  # latents on a walk, and its pictures
 WALK_WRITERS = {".gif": to_gif, ".mp4": to_mp4}
-SAMPLE_WRITERS = {".png": write.to_picture, ".npz": write.to_npz, "": write.to_folder}
+SAMPLE_WRITERS = {
+    **{".png": write.to_picture, ".npz": write.to_npz, "": write.to_folder},
+    ".txt": write.to_one_file,
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -54,12 +68,15 @@ def _parse(arguments: list[str]) -> Any:
     )
     parser.add_argument("what", type=str, help=SOURCE_HELP)
     parser.add_argument(
-        "--out", type=str, required=True, help="grid.png, samples.npz, walk.gif, walk.mp4 or a folder/"
+        "--out",
+        type=str,
+        required=True,
+        help="grid.png, samples.npz, lines.txt, walk.gif or .mp4, or a folder/",
     )
     parser.add_argument(
         "--count",
         type=int | None,
-        help=f"samples, else one of each that is given, or {COUNT}; walks side by side, else {WALKS}",
+        help=f"samples, else one of each that is given, or {COUNT}; walks, traversals, else {WALKS}",
     )
     parser.add_argument("--seed", type=int, default=0, help="sample i follows from it and i alone")
     parser.add_argument("--class", type=str | None, metavar="K", help="of all samples: its number or name")
@@ -67,7 +84,10 @@ def _parse(arguments: list[str]) -> Any:
         "--classes", type=str | None, metavar="K,L", help="or all: equally many samples of each, a row each"
     )
     parser.add_argument("--given", type=str | None, metavar="FOLDER_OR_FILE", help=GIVEN_HELP)
+    parser.add_argument("--native", action="store_true", help=NATIVE_HELP)
+    parser.add_argument("--beside", action="store_true", help=BESIDE_HELP)
     add_choices(parser)
+    parser.add_argument("--traverse", type=str | None, metavar="NAME=V,V", help=TRAVERSE_HELP)
     parser.add_argument("--checkpoint", type=Which, default="newest", help=CHECKPOINT_HELP)
     parser.add_argument("--raw", action="store_true", help="the generator's own weights, not their average")
     parser.add_argument("--interpolate", type=int | None, metavar="K", help=f"latents on a walk ({STOPS})")
@@ -87,13 +107,25 @@ def _sample(chosen: Any) -> None:
     run = run_of(checkpoint)
     # What another's run says of its data would be built, and opens files.
     known = run if run and (chosen.trust_code or is_own(run)) else None
+    back = goes_back(chosen, game)
     source = Source(game, chosen.seed, chosen.raw, choices=chosen_choices(chosen), run=known)
-    count = _count(source, WALKS if out.suffix in WALK_WRITERS else COUNT, chosen)
+    source.beside = chosen.beside
+    if chosen.native:
+        count = native.to_folder(out, source, Path(chosen.given).expanduser(), _given_medium(game, chosen))
+        print(f"{count:,} sample{'s' if count > 1 else ''} of {checkpoint} (seed {chosen.seed}): {out}")
+        return
+    in_rows = out.suffix in WALK_WRITERS or chosen.traverse is not None
+    count = _count(source, WALKS if in_rows else COUNT, chosen, back=back)
     if classes := _classes(game, chosen):
         each = -(-count // len(classes))
         count = each * len(classes)
         source.classes = [label for label in classes for _ in range(each)]
         source.columns = each if len(classes) > 1 else None
+    if chosen.traverse is not None:
+        source.traversed = _traversed(chosen.traverse, out)
+        game.refuse_unknown_choice(source.traversed[0])
+        source.columns = len(source.traversed[1])
+        count *= source.columns
     source.refuse_what_fails()
     try:
         _write(out, source, count, stops=chosen.interpolate or STOPS, frames=chosen.frames or FRAMES)
@@ -105,7 +137,21 @@ def _sample(chosen: Any) -> None:
         print(note)
 
 
-def _count(source: Source, default: int, chosen: Any) -> int:
+def _traversed(text: str, out: Path) -> tuple[str, list[Any]]:
+    """The name of a choice, and its values."""
+    name, _, values = text.partition("=")
+    try:
+        parsed = yaml.safe_load(f"[{values}]")
+    except yaml.YAMLError:
+        parsed = []
+    if not parsed or out.suffix in WALK_WRITERS:
+        raise Refused(
+            f"--traverse {text}: a choice and its values, such as code=0,1,2, for samples and not for a walk."
+        )
+    return name, parsed
+
+
+def _count(source: Source, default: int, chosen: Any, *, back: bool) -> int:
     """How many are drawn; what they are made from is read, or found in the run's data."""
     game = source.game
     if chosen.given is not None:
@@ -114,7 +160,9 @@ def _count(source: Source, default: int, chosen: Any) -> int:
         )
         return chosen.count or len(source.given)
     if chosen["class"] is None and chosen.classes is None:
-        meet_data(game, source.run)
+        if back:
+            game.conditions = None  # those of an export, which were kept for the way there
+        meet_data(game, source.run, back=back)
     return chosen.count or game.at_most(default)
 
 
@@ -164,7 +212,16 @@ def _refuse_numbers(chosen: Any) -> None:
 
 def _refuse_output(out: Path, chosen: Any) -> None:
     if out.suffix not in {**SAMPLE_WRITERS, **WALK_WRITERS}:
-        raise Refused(f"--out {out}: samples are written to a .png, an .npz, a .gif, an .mp4 or a folder.")
+        raise Refused(
+            f"--out {out}: samples are written to a .png, .npz, .txt (text), .gif or .mp4, or to a folder."
+        )
+    others = chosen.traverse is not None or chosen.count is not None
+    if chosen.native and (out.suffix or chosen.given is None or others):
+        raise Refused(
+            "--native is for pictures that are given, into a folder, one of each: --given photos/ --out made/"
+        )
+    if chosen.beside and out.suffix:
+        raise Refused(f"--beside is for the pictures of a folder, not for {out}; a .png shows both anyway.")
     if out.suffix and out.is_dir():
         raise Refused(f"--out {out} is a folder.")
     walks = [name for name in ("interpolate", "frames") if chosen[name] is not None]

@@ -119,8 +119,13 @@ def _unusual_settings(members: list[list[Run]], short: dict[str, str]) -> list[l
     keys = differing_settings(members)
     usual = {key: Counter(_value(alike, key) for alike in members).most_common(1)[0][0] for key in keys}
     unusual = [[key for key in keys if _value(alike, key) != usual[key]] for alike in members]
-    # The arguments of a class that itself is unusual are left out, unless two groups would then look alike.
-    brief = [[key for key in keys if not key.startswith(_arguments_of_classes(keys))] for keys in unusual]
+    # The arguments of a class that itself is unusual are left out, and those that most groups' classes do not
+    # have, unless two groups would then look alike.
+    rare = {key for key in keys if usual[key] == "absent" and key.startswith(_arguments_of_classes(keys))}
+    brief = [
+        [key for key in own if key not in rare and not key.startswith(_arguments_of_classes(own))]
+        for own in unusual
+    ]
     values = [[_value(alike, key) for key in keys] for keys, alike in zip(brief, members, strict=True)]
     labels = list(zip(map(tuple, brief), map(tuple, values), strict=True))
     chosen = [

@@ -31,13 +31,26 @@ MAX_LENGTH = 40  # characters of a value
 
 
 def settings_of(config: dict[str, Any], batch: int | None = None) -> dict[str, Any]:
-    """A configuration as a flat mapping, without nulls and what may differ between seeds of one experiment.
+    """A configuration as a flat mapping, without nulls, empty lists, and what may differ between seeds of one
+    experiment.
+
+    A list of a game's parts, such as its penalties, is one value: `R1(gamma=0.1) + R2(gamma=0.1)`.
 
     Args:
         batch: Real images a turn over all processes, as recorded; None: as the configuration says.
     """
+    model, lists = below(config, "model", "init_args"), {}
+    if isinstance(model, dict):
+        lists = {f"model.init_args.{name}": text for name, part in model.items() if (text := in_words(part))}
     items = ((readable(key), value) for key, value in resume.flatten(config))
-    settings = {key: value for key, value in items if value is not None and not _is_ignored(key)}
+    settings = {
+        key: value
+        for key, value in items
+        if value not in (None, [])
+        and not _is_ignored(key)
+        and not any(key.startswith(f"{name}.") for name in lists)
+    }
+    settings |= lists
     size = whole_number(settings.get(BATCH))
     for name in START_POINTS:
         if settings.get(name):
@@ -45,6 +58,25 @@ def settings_of(config: dict[str, Any], batch: int | None = None) -> dict[str, A
     if batch or size:
         settings[BATCH] = batch or (size or 0) * processes(config)
     return settings
+
+
+def in_words(parts: Any) -> str:
+    """A list of classes with their arguments, as one would write them in Python; "" of anything else.
+
+    Other classes, and other arguments, are other words.
+    """
+    if not (isinstance(parts, list) and parts and all(below(part, "class_path") for part in parts)):
+        return ""
+    return " + ".join(_called(part) for part in parts)
+
+
+def _called(part: dict[str, Any]) -> str:
+    path = readable(str(part["class_path"]))
+    name = path.rsplit(".", 1)[-1] if path.startswith("ganlab.") else path
+    arguments = below(part, "init_args")
+    flat = dict(resume.flatten(arguments)) if arguments else {}
+    given = ", ".join(f"{readable(key)}={canonical(value)}" for key, value in flat.items())
+    return f"{name}({given})" if given else name
 
 
 def processes(config: dict[str, Any]) -> int:

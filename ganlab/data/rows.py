@@ -47,6 +47,12 @@ class Rows:
             self.checksums.compare(positions, images)
         return images
 
+    def some(self, positions: Tensor) -> Rows:
+        """These rows alone, with their images in memory."""
+        rows = self._with(self.pixels(positions))
+        rows.labels = None if self.labels is None else self.labels[positions]
+        return rows
+
     def in_memory(self, device: torch.device) -> Rows:
         """The same rows with their images in this device's memory; images mapped from disk are copied."""
         if self.checksums:
@@ -77,11 +83,20 @@ class Rows:
 
 
 class PairRows(Rows):
-    """Pictures that stand one above the other in one array: (the upper ones, the lower ones)."""
+    """Pictures that stand one above the other in one array: (the upper ones, the lower ones).
+
+    Args:
+        channels: Of the upper ones and of the lower ones, as far as these have fewer than the array.
+    """
+
+    def __init__(self, *arguments: Any, channels: tuple[int, int], **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.channels = channels
 
     def __getitem__(self, positions: Tensor, /) -> tuple[Tensor, ...]:
         images, *labels = super().__getitem__(positions)
-        return *images.chunk(2, -2), *labels
+        halves = zip(images.chunk(2, -2), self.channels, strict=True)
+        return *(half[:, :channels] for half, channels in halves), *labels
 
 
 def map_file(path: Path, shape: tuple[int, ...]) -> Tensor:

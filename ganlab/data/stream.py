@@ -23,7 +23,9 @@ from ganlab.seeds import seed_for
 from ganlab.system.memory import refuse_beyond_memory
 
 Batch = tuple[Tensor, ...]
+Completion = Callable[[Batch, Any], Batch]  # of a batch and a turn's draws
 DIGEST_CHUNK = 4096  # items that are hashed at once
+FAR_APART = 2**30  # positions of an endless stream between one seed's place and the next's
 MOST_WORKERS = 1024
 WORKER_GRACE = 30  # seconds that a worker lives on after SIGTERM
 
@@ -130,6 +132,16 @@ class Shuffled:
         return (torch.randperm(len(self.items), generator=source),)
 
 
+class Endless:
+    """A set without end, which each seed reads from a place of its own: its items are the same for all."""
+
+    def __init__(self, items: Items, seed: int) -> None:
+        self.items, self.first = items, seed * FAR_APART
+
+    def __getitem__(self, positions: Tensor, /) -> Batch:
+        return self.items[positions + self.first]
+
+
 Split = Literal["train", "held_out"]
 
 
@@ -170,6 +182,8 @@ class StreamData(LightningDataModule, ABC):
     shape: tuple[int, ...]
     classes: int | None = None
     class_names: tuple[str, ...] | None = None  # in the order of their numbers, if they have any
+    alphabet: str | None = None  # the characters of text, in the order of its channels
+    completion: Completion | None = None  # makes the columns of a batch that training does not read
 
     def __init__(self, *, batch_size: int = 64, seed: int = 0, workers: int = 0) -> None:
         super().__init__()
@@ -183,7 +197,8 @@ class StreamData(LightningDataModule, ABC):
     def load(self) -> tuple[Items, FiniteItems | None]:
         """The items to train on, and the held-out ones if there are any; called once.
 
-        A training set with a length is shuffled and repeated; one without is taken as endless already.
+        They are the same for every seed. A training set with a length is shuffled and repeated; one without
+        is endless, and each seed reads it from a place of its own.
         """
 
     @cached_property
@@ -191,6 +206,14 @@ class StreamData(LightningDataModule, ABC):
         """What the columns of a batch hold; the first is what a game makes."""
         made = medium_of(self.shape)
         return (made,) if self.classes is None else (made, Labels(self.classes, self.class_names))
+
+    def turned(self) -> StreamData:
+        """The same set for the way back: what is made there is what is told here."""
+        raise Refused(f"{type(self).__name__} goes one way: it has no data for the way back (--direction).")
+
+    def belong_together(self, split: Split) -> bool:
+        """Whether the columns of an item of this split have to do with one another."""
+        return True
 
     @property
     def condition(self) -> Medium | None:
@@ -200,13 +223,7 @@ class StreamData(LightningDataModule, ABC):
     @cached_property
     def label_counts(self) -> list[int]:
         """How often each class is among the training items; of an endless stream among its first."""
-        train, classes = self.splits.train, self.classes or 0
-        labels = getattr(train, "labels", None)
-        if labels is None:
-            total = len(train) if isinstance(train, Sized) else DIGEST_CHUNK
-            columns = [train[positions][1] for positions in torch.arange(total).split(DIGEST_CHUNK)]
-            labels = torch.cat(columns)
-        return labels.cpu().bincount(minlength=classes).tolist()
+        return labels_of(self.splits.train).bincount(minlength=self.classes or 0).tolist()
 
     @cached_property
     def splits(self) -> Splits:
@@ -244,10 +261,15 @@ class StreamData(LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader[Batch]:
         numbers = self._turns * self.batch_size * sum(prod(medium.shape) for medium in self.media)
         refuse_beyond_memory(numbers, f"A step of {self._turns} x batch_size {self.batch_size} images")
-        train = self.splits.train
-        if isinstance(train, Sized):
-            train = Shuffled(cast(FiniteItems, train), self.seed)
-        return self._loader(train, self._stream())
+        train = self._streamed
+        finite = isinstance(train, Sized)
+        items = Shuffled(cast(FiniteItems, train), self.seed) if finite else Endless(train, self.seed)
+        return self._loader(items, self._stream())
+
+    @property
+    def _streamed(self) -> Items:
+        """What training reads: the training items, or those of their columns that `completion` needs."""
+        return self.splits.train
 
     def val_dataloader(self) -> DataLoader[Batch]:
         held_out = self.splits.held_out
@@ -269,6 +291,13 @@ class StreamData(LightningDataModule, ABC):
         """The modes of samples, from an extractor's outputs; refused where the data have no known modes."""
         raise Refused(
             f"Nobody knows the modes of {type(self).__name__}: the score is for Gaussians and StackedMNIST."
+        )
+
+    def valid(self, line: str) -> bool:
+        """Whether a line follows the rules of the data's language; refused where these are not known."""
+        raise Refused(
+            f"Nobody knows which lines {type(self).__name__} would hold: the score valid is for Lines\n"
+            "without a root, whose language has rules."
         )
 
     @property
@@ -304,6 +333,26 @@ class StreamData(LightningDataModule, ABC):
             generator=torch.Generator(),
             worker_init_fn=_ignore_signals,
         )
+
+
+def splits_of(outer: StreamData, inner: StreamData) -> tuple[FiniteItems, FiniteItems | None]:
+    """The splits of a set that another one is made of, which needs an end."""
+    inner.trainer = outer.trainer
+    inner.setup("fit")
+    train, held_out = inner.splits
+    if not isinstance(train, Sized):
+        raise Refused(
+            f"{type(outer).__name__} needs a set with an end: {type(inner).__name__} is an endless stream."
+        )
+    return cast(FiniteItems, train), held_out
+
+
+def labels_of(items: Items) -> Tensor:
+    """The second column of all items; of an endless stream, of its first."""
+    if (known := getattr(items, "labels", None)) is not None:
+        return cast(Tensor, known).cpu()
+    total = len(items) if isinstance(items, Sized) else DIGEST_CHUNK
+    return torch.cat([items[positions][1].cpu() for positions in torch.arange(total).split(DIGEST_CHUNK)])
 
 
 def _ignore_signals(worker: int) -> None:

@@ -5,12 +5,29 @@ from typing import Any
 
 import torch
 
+from ganlab.media.holes import PicturesWithHoles
+from ganlab.media.label_maps import LabelMap
 from ganlab.media.labels import Labels
 from ganlab.media.medium import Medium
 from ganlab.media.pictures import Pictures
 from ganlab.media.points import Points
+from ganlab.media.sound import Sound, Spectrogram
+from ganlab.media.text import Text
 
-__all__ = ["Labels", "Medium", "Pictures", "Points", "medium_of", "played"]
+__all__ = [
+    "LabelMap",
+    "Labels",
+    "Medium",
+    "Pictures",
+    "PicturesWithHoles",
+    "Points",
+    "Sound",
+    "Spectrogram",
+    "Text",
+    "medium_of",
+    "played",
+    "stored",
+]
 
 
 def medium_of(shape: tuple[int, ...]) -> Medium:
@@ -24,4 +41,10 @@ def played(media: Sequence[Medium], batch: Sequence[Any], dtype: torch.dtype) ->
         column if column is None else medium.played(column, dtype)
         for medium, column in zip(media, batch, strict=False)
     ]
+    return *known, *batch[len(known) :]
+
+
+def stored(media: Sequence[Medium], batch: Sequence[Any]) -> tuple[Any, ...]:
+    """A batch as data store it; columns of no known medium stay as they are."""
+    known = [medium.stored(column) for medium, column in zip(media, batch, strict=False)]
     return *known, *batch[len(known) :]

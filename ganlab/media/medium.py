@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,11 +30,13 @@ class Medium(ABC):
         suffix: Of a file that holds one item; empty if there is no such file. Where it is `.wav`, `.txt` or
             `.gif` runs keep the first samples in such files, and loggers and reports play or show them.
         array: What items are called in an .npz.
+        several_a_file: Whether one file of the suffix may hold many items, as a text has a line for each.
     """
 
     form: ClassVar[str]
     suffix: ClassVar[str] = ""
     array: ClassVar[str] = "samples"
+    several_a_file: ClassVar[bool] = False
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = tuple(shape)
@@ -89,6 +91,15 @@ class Medium(ABC):
     def read(cls, content: bytes) -> Tensor:
         """The stored item of a file of this content, as `write` wrote it."""
         raise Refused(f"{public_path(cls)} does not say how it is read from files: take an npz.")
+
+    def write_all(self, path: Path, blocks: Iterable[Tensor]) -> None:
+        """Many stored items, block by block, to one file of the suffix."""
+        raise Refused(f"{public_path(type(self))} does not write several items to one file: take a folder.")
+
+    @classmethod
+    def read_all(cls, content: bytes) -> Tensor:
+        """The stored items of a file of this content, as `write_all` wrote it."""
+        raise Refused(f"{public_path(cls)} does not read several items from one file: take a folder.")
 
     @classmethod
     def as_array(cls, stored: Tensor) -> np.ndarray:

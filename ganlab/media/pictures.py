@@ -56,7 +56,7 @@ class Pictures(Medium):
     ) -> Image.Image:
         if not captions or not self.drawable:
             return self.sheet(items, columns)
-        return captioned(grid, items, captions, columns)
+        return captioned(self.sheet, items, captions, columns)
 
     def write(self, path: Path, item: Tensor) -> None:
         if not self.drawable:

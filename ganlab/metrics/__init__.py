@@ -9,29 +9,43 @@ from ganlab.metrics.extractors import (
     Module,
     Pixels,
     Points,
+    SoundClassifier,
     StackedClassifier,
 )
 from ganlab.metrics.extractors.extractor import Seen
+from ganlab.metrics.lines import BlankAccuracy, Distinct, NgramJS, SelfBLEU, Valid
 from ganlab.metrics.pairs import L1, PSNR, SSIM
 from ganlab.metrics.score import FeatureScore, PairScore, SampleScore, Score, Value
+from ganlab.metrics.style import Content, Style
+from ganlab.metrics.vgg import VGGContent, VGGStyle
 
 __all__ = [
     "CLIP",
     "L1",
     "PSNR",
     "SSIM",
+    "BlankAccuracy",
     "Classifier",
+    "Content",
     "DINOv2",
+    "Distinct",
     "Extractor",
     "FeatureScore",
     "Inception",
     "Module",
+    "NgramJS",
     "PairScore",
     "Pixels",
     "Points",
     "SampleScore",
     "Score",
     "Seen",
+    "SelfBLEU",
+    "SoundClassifier",
     "StackedClassifier",
+    "Style",
+    "VGGContent",
+    "VGGStyle",
+    "Valid",
     "Value",
 ]

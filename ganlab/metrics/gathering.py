@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
@@ -19,13 +19,14 @@ class Gathering(ABC):
     """Given portion after portion of this process's share of the samples."""
 
     @abstractmethod
-    def add(self, index: Tensor, made: Tensor, real: Any, in_part: Tensor) -> None:
+    def add(self, index: Tensor, made: Tensor, beside: Sequence[Any], in_part: Tensor) -> None:
         """Some samples.
 
         Args:
             index: Their numbers.
             made: They themselves, as data store them.
-            real: The real batch that their conditions come from; none where no score asks for it.
+            beside: Where a score asks for it the real batch that their conditions come from, and what the way
+                back makes again of them.
             in_part: Whether each is one of those that are looked at by themselves as well.
         """
 
@@ -42,7 +43,7 @@ class Sum(Gathering):
         self.of_all: Any = None
         self.of_part: Any = None
 
-    def add(self, index: Tensor, made: Tensor, real: Any, in_part: Tensor) -> None:
+    def add(self, index: Tensor, made: Tensor, beside: Sequence[Any], in_part: Tensor) -> None:
         made = made.cpu()
         self.of_all = _plus(self.of_all, self._counted(made))
         if in_part.any():
@@ -62,15 +63,21 @@ class Sum(Gathering):
 
 
 class ValuesOfPairs(Gathering):
-    """A row of values for each pair, in the order of their numbers, however many processes there are."""
+    """A row of values for each pair, in the order of their numbers, however many processes there are.
 
-    def __init__(self, compare: Callable[[Tensor, Any], Tensor], total: int, values: int) -> None:
-        self.compare = compare
+    Args:
+        again: Compare what the way back makes again of samples in place of them.
+    """
+
+    def __init__(
+        self, compare: Callable[[Tensor, Any], Tensor], total: int, values: int, again: bool = False
+    ) -> None:
+        self.compare, self.again = compare, again
         self.rows = torch.zeros(total, values, dtype=torch.float64)
         self.occurrences = torch.zeros(total, dtype=torch.long)
 
-    def add(self, index: Tensor, made: Tensor, real: Any, in_part: Tensor) -> None:
-        rows = self.compare(made, real)
+    def add(self, index: Tensor, made: Tensor, beside: Sequence[Any], in_part: Tensor) -> None:
+        rows = self.compare(beside[1] if self.again else made, beside[0])
         if rows.numel() != len(made) * self.rows.shape[1]:
             raise Refused(
                 f"{self.compare.__qualname__} gives numbers of the shape {tuple(rows.shape)} for {len(made)}"

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlab.data.pictures.archive import open_archive, reading
+from ganlab.data.pictures.archive import Folder, open_archive, read_member, reading
 from ganlab.data.pictures.cache import Pictures
 from ganlab.data.pictures.decode import Transparency
-from ganlab.data.pictures.picture_files import common_folder
+from ganlab.data.pictures.file_sets import common_folder
 from ganlab.errors import Refused
 from ganlab.media import Medium
 from ganlab.metrics.observed import Classes
@@ -53,6 +53,10 @@ class Given(ABC):
             self.array = self.checked(first_array(path, self.what))
             self.total = len(self.array)
             return
+        if self.is_one(path.name) and medium.several_a_file and path.is_file():
+            self.array = self.of_one_file(path)
+            self.total = len(self.array)
+            return
         archive = open_archive(path)
         self.names = [name for name in archive.names if self.is_one(name)]
         if not self.names:
@@ -63,6 +67,19 @@ class Given(ABC):
     @abstractmethod
     def checked(self, array: np.ndarray) -> np.ndarray:
         """The array of an npz; refused if it holds no items of the medium."""
+
+    def of_one_file(self, path: Path) -> np.ndarray:
+        """The items of a file that holds several, as they lie in an npz."""
+        try:
+            items = self.medium.read_all(read_member(Folder(path.parent), path.name))
+            if not len(items):
+                raise Refused(f"{readable(path)} is empty: there is no item of {self.what} in it.")
+            return self.checked(self.medium.as_array(items))
+        except Refused:
+            raise
+        # A medium may be anybody's, and damaged files raise all kinds of errors.
+        except Exception as error:
+            raise Refused(f"{readable(path)} is no {path.suffix} of {self.what}: {reason(error)}.") from error
 
     @abstractmethod
     def is_one(self, name: str) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from torch import Tensor
 
 from ganlab import media
 from ganlab.class_paths import public_path
@@ -17,14 +19,20 @@ from ganlab.metrics.given_images import GivenImages
 from ganlab.system.untrusted import readable, reason
 
 
-def given(path: Path, medium: type[Medium], transparency: Transparency = "white") -> Given:
+def given(
+    path: Path,
+    medium: type[Medium],
+    transparency: Transparency = "white",
+    read: Callable[[bytes], Tensor] | None = None,
+) -> Given:
     """What lies there, as items of a medium.
 
     Args:
+        read: Makes an item of a file that is no picture; none: as the medium does.
         transparency: What becomes of transparent pictures.
     """
     is_pictures = issubclass(medium, media.Pictures)
-    return GivenImages(path, transparency) if is_pictures else GivenItems(path, medium)
+    return GivenImages(path, transparency) if is_pictures else GivenItems(path, medium, read)
 
 
 class GivenItems(Given):
@@ -32,8 +40,10 @@ class GivenItems(Given):
 
     of = "items"
 
-    def __init__(self, path: Path, medium: type[Medium]) -> None:
-        self.what = public_path(medium)
+    def __init__(
+        self, path: Path, medium: type[Medium], read: Callable[[bytes], Tensor] | None = None
+    ) -> None:
+        self.what, self.read = public_path(medium), read or medium.read
         super().__init__(path, medium)
 
     def checked(self, array: np.ndarray) -> np.ndarray:
@@ -64,7 +74,7 @@ class GivenItems(Given):
     def decoded(self, number: int) -> np.ndarray:
         name = self.names[number]
         try:
-            item = self.medium.read(self.files.read(name))[None]
+            item = self.read(self.files.read(name))[None]
             if not self.medium.holds(item):
                 raise ValueError(f"it holds {item.dtype} of the shape {tuple(item.shape[1:])}")
             return self.medium.as_array(item)[0]

@@ -99,9 +99,11 @@ class Reals:
         factor: F with F Fᵀ = the covariance, by which each Fréchet distance takes half its time.
         spatial: The moments of features that keep places apart, and their factor.
         modes: Of data that have modes, which of them each sample belongs to.
+        valid: Of data whose language is known, whether a line is of it.
         classes: Of labelled data.
         training: What copies are found by, on the first process, where a score asks for it.
         gathered: By score what it needs besides features, of all reals.
+        sources: What samples are made from, in place of them, where a score asks for it.
     """
 
     moments: Gaussian
@@ -109,9 +111,11 @@ class Reals:
     factor: Tensor
     spatial: tuple[Gaussian, Tensor] | None = None
     modes: Modes | None = None
+    valid: Callable[[str], bool] | None = None
     classes: Classes | None = None
     training: TrainingImages | None = None
     gathered: Mapping[str, Any] = field(default_factory=dict)
+    sources: Observed | None = None
 
     @classmethod
     def of(cls, observed: Observed) -> Reals:

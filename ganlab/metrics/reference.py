@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
+from ganlab.media import Medium, Text
 from ganlab.metrics.contract import CHOICE, VERSION, Contract, digest
 from ganlab.metrics.copied import MOST, TrainingImages, fits, numbers, refuse_unfit
 from ganlab.metrics.given import Given
@@ -27,6 +28,8 @@ from ganlab.metrics.which_reals import (
     kept_indices,
     real_classes,
     refuse_unfit_logits,
+    refuse_without_sources,
+    source_batches,
 )
 from ganlab.system.cache_folder import cache_home, read_cached, write_cached
 from ganlab.system.processes import broadcast, on_rank_zero, rank_and_world
@@ -34,8 +37,24 @@ from ganlab.system.processes import broadcast, on_rank_zero, rank_and_world
 FLOOR_VERSION = 3  # counts changes of how a floor is taken
 
 
+SCORES_OF_MEDIA: dict[type[Medium], tuple[str, ...]] = {Text: ("ngram_js",)}  # those of no features
+
+
+def scores_of_medium(reference: Any) -> tuple[str, ...] | None:
+    """The default scores of data whose medium has some of its own."""
+    if not isinstance(reference, StreamData):
+        return None
+    made = reference.media[0]
+    return next((scores for medium, scores in SCORES_OF_MEDIA.items() if isinstance(made, medium)), None)
+
+
 def default_scores(reference: Any) -> tuple[str, ...]:
-    """The FID, and beside it what it does not see: copies, of data that hold out enough to tell them."""
+    """The FID, and beside it what it does not see: copies, of data that hold out enough to tell them.
+
+    Media may have others.
+    """
+    if own := scores_of_medium(reference):
+        return own
     return ("fid", "copied") if isinstance(reference, StreamData) and fits(reference) else ("fid",)
 
 
@@ -58,6 +77,16 @@ def statistics(scorer: Scorer, batches: Callable[[], Batches], total: int, ident
     if rank_and_world()[0] == 0:
         write_cached(path, _bytes(reals))
     return reals
+
+
+def sources_of(scorer: Scorer, data: StreamData, split: Split) -> Observed | None:
+    """The statistics of what samples are made from, cached as the reals' are; None if no score needs them."""
+    if not (scorer_of_sources := scorer.of_sources):
+        return None
+    items, total = getattr(data.splits, split), scorer.samples
+    identity = identity_of(data, split) | {"of": "source"}
+    sources = statistics(scorer_of_sources, lambda: source_batches(data, items, total), total, identity)
+    return Observed(sources.moments, sources.rows)
 
 
 def training_images(scorer: Scorer, data: StreamData) -> TrainingImages | None:
@@ -131,19 +160,22 @@ def prepare_reference(scorer: Scorer, data: StreamData, split: Split) -> tuple[R
     Each is read from its cache if it is there. Without another split the floor is empty. It is taken of as
     many images as there are samples, or of all that there are: then `beside_floor` scores as many samples.
     """
+    scorer.extractor.refuse_unfit(data.media[0])
     items: Any = getattr(data.splits, split)
     if items is None:
         raise Refused(f"{type(data).__name__} holds out no images; compare with split train.")
     total = counted(items, scorer.samples)
+    refuse_without_sources(scorer, data, split)
     if scorer.needs("training"):
         refuse_unfit(data)
     classes = real_classes(scorer, data, items, kept_indices(total, scorer.samples), total)
     reals = statistics(
         scorer.without_training(), lambda: batches_of(data, items, total), total, identity_of(data, split)
     )
-    reals.modes, reals.classes = data.modes, classes
+    reals.modes, reals.valid, reals.classes = data.modes, data.valid, classes
     refuse_unfit_logits(scorer, reals.rows.logits if reals.rows else None, classes)
     reals.training = training_images(scorer, data)
+    reals.sources = sources_of(scorer, data, split)
     reals.gathered = scorer.gathered(lambda: batches_of(data, items, total), total)
     other: Any = data.splits.held_out if split == "train" else data.splits.train
     count = 0 if other is None else min(counted(other, scorer.samples), scorer.samples)

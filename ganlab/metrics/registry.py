@@ -11,10 +11,12 @@ from ganlab.errors import Refused
 from ganlab.metrics import class_scores, kid, scores
 from ganlab.metrics.cmmd import cmmd
 from ganlab.metrics.copied import TrainingImages
+from ganlab.metrics.lines import BlankAccuracy, Distinct, NgramJS, SelfBLEU, Valid
 from ganlab.metrics.observed import Observed, Pair, Reals, rows_of
 from ganlab.metrics.pairs import L1, PSNR, SSIM
 from ganlab.metrics.score import FeatureScore, Needs, Score, Value
 from ganlab.metrics.statistics import frechet
+from ganlab.metrics.style import Content, Style
 
 Compute = Callable[[Pair], Sequence[float]]
 
@@ -54,6 +56,30 @@ class Row(FeatureScore):
 
     def parameters(self) -> dict[str, Any]:
         return {}
+
+
+class OfSources(FeatureScore):
+    """A score of the table, of what samples were made from in place of them: how far it was to begin with."""
+
+    has_floor, of_sources = False, True
+
+    def __init__(self, row: Score) -> None:
+        self.row, self.needs, self.judged, self.least = row, row.needs, row.judged, row.least
+        renamed = (value.name.replace("{n}", "{n}_source") for value in row.values)
+        self.values = tuple(
+            value._replace(name=name) for value, name in zip(row.values, renamed, strict=True)
+        )
+
+    @property
+    def name(self) -> str:
+        return f"{self.row.name}_source"
+
+    def compute(self, pair: Pair) -> Sequence[float]:
+        assert pair.real.sources
+        return self.row.compute(Pair(pair.real, pair.real.sources))
+
+    def parameters(self) -> dict[str, Any]:
+        return {"of": "source"}
 
 
 def _logits(side: Observed | Reals) -> Tensor:
@@ -120,8 +146,15 @@ def _training(pair: Pair) -> TrainingImages:
     return pair.real.training
 
 
+FID = Row("fid", (Value("fid{n}", "min", "log", of_all_reals=True),), "moments", _fid)
+KID = Row(
+    "kid",
+    (Value("kid{n}", "min"), Value("kid{n}_error"), Value("kid{n}_all", "min")),
+    "features",
+    _kid,
+)
 ROWS: tuple[Score, ...] = (
-    Row("fid", (Value("fid{n}", "min", "log", of_all_reals=True),), "moments", _fid),
+    FID,
     Row("sfid", (Value("sfid{n}", "min", "log"),), "spatial", _sfid),
     Row("cmmd", (Value("cmmd{n}", "min", "log"),), "features", _cmmd),
     Row(
@@ -146,12 +179,7 @@ ROWS: tuple[Score, ...] = (
         judged=1,
     ),
     Row("is", (Value("is{n}", "max"), Value("is{n}_std")), "logits", _inception_score),
-    Row(
-        "kid",
-        (Value("kid{n}", "min"), Value("kid{n}_error"), Value("kid{n}_all", "min")),
-        "features",
-        _kid,
-    ),
+    KID,
     # Noise can have the highest precision, and early samples the highest density: nothing is judged by them.
     Row(
         "precision_recall",
@@ -193,8 +221,17 @@ ROWS: tuple[Score, ...] = (
         "features",
         _modes,
     ),
+    OfSources(FID),
+    OfSources(KID),
     PSNR(),
     SSIM(),
     L1(),
+    *(kind(of="source") for kind in (PSNR, SSIM, L1)),
+    L1(of="cycle"),
+    Style(),
+    Content(),
+    *(kind(within="hole") for kind in (PSNR, L1)),
+    *(kind(within="hole", of="source") for kind in (PSNR, L1)),
+    *(NgramJS(), SelfBLEU(), Distinct(), Valid(), BlankAccuracy()),
 )
 TABLE = {row.name: row for row in ROWS}

@@ -10,14 +10,19 @@ from typing import Any, Literal, NamedTuple, get_args
 from torch import Tensor
 
 from ganlab.class_paths import public_path
+from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
+from ganlab.media import Medium
 from ganlab.metrics.code_identity import code_identity
 from ganlab.metrics.gathering import Gathering, Sum, ValuesOfPairs
 from ganlab.metrics.observed import Pair
 
 Better = Literal["min", "max"]
 Scale = Literal["log", "raw"]
-Needs = Literal["moments", "spatial", "features", "logits", "classes", "training", "pairs", "samples"]
+Needs = Literal[
+    "moments", "spatial", "features", "logits", "classes", "training", "pairs", "again", "samples"
+]
+OF_ITEMS = ("pairs", "again")  # what is made from an item, beside that item
 RealBatch = tuple[Any, ...]  # its columns as data store them
 
 
@@ -60,6 +65,9 @@ class Score(ABC):
         has_floor: Whether reals in place of the samples have such a score.
         undefined: Why a number of it may be none.
         compares_classes: Whether it takes an extractor's logits for those of the samples' classes.
+        of_sources: Whether it is of what samples were made from, in place of them.
+        of_reals: Whether it compares each sample with the real that belongs to it.
+        medium: Of the samples that it takes, if it takes those of one alone, and no features of them.
     """
 
     values: tuple[Value, ...]
@@ -71,6 +79,9 @@ class Score(ABC):
     has_floor: bool = True
     undefined: str = "undefined for so few or so equal samples"
     compares_classes: bool = False
+    of_sources: bool = False
+    of_reals: bool = False
+    medium: type[Medium] | None = None
 
     @property
     def name(self) -> str:
@@ -99,9 +110,17 @@ class Score(ABC):
         """What reals have, if it is not what the other split has."""
         return self.compute(pair)
 
+    def refuse_unfit(self, data: StreamData) -> None:  # noqa: B027, most are of any data
+        """Refuse data that it cannot be taken of; called before the first step."""
+
     def gathering(self, total: int) -> Gathering | None:
         """What a pass over so many samples gathers for it besides features; none: nothing."""
         return None
+
+    @property
+    def ships(self) -> bool:
+        """Whether its class is ganlab's own and no user's."""
+        return type(self).__module__.startswith("ganlab.")
 
     def parameters(self) -> dict[str, Any]:
         """What it alone depends on, and what its numbers say, as plain data in its contract."""
@@ -119,7 +138,8 @@ class FeatureScore(Score):
 class PairScore(Score):
     """The mean over pairs: each sample beside the real batch that it was made from."""
 
-    needs = "pairs"
+    needs: Needs = "pairs"
+    of_reals: bool = True
     has_floor = False
     undefined = "not every pair has a finite value"
 
@@ -128,13 +148,14 @@ class PairScore(Score):
         """A number for each pair; of several values a row of them.
 
         Args:
-            made: Some samples as data store them.
+            made: Some samples as data store them; for a score that needs `again`, what the way back makes of
+                them.
             real: The real batch that their conditions come from, each column as data store it; of equal
                 length, on the device of the samples.
         """
 
     def gathering(self, total: int) -> Gathering:
-        return ValuesOfPairs(self.compare, total, len(self.values))
+        return ValuesOfPairs(self.compare, total, len(self.values), self.needs == "again")
 
     def compute(self, pair: Pair) -> Sequence[float]:
         return pair.fake.gathered[self.name].mean(0).tolist()
@@ -172,7 +193,7 @@ def refuse_malformed(score: Score) -> None:
         )
     if getattr(score, "needs", None) not in get_args(Needs):
         raise Refused(f"{kind} does not say what it needs: one of {', '.join(get_args(Needs))}.")
-    if score.needs == "pairs" and score.has_floor:
+    if score.needs in OF_ITEMS and score.has_floor:
         raise Refused(
             f"{kind} compares pairs, which reals in place of samples do not have: has_floor = False."
         )

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from ganlab import bounds
 from ganlab.errors import Refused
+from ganlab.media import Medium
 from ganlab.metrics.contract import short
 from ganlab.metrics.extractors.extractor import Extractor
 from ganlab.metrics.gathering import Gathering
 from ganlab.metrics.names import FULL, measured
 from ganlab.metrics.observed import Observed, Pair, Reals
 from ganlab.metrics.registry import TABLE
-from ganlab.metrics.score import Better, Score, refuse_malformed
+from ganlab.metrics.score import OF_ITEMS, Better, Score, refuse_malformed
 from ganlab.metrics.statistics import Features
 from ganlab.metrics.sums import Summed, Sums, Widths, widths_of
 from ganlab.system.processes import everyones, rank_and_world
@@ -29,7 +30,8 @@ from ganlab.system.processes import everyones, rank_and_world
 MOST_SAMPLES = 10**8
 LONG = 5000  # samples from which on a progress bar is shown
 
-# Indices and samples of each batch, and for scores of pairs the real batch that each was made from.
+# Indices and samples of each batch; for scores of pairs also the real batch that they were made from, and for
+# those of the way back what it makes again of them.
 Batches = Iterable[tuple[Any, ...]]
 
 
@@ -126,6 +128,12 @@ class Scorer:
         """With the scores of features alone."""
         return replace(self, chosen=self._chosen(lambda row: row.of_features))
 
+    @property
+    def of_sources(self) -> Scorer | None:
+        """With the scores of sources alone; None if there is none."""
+        chosen = self._chosen(lambda row: row.of_sources)
+        return replace(self, chosen=chosen) if chosen else None
+
     def without_training(self) -> Scorer:
         """For the statistics of reals, which hold no more than the other scores need."""
         return replace(self, chosen=self._chosen(lambda row: row.needs != "training"))
@@ -151,7 +159,7 @@ class Scorer:
         """One pass over this process's share of the samples; the result is that of all processes.
 
         Args:
-            batches: The share: indices and samples, and with them the real batch if a score needs pairs.
+            batches: The share: indices and samples, and with them what else scores need.
             total: How many samples all processes have together.
             kept: The indices of the samples whose features are kept; by default all, if a score needs any.
             part: The indices of samples that are looked at by themselves as well, if all are kept.
@@ -163,10 +171,10 @@ class Scorer:
             in_part[part] = True
         rows = total if kept is None else len(kept)
         gathering = self.gathering(total)
-        for index, images, *real in with_progress(batches, total):
+        for index, images, *beside in with_progress(batches, total):
             seen = self.extractor(images)
             for each in gathering.values() if len(index) else ():
-                each.add(index, images, next(iter(real), None), in_part[index])
+                each.add(index, images, beside, in_part[index])
             if not len(index):
                 seen = seen.some(slice(0))
             if sums is None:
@@ -180,20 +188,20 @@ class Scorer:
 
     def look(self, batches: Batches) -> None:
         """Show extractor and scores some samples, for what they refuse."""
-        for _, images, *real in batches:
+        for _, images, *beside in batches:
             self.refuse_no_logits(self.extractor(images).logits)
             for each in self.gathering(len(images)).values():
                 index = torch.arange(len(images))
-                each.add(index, images, next(iter(real), None), index < 0)
+                each.add(index, images, beside, index < 0)
 
     def gathered(self, batches: Callable[[], Batches], total: int) -> dict[str, Any]:
         """Of reals by score what is needed of them besides features; one pass over them, if any is needed."""
-        of_no_pairs = replace(self, chosen=self._chosen(lambda row: row.needs != "pairs"))
-        if not (gathering := of_no_pairs.gathering(total)):
+        of_no_items = replace(self, chosen=self._chosen(lambda row: row.needs not in OF_ITEMS))
+        if not (gathering := of_no_items.gathering(total)):
             return {}
         for index, images in with_progress(batches(), total):
             for each in gathering.values():
-                each.add(index, images, None, torch.zeros(len(index), dtype=torch.bool))
+                each.add(index, images, (), torch.zeros(len(index), dtype=torch.bool))
         return {score: each.compute()[0] for score, each in gathering.items()}
 
     def gathering(self, total: int) -> dict[str, Gathering]:
@@ -258,6 +266,12 @@ def _as_many(row: Score, numbers: Any) -> Sequence[float]:
 def needs_extractor(chosen: Iterable[str | Score]) -> bool:
     """Whether one of these scores is made from features."""
     return any(row_of(each).of_features for each in chosen)
+
+
+def medium_of_samples(extractor: Extractor, chosen: Iterable[str | Score]) -> type[Medium]:
+    """What samples are read as: what a score of no features takes, or else the extractor."""
+    named = (row_of(each).medium for each in chosen)
+    return next((medium for medium in named if medium), extractor.medium)
 
 
 def refuse_unknown(chosen: Iterable[str | Score]) -> None:

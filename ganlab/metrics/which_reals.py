@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from ganlab.data.stream import Split, StreamData
+from ganlab.media import stored
 from ganlab.metrics.class_scores import classes_of, refuse_other_logits
 from ganlab.metrics.observed import Classes
+from ganlab.metrics.pairs import unrestored
 from ganlab.metrics.scorer import Batches, Scorer
 from ganlab.system.processes import shares
 
@@ -48,6 +50,22 @@ def batches_of(data: StreamData, items: Any, total: int) -> Batches:
         yield index, data.media[0].stored(items[spread(items, index, total)][0])
 
 
+def source_batches(data: StreamData, items: Any, total: int) -> Batches:
+    """This process's share of what so many samples are made from, as pictures of the reals' shape."""
+    for index in shares(total, BATCH):
+        yield index, _sources(data, items, index)
+
+
+def _sources(data: StreamData, items: Any, index: Tensor) -> Tensor:
+    return unrestored(stored(data.media, items[index]))
+
+
+def refuse_without_sources(scorer: Scorer, data: StreamData, split: Split) -> None:
+    """Try two of the sources, if a score is of them."""
+    if scorer.of_sources:
+        scorer.extractor(_sources(data, getattr(data.splits, split), torch.arange(2)))
+
+
 def real_classes(
     scorer: Scorer, data: StreamData, items: Any, kept: Tensor | None, total: int
 ) -> Classes | None:
@@ -59,7 +77,8 @@ def real_classes(
 
 
 def refuse_unfit_extractor(scorer: Scorer, data: StreamData, split: Split) -> None:
-    """Show the extractor some reals, if its logits have to be those of their classes."""
+    """Tell the extractor the medium; show it some reals, if its logits have to be those of their classes."""
+    scorer.extractor.refuse_unfit(data.media[0])
     items: Any = getattr(data.splits, split)
     if items is None or not scorer.compares_classes:
         return

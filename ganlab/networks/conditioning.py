@@ -69,6 +69,10 @@ class Conditioning(nn.Module):
         """What a discriminator returns, where the last layer makes these logits of these features."""
         return logits
 
+    def weights(self, weight: Tensor, condition: Tensor | None) -> Tensor:
+        """The weights by which features make each sample's logit, where the last layer has this weight."""
+        return weight
+
     def norm(self, norm: Normalization) -> Normalization:
         """The network's normalisation."""
         return norm
@@ -117,18 +121,32 @@ class Projection(Conditioning):
     def logits(self, logits: Tensor, features: Tensor, condition: Tensor | None) -> Tensor:
         return logits + (self.embedding(condition) * features).sum(1)
 
+    def weights(self, weight: Tensor, condition: Tensor | None) -> Tensor:
+        return weight + self.embedding(condition)
 
-class ConditionalNorm(Conditional):
-    """Normalisation with a scale and a shift for each label, after Dumoulin et al. 2017, arXiv:1610.07629."""
 
-    def __init__(self, labels: Labels, norm: Callable[..., nn.Module], channels: int) -> None:
+class ModulatedNorm(Conditional):
+    """Normalisation whose scale and shift are made from the condition.
+
+    Args:
+        embedding: From the condition to what is added to a scale of 1 and a shift of 0, for each channel.
+    """
+
+    def __init__(self, embedding: nn.Module, norm: Callable[..., nn.Module], channels: int) -> None:
         super().__init__()
         self.norm = norm(channels, affine=False)
-        self.embedding = embedding(labels, 2 * channels, std=0.0)
+        self.embedding = embedding
 
     def forward(self, inputs: Tensor, condition: Tensor | None = None) -> Tensor:
         gain, shift = self.embedding(condition)[:, :, None, None].chunk(2, 1)
         return self.norm(inputs) * (1 + gain) + shift
+
+
+class ConditionalNorm(ModulatedNorm):
+    """Normalisation with a scale and a shift for each label, after Dumoulin et al. 2017, arXiv:1610.07629."""
+
+    def __init__(self, labels: Labels, norm: Callable[..., nn.Module], channels: int) -> None:
+        super().__init__(embedding(labels, 2 * channels, std=0.0), norm, channels)
 
 
 class ConditionalNorms(Conditioning):

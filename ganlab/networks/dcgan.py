@@ -1,12 +1,15 @@
 """DCGAN's networks: strided convolutions, one for each halving or doubling of the image."""
 
 import math
+from functools import partial
 from itertools import pairwise
 
 from torch import Tensor, nn
 
 from ganlab import bounds
 from ganlab.media import Medium
+from ganlab.networks.attention import with_attention
+from ganlab.networks.batch_statistics import BATCH_STATISTICS, BatchStatisticsKind
 from ganlab.networks.conditioning import (
     DiscriminatorConditioning,
     GeneratorConditioning,
@@ -33,6 +36,9 @@ class DCGANGenerator(nn.Module):
 
     Labels lie beside the latent, or, with the conditioning `normalization`, scale and shift each normalised
     map, from which they are learned more slowly.
+
+    Args:
+        attention: Shorter sides of the maps that self-attention follows, in pixels.
     """
 
     def __init__(
@@ -45,6 +51,7 @@ class DCGANGenerator(nn.Module):
         max_width: int = 512,
         normalization: NormalizationKind = "batch",
         conditioning: GeneratorConditioning = "concatenation",
+        attention: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
         bounds.at_least(1, self, latent_size=latent_size, width=width)
@@ -63,9 +70,14 @@ class DCGANGenerator(nn.Module):
         self.shape = tuple(shape)
         self.latent_size = latent_size
         self.project = stage(start, channels[0], nn.Unflatten(1, coarsest))
-        self.upsample = Layers(
-            *(stage(Doubling(coarse, fine, bias=bias), fine) for coarse, fine in pairwise(channels))
+        stages = with_attention(
+            [stage(Doubling(coarse, fine, bias=bias), fine) for coarse, fine in pairwise(channels)],
+            at=attention,
+            sides=pyramid.sides[-2:0:-1],
+            channels=channels[1:],
+            weight=partial(weighted, normalization=normalization),
         )
+        self.upsample = Layers(*stages)
         self.image = nn.Sequential(weighted(last, normalization), nn.Tanh())
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -80,6 +92,10 @@ class DCGANDiscriminator(nn.Module):
     up to `max_width`. Batch norm leaves out the first and the last layer, as in the paper.
 
     Labels are projected on the features, or lie beside the images as one more channel.
+
+    Args:
+        attention: Shorter sides of the maps that self-attention follows, in pixels.
+        batch_statistics: What the logit sees of a batch's other samples; but for `none` it couples samples.
     """
 
     def __init__(
@@ -91,6 +107,8 @@ class DCGANDiscriminator(nn.Module):
         max_width: int = 512,
         normalization: NormalizationKind = "batch",
         conditioning: DiscriminatorConditioning = "projection",
+        attention: tuple[int, ...] = (),
+        batch_statistics: BatchStatisticsKind = "none",
     ) -> None:
         super().__init__()
         bounds.at_least(1, self, width=width)
@@ -108,13 +126,20 @@ class DCGANDiscriminator(nn.Module):
 
         first = weighted(Halving(pyramid.channels + self.conditioning.added, channels[0]), normalization)
         self.shape = tuple(shape)
-        self.features = nn.Sequential(
-            nn.Sequential(first, nn.LeakyReLU(SLOPE)),
-            *(stage(fine, coarse) for fine, coarse in pairwise(channels)),
-            nn.Flatten(),
+        halved = nn.Sequential(first, nn.LeakyReLU(SLOPE))
+        stages = with_attention(
+            [halved, *(stage(fine, coarse) for fine, coarse in pairwise(channels))],
+            at=attention,
+            sides=pyramid.sides[1:],
+            channels=channels,
+            weight=partial(weighted, normalization=normalization),
         )
-        self.logit = weighted(nn.Linear(features, 1), normalization)
+        self.features = nn.Sequential(*stages, nn.Flatten())
+        add = choose(BATCH_STATISTICS, name="batch_statistics", value=batch_statistics)
+        self.statistics = add(features, norm.weight)
+        self.logit = weighted(nn.Linear(features + self.statistics.added, 1), normalization)
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         features = self.features(self.conditioning.inputs(images, condition))
-        return self.conditioning.logits(self.logit(features).squeeze(1), features, condition)
+        logits = self.logit(self.statistics(features)).squeeze(1)
+        return self.conditioning.logits(logits, features, condition)

@@ -61,6 +61,11 @@ class Pyramid:
             )
         return cls(channels=channels, coarsest=(height, width), doublings=doublings)
 
+    @property
+    def sides(self) -> list[int]:
+        """The shorter side of each map in pixels, from the image's to the coarsest."""
+        return [min(self.coarsest) * 2**level for level in reversed(range(self.doublings + 1))]
+
 
 def widths(levels: int, *, width: int, max_width: int) -> list[int]:
     """Channels of each map, finest first: they double as the map halves, up to a cap."""

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from ganlab import bounds
 from ganlab.errors import Refused
 from ganlab.media import Medium
+from ganlab.networks.batch_statistics import BATCH_STATISTICS, BatchStatisticsKind
 from ganlab.networks.conditioning import (
     DiscriminatorConditioning,
     discriminator_conditioning,
     generator_conditioning,
 )
-from ganlab.networks.layers import SLOPE, choose
+from ganlab.networks.layers import SLOPE, choose, unchanged
 
 ActivationKind = Literal["leaky_relu", "relu", "tanh", "elu", "silu", "gelu", "softplus"]
 
@@ -91,6 +92,9 @@ class MLPDiscriminator(nn.Module):
     Its default activation is the leaky ReLU of later work, where the paper has maxout with twice the weights.
 
     Labels are projected on the features, or lie beside the samples as more numbers.
+
+    Args:
+        batch_statistics: What the logit sees of a batch's other samples; but for `none` it couples samples.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class MLPDiscriminator(nn.Module):
         hidden: tuple[int, ...] = (256, 256),
         activation: ActivationKind = "leaky_relu",
         conditioning: DiscriminatorConditioning = "projection",
+        batch_statistics: BatchStatisticsKind = "none",
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
@@ -110,8 +115,11 @@ class MLPDiscriminator(nn.Module):
         self.conditioning = discriminator_conditioning(self, condition, conditioning, features=features)
         sizes = [size + self.conditioning.added, *hidden]
         self.features = nn.Sequential(nn.Flatten(), *_layers(sizes, activation))
-        self.logit = nn.Linear(sizes[-1], 1)
+        add = choose(BATCH_STATISTICS, name="batch_statistics", value=batch_statistics)
+        self.statistics = add(sizes[-1], unchanged)
+        self.logit = nn.Linear(sizes[-1] + self.statistics.added, 1)
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         features = self.features(self.conditioning.inputs(images.flatten(1), condition))
-        return self.conditioning.logits(self.logit(features).squeeze(1), features, condition)
+        logits = self.logit(self.statistics(features)).squeeze(1)
+        return self.conditioning.logits(logits, features, condition)

@@ -36,6 +36,14 @@ class Factory(Protocol):
     ) -> nn.Module: ...
 
 
+class Wrapping(nn.Module):
+    """The base of networks around another one, which they tell the condition that they are told."""
+
+    @property
+    def wrapped(self) -> nn.Module:
+        return self.get_submodule("network")
+
+
 class Several(nn.Module):
     """Networks that play one side together: as critics they all judge, and losses are means over critics.
 
@@ -48,6 +56,7 @@ class Several(nn.Module):
     Args:
         networks: What makes each of them.
         copies: So many of each network of a list, each with weights of its own.
+        names: Instead, a copy of the list's only network by each of these names.
         shape: Of a sample.
         classes: How many the data have.
         condition: What a batch's second column holds, in a conditional game.
@@ -59,6 +68,7 @@ class Several(nn.Module):
         *,
         networks: list[Factory] | dict[str, Factory],
         copies: int = 1,
+        names: Sequence[str] = (),
         shape: tuple[int, ...] | None = None,
         classes: int | None = None,
         condition: Medium | None = None,
@@ -68,15 +78,25 @@ class Several(nn.Module):
         bounds.between(1, MOST_COPIES, self, copies=copies)
         if not networks:
             raise Refused(f"{type(self).__name__}: networks is empty; name at least one network.")
+        if names:
+            networks = self._named(networks, names)
         self.shape = shape and tuple(shape)
         facts = {"shape": shape, "classes": classes, "condition": condition, "latent_size": latent_size}
         self.networks: nn.ModuleList | nn.ModuleDict
         if isinstance(networks, Mapping):
             if copies > 1:
                 raise Refused(f"{type(self).__name__}: copies are made of a list of networks, not of names.")
-            self.networks = _named({name: _told(make, facts) for name, make in networks.items()})
+            self.networks = by_name(self, {name: told(make, facts) for name, make in networks.items()})
         else:
-            self.networks = nn.ModuleList(_told(make, facts) for make in networks for _ in range(copies))
+            self.networks = nn.ModuleList(told(make, facts) for make in networks for _ in range(copies))
+
+    def _named(self, networks: Any, names: Sequence[str]) -> dict[str, Factory]:
+        if isinstance(networks, Mapping) or len(networks) != 1 or len({*names}) != len(names):
+            raise Refused(
+                f"{type(self).__name__}: names are of copies of one network: give networks a list of one,\n"
+                "and each copy another name."
+            )
+        return dict.fromkeys(names, networks[0])
 
     def __getitem__(self, which: Any) -> Any:
         return self.networks[which]
@@ -136,7 +156,7 @@ class MultiScale(Several):
             raise Refused(f"MultiScale has {len(each)} networks for {len(scales)} scales.")
         smaller = [(_smaller(shape, scale), _smaller_medium(condition, scale)) for scale in scales]
         facts = [{"shape": size, "classes": classes, "condition": medium} for size, medium in smaller]
-        super().__init__(networks=[partial(_told, *pair) for pair in zip(each, facts, strict=True)])
+        super().__init__(networks=[partial(told, *pair) for pair in zip(each, facts, strict=True)])
         self.shape, self.scales = tuple(shape), tuple(scales)
         self.told_pictures = isinstance(condition, Pictures)
 
@@ -160,20 +180,29 @@ def single_networks(network: nn.Module) -> Iterator[nn.Module]:
         yield from single_networks(part)
 
 
-def _told(make: Factory, facts: Mapping[str, Any]) -> nn.Module:
+def wrapped_networks(network: nn.Module) -> Iterator[nn.Module]:
+    """The networks within a network, if it wraps some, the outer ones first."""
+    for inner in single_networks(network.wrapped) if isinstance(network, Wrapping) else ():
+        yield inner
+        yield from wrapped_networks(inner)
+
+
+def told(make: Factory, facts: Mapping[str, Any]) -> nn.Module:
     """A network, told the facts that it takes; but for latent_size, one that it was given stands."""
     kind, given = made_by(make)
     taken = keyword_arguments(kind)
-    told = {name: fact for name, fact in facts.items() if fact is not None and name in taken}
-    own = {name for name in told if given.get(name) is not None} - {"latent_size"}
-    return make(**{name: fact for name, fact in told.items() if name not in own})
+    fitting = {name: fact for name, fact in facts.items() if fact is not None and name in taken}
+    own = {name for name in fitting if given.get(name) is not None} - {"latent_size"}
+    return make(**{name: fact for name, fact in fitting.items() if name not in own})
 
 
-def _named(networks: dict[str, nn.Module]) -> nn.ModuleDict:
+def by_name(owner: nn.Module, networks: dict[str, nn.Module]) -> nn.ModuleDict:
+    """Networks by names that torch can give them."""
     try:
         return nn.ModuleDict(networks)
     except (KeyError, TypeError) as error:  # torch's own, of names with a dot and of its methods' names
-        raise Refused(f"Several cannot name its networks so: {error.args[0]}. Take other names.") from error
+        name = type(owner).__name__
+        raise Refused(f"{name} cannot name its networks so: {error.args[0]}. Take other names.") from error
 
 
 def _called(network: nn.Module, inputs: Any, condition: Any) -> Any:

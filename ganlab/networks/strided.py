@@ -9,7 +9,7 @@ from torch import nn
 
 from ganlab.networks.layers import NORMALIZATIONS
 
-Weighted: TypeAlias = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
+Weighted: TypeAlias = nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d
 
 
 def _paper_std(layer: Weighted) -> float:
@@ -17,7 +17,7 @@ def _paper_std(layer: Weighted) -> float:
 
 
 def _he_std(layer: Weighted) -> float:
-    if isinstance(layer, nn.ConvTranspose2d):
+    if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d):
         # torch's fan-in of a transposed convolution counts outputs, and the taps that a stride skips.
         return math.sqrt(2 * math.prod(layer.stride) / layer.weight[:, 0].numel())
     return math.sqrt(2 / layer.weight[0].numel())

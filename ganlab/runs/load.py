@@ -104,7 +104,9 @@ def refuse_unfit(game: GAN, weights: dict[str, Any], path: Path, option: str) ->
 
 
 def _without_counters(weights: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in weights.items() if name != "skipped_steps"}
+    """Without what steps have counted, or regularisers remember of them."""
+    counters = "skipped_steps", "regularisers."
+    return {name: value for name, value in weights.items() if not name.startswith(counters)}
 
 
 def checkpoint_or_export(path: Path, which: Which = "newest") -> Path:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ganlab.checkpoints.pretrained import PRETRAINED
 from ganlab.checkpoints.rebuild import outdated
+from ganlab.class_paths import default_arguments, imported
 from ganlab.errors import Refused
 from ganlab.runs.folder import checkpoints_in, run_of
 from ganlab.runs.load import newest_whole_checkpoint, read_checkpoint
@@ -164,6 +165,7 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """The settings that differ and may not, as "name: before -> now"; precision auto equals any other."""
     old, new = lasting(before), lasting(now)
     new |= _remembered(old, new)
+    old |= _unknown_then(old, new)
     return [
         f"{key}: {old.get(key)} -> {new.get(key)}"
         for key in dict.fromkeys([*old, *new])
@@ -178,6 +180,19 @@ def _remembered(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     named = (key for key, value in new.items() if value is None and key.endswith(end))
     unread = tuple(f"{key}." for key in named if new.get(f"{key.removesuffix(end)}.class_path") == PRETRAINED)
     return {key: value for key, value in old.items() if key.startswith(unread)}
+
+
+def _unknown_then(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Arguments that a class had not yet when the old settings were recorded, at their defaults."""
+    unknown = {}
+    for key in new.keys() - old.keys():
+        owner, _, name = key.rpartition(".init_args.")
+        path = new.get(f"{owner}.class_path")
+        if path and path == old.get(f"{owner}.class_path"):
+            defaults = default_arguments(imported(path))
+            if name in defaults:
+                unknown[key] = [*defaults[name]] if isinstance(defaults[name], tuple) else defaults[name]
+    return unknown
 
 
 def _is_changeable(key: str) -> bool:

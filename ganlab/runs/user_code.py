@@ -36,7 +36,7 @@ def add_copy(run: Path) -> Path | None:
 def copy_modules(folders: Iterable[Path], copy: Path) -> None:
     """Copy every loaded module in one of these folders that is no installed package."""
     folders = list(folders)
-    for module in list(sys.modules.values()):
+    for module in list(sys.modules.values()) if folders else ():
         if not (file := own_file(module)):
             continue
         # The innermost folder, because one may lie in another.

@@ -16,8 +16,10 @@ from ganlab.errors import Refused
 from ganlab.game.conditions import ITEMS, Conditions
 from ganlab.game.draws import BLOCK
 from ganlab.game.gan import GAN
+from ganlab.media import stored
 from ganlab.metrics.class_scores import no_classes
 from ganlab.metrics.observed import Classes
+from ganlab.metrics.score import OF_ITEMS
 from ganlab.metrics.scorer import Batches, Scorer
 from ganlab.system.processes import rank_and_world, shares
 
@@ -51,14 +53,27 @@ def compared_split(conditions: Conditions | None, asked: Split | None) -> Split:
     return told or asked or "train"
 
 
-def refuse_without_reals(scorer: Scorer, conditions: Conditions | None) -> None:
-    """Refuse scores of pairs where samples are made of no real batch."""
-    paired = [score for score, row in scorer.rows.items() if row.needs == "pairs"]
-    if paired and not (conditions and conditions.split):
+def refuse_without_reals(scorer: Scorer, game: GAN | None) -> None:
+    """Refuse scores of pairs and of sources where samples are made of no real batch, or go no way back."""
+    conditions, rows = game.conditions if game else None, scorer.rows.items()
+    items = [score for score, row in rows if row.needs in OF_ITEMS or row.of_sources]
+    if items and not (conditions and conditions.split):
         told = f"told {conditions.rule}" if conditions else "told nothing of data"
         raise Refused(
-            f"The score {paired[0]} compares each sample with the real that it was made from, and these\n"
-            f"samples are made from none ({told}): leave it out (scores)."
+            f"The score {items[0]} looks at the items that samples were made from, and these samples are\n"
+            f"made from none ({told}): leave it out (scores)."
+        )
+    if (reals := [score for score, row in rows if row.of_reals]) and not (
+        conditions and conditions.has_reals
+    ):
+        raise Refused(
+            f"The score {reals[0]} compares each sample with the real that belongs to it, and none does:\n"
+            "the columns of the data have nothing to do with one another. Leave it out (scores)."
+        )
+    if (again := [score for score, row in rows if row.needs == "again"]) and game and not opposite(game):
+        raise Refused(
+            f"The score {again[0]} needs a game that goes there and back again, as CycleGAN does, and\n"
+            f"{type(game).__name__} goes one way: leave it out (scores)."
         )
 
 
@@ -68,24 +83,48 @@ def given_choices(choices: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def fake_batches(
-    model: GAN, samples: int, seed: int, *, raw: bool = False, beside: bool = False, **choices: Any
+    model: GAN, samples: int, seed: int, *, raw: bool = False, scorer: Scorer | None = None, **choices: Any
 ) -> Batches:
     """This process's share of the samples with their indices, as data store them: pictures as bytes.
 
     A process without a share yields a block without indices, because it needs the shape of the features.
 
     Args:
-        beside: Yield with each block, too, the real batch that its conditions come from, as data store it, on
-            the device of the samples.
+        scorer: Yield with each block what its scores need besides, as data store it, on the device of the
+            samples: the real batch that conditions come from, and what the way back makes of the block.
         choices: What samples are drawn with.
     """
     blocks = [*portions(samples)]
     own = [int(block) for block in shares(len(blocks), 1)]
     for block in own or [0]:
         start, count = blocks[block]
-        made = model.sample(count, seed=seed, raw=raw, at=start, whole=True, **choices)
-        numbered = start + torch.arange(count if own else 0), model.medium(made).stored(made)
-        yield (*numbered, _reals(model, start + torch.arange(count), seed)) if beside else numbered
+        where: dict[str, Any] = {"seed": seed, "raw": raw, "at": start, "whole": True, **choices}
+        made = model.sample(count, **where)
+        samples_of_block = model.medium(made).stored(made)
+        beside: list[Any] = []
+        if scorer and scorer.needs(*OF_ITEMS):
+            beside += [_reals(model, start + torch.arange(count), seed)]
+        if scorer and scorer.needs("again"):
+            beside += [_again(model, samples_of_block, **where)]
+        yield start + torch.arange(count if own else 0), samples_of_block, *beside
+
+
+def opposite(game: GAN) -> str | None:
+    """The other of a game's two directions; None of one that goes one way."""
+    others = {*game.directions} - {game.direction}
+    return others.pop() if len(others) == 1 else None
+
+
+def _again(game: GAN, made: Tensor, *, at: int, **where: Any) -> Tensor:
+    """What the way back makes of samples as data store them, from number `at` on."""
+    here = game.direction
+    game.go(opposite(game) or "")
+    try:
+        # What is given counts from sample 0 on.
+        again = game.sample(len(made), given=made.roll(at, 0), at=at, **where)
+    finally:
+        game.go(here)
+    return game.medium(again).stored(again)
 
 
 def _reals(model: GAN, numbers: Tensor, seed: int) -> tuple[Any, ...]:
@@ -96,9 +135,8 @@ def _reals(model: GAN, numbers: Tensor, seed: int) -> tuple[Any, ...]:
         raise Refused(
             "An export holds no reals that samples could be compared with: name data (--reference)."
         )
-    known = [medium.stored(column) for medium, column in zip(model.media, batch, strict=False)]
     moved: tuple[Any, ...] = apply_to_collection(
-        (*known, *batch[len(known) :]), Tensor, lambda column: column.to(model.device)
+        stored(model.media, batch), Tensor, lambda column: column.to(model.device)
     )
     return moved
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
 
 from ganlab.errors import Refused
 from ganlab.sampling.write import Source
@@ -71,25 +73,40 @@ def _images(source: Source, walks: int, stops: int, frames: int) -> Iterator[Ima
     game = source.game
     seeds = (seed_for("walk", source.seed, walk) for walk in range(walks))
     latents = [game.latents(stops, seed=seed, **source.choices) for seed in seeds]
-    if not all(isinstance(latent, Tensor) for latent in latents):
-        raise Refused(f"The latents of {type(game).__name__} are no tensor: there is no way between two.")
+    if not all(isinstance(leaf, Tensor) for latent in latents for leaf in tree_leaves(latent)):
+        raise Refused(f"The latents of {type(game).__name__} are no tensors: there is no way between two.")
     to_normal, from_normal = CONVERSIONS[game.latent_distribution]
     told = game.told(torch.arange(walks), seed=source.seed, classes=source.classes, given=source.given)
     # With the walk's own number noise that networks draw stands still from frame to frame.
     how: dict[str, Any] = {"raw": source.raw, "condition": told, "seed": source.seed, "numbers": range(walks)}
-    for positions in round_trip(to_normal(torch.stack(latents)), frames):
-        images = game.generate(from_normal(positions), **how)
+    all_stops, still = tree_map(lambda *parts: torch.stack(parts), *latents), game.still_on_walks
+    moving = tree_map(lambda stops: to_normal(stops[..., : stops.shape[-1] - still]), all_stops)
+    with_codes = partial(_with_codes, still=still)
+    for positions in round_trip(moving, frames):
+        images = game.generate(tree_map(with_codes, tree_map(from_normal, positions), all_stops), **how)
         image = game.medium(images).sheet(images)
         scale = max(1, MIN_SIDE // max(image.size))
         yield image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
 
 
-def round_trip(latents: Tensor, frames: int) -> Iterator[Tensor]:
-    """Each frame's positions (walk, ...), through the latents (walk, stop, ...) and back to the first."""
-    stops = latents.shape[1]
+def _with_codes(moved: Tensor, stops: Tensor, *, still: int) -> Tensor:
+    """What has moved, and behind it the last numbers of each walk's first latent, which stand still."""
+    return torch.cat([moved, stops[:, 0, ..., stops.shape[-1] - still :]], -1) if still else moved
+
+
+def round_trip(latents: Any, frames: int) -> Iterator[Any]:
+    """Each frame's positions (walk, ...), through the latents (walk, stop, ...) and back to the first.
+
+    Latents are a tensor, or several of them in a list or a mapping, each with its own way.
+    """
+    stops = tree_leaves(latents)[0].shape[1]
     for frame in range(frames):
         start, share = divmod(frame * stops / frames, 1)
-        yield spherical(latents[:, int(start)], latents[:, (int(start) + 1) % stops], share)
+        yield tree_map(partial(_between, start=int(start), share=share), latents)
+
+
+def _between(latents: Tensor, *, start: int, share: float) -> Tensor:
+    return spherical(latents[:, start], latents[:, (start + 1) % latents.shape[1]], share)
 
 
 def spherical(begin: Tensor, end: Tensor, share: float) -> Tensor:

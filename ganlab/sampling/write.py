@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,10 +27,12 @@ from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.media import Medium, tiles
 from ganlab.sampling.plan import portions
+from ganlab.sampling.sheet import beside
 from ganlab.system.atomic_file import atomic_write
 from ganlab.system.untrusted import readable
 
 LARGEST = 10_000  # samples in one picture
+TOLD = {"raw", "classes", "given"}  # what samples are drawn by besides choices
 
 
 @dataclass
@@ -43,6 +46,8 @@ class Source:
         given: What the samples are made from, in turn, as data store it; none: what the game knows to tell.
         names: Of files of what is given, in turn; none: samples are numbered.
         choices: What they are drawn with, such as truncation.
+        traversed: A choice and its values: each latent is drawn with all of them, one after the other.
+        beside: Lay each sample of a folder beside what it was made from; sheets do so anyway.
         columns: Of a sheet; none: as many as make it nearly square.
         run: The folder of the run whose data draw samples that are no pictures.
     """
@@ -54,16 +59,23 @@ class Source:
     given: Tensor | None = None
     names: Sequence[str] = ()
     choices: dict[str, Any] = field(default_factory=dict)
+    traversed: tuple[str, Sequence[Any]] | None = None
+    beside: bool = False
     columns: int | None = None
     run: Path | None = None
 
     def blocks(self, count: int) -> Iterator[Tensor]:
-        for first, some in portions(count):
-            yield self.game.sample(some, seed=self.seed, at=first, whole=True, **self._how)
+        ways = self._ways
+        for first, some in portions(count // len(ways)):
+            drawn = (self.game.sample(some, seed=self.seed, at=first, whole=True, **how) for how in ways)
+            yield torch.stack([*drawn], 1).flatten(0, 1)
 
     @property
-    def _how(self) -> dict[str, Any]:
-        return {"raw": self.raw, "classes": self.classes, "given": self.given, **self.choices}
+    def _ways(self) -> list[dict[str, Any]]:
+        """How each latent is drawn, once or with each value of a choice."""
+        how = {"raw": self.raw, "classes": self.classes, "given": self.given, **self.choices}
+        name, values = self.traversed or ("", ())
+        return [{**how, name: value} for value in values] or [how]
 
     def refuse_what_fails(self) -> None:
         """Draw two samples to see whether the game takes what it is told: only the game itself knows."""
@@ -71,7 +83,8 @@ class Source:
         if kind.fake is GAN.fake and not self.game.is_conditional:
             if self.classes is not None:
                 raise Refused(f"{kind.__name__} knows no classes: leave out --class ({self.classes[0]}).")
-            self.game.latents(2, seed=0, **self.choices)
+            for how in self._ways:
+                self.game.latents(2, seed=0, **{name: how[name] for name in how.keys() - TOLD})
             return
         told = "nothing (--class, --given)"
         if self.classes is not None:
@@ -79,31 +92,36 @@ class Source:
         elif self.given is not None:
             told = "what is given (--given)"
         try:
-            self.game.sample(self.game.at_most(2), seed=0, **self._how)
+            for how in self._ways:
+                self.game.sample(self.game.at_most(2), seed=0, **how)
         except (IndexError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             raise Refused(
                 f"{kind.__name__} draws no samples when it is told {told}:\n"
                 f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
             ) from error
 
-    def sources(self, count: int) -> tuple[Medium, Tensor] | None:
-        """What so many samples are made from; None if it is nothing that can be drawn."""
-        game, numbers = self.game, torch.arange(count)
-        if (column := game.drawable_source) is None:
+    def beside_samples(self, count: int) -> list[tuple[Medium, Tensor]] | None:
+        """What so many samples are made from, and their reals, if there are such.
+
+        None if it is nothing that can be drawn.
+        """
+        if self.given is None:
+            return beside(self.game, count, self.seed)
+        if (column := self.game.drawable_source) is None:
             return None
-        medium, conditions = game.media[column], game.conditions
-        if self.given is not None:
-            return medium, self.given[numbers % len(self.given)]
-        if conditions is None:
-            return None
-        return medium, conditions.batch(numbers, self.seed)[column]
+        return [(self.game.media[column], self.given[torch.arange(count) % len(self.given)])]
 
     def file_names(self, count: int) -> list[str]:
         """Of the samples, without suffixes: their sources' with the turn from the second on, or numbers."""
         if not self.names:
             width = max(6, len(str(count - 1)))
             return [f"{number:0{width}d}" for number in range(count)]
-        turns = [divmod(number, len(self.names)) for number in range(count)]
+        # Each source is drawn in all ways before the next one.
+        ways, sources = len(self._ways), len(self.names)
+        turns = [
+            (number // ways // sources * ways + number % ways, number // ways % sources)
+            for number in range(count)
+        ]
         names = [f"{self.names[index]}-{turn + 1}" if turn else self.names[index] for turn, index in turns]
         if twice := [name for name, times in Counter(names).items() if times > 1]:
             raise Refused(
@@ -117,10 +135,13 @@ def sheet(source: Source, count: int) -> Image.Image:
     if count > LARGEST:
         raise Refused(f"{count:,} samples are too many for one picture: take a folder or a file.npz.")
     samples = torch.cat([block.cpu() for block in source.blocks(count)])
-    medium, made_from = _medium(source, samples), source.sources(count)
-    if made_from is not None and medium.drawable:
-        return tiles.groups([made_from, (medium, samples)], source.columns)
-    captions = source.game.captions(count, seed=source.seed, classes=source.classes, given=source.given)
+    medium, around = _medium(source, samples), None if source.traversed else source.beside_samples(count)
+    if around is not None and medium.drawable:
+        made_from, *real = around
+        return tiles.groups([made_from, (medium, samples), *real], source.columns)
+    captions = None
+    if source.traversed is None:
+        captions = source.game.captions(count, seed=source.seed, classes=source.classes, given=source.given)
     return medium.captioned(samples, captions, source.columns)
 
 
@@ -137,10 +158,15 @@ def to_picture(path: Path, source: Source, count: int) -> None:
         image.save(file, format="PNG")
 
 
-def to_folder(path: Path, source: Source, count: int) -> None:
+def refuse_existing(path: Path) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise Refused(f"{path} is there already: name a new folder, or a file.png, .npz, .gif or .mp4.")
+
+
+def to_folder(path: Path, source: Source, count: int) -> None:
+    refuse_existing(path)
     names = iter(source.file_names(count))
+    beside = _beside(source, count) if source.beside else None
     path.mkdir(parents=True, exist_ok=True)
     for block in source.blocks(count):
         medium = source.game.medium(block)
@@ -149,11 +175,37 @@ def to_folder(path: Path, source: Source, count: int) -> None:
             if file.parent != path:
                 file.parent.mkdir(parents=True, exist_ok=True)
             try:
-                medium.write(file, item)
+                if beside:
+                    tiles.groups([next(beside), (medium, item[None])]).save(file)
+                else:
+                    medium.write(file, item)
             except Refused:
                 with suppress(OSError):  # It holds those that were written.
                     path.rmdir()
                 raise
+
+
+def _beside(source: Source, count: int) -> Iterator[tuple[Medium, Tensor]]:
+    """What each sample was made from, in order; refused before anything is written."""
+    around = None if source.traversed else source.beside_samples(count)
+    if around is None or not source.game.media[0].drawable:
+        raise Refused("--beside lays samples beside the pictures that they are made from: here are none.")
+    medium, items = around[0]
+    return ((medium, item[None]) for item in items)
+
+
+def to_one_file(path: Path, source: Source, count: int) -> None:
+    """All samples in a file as their medium has it, such as a line each."""
+    blocks = source.blocks(count)
+    first = next(blocks)
+    medium = source.game.medium(first)
+    if not (medium.several_a_file and medium.suffix == path.suffix):
+        raise Refused(
+            f"--out {path}: samples of {type(medium).__name__} are not written to such a file.\n"
+            "Take a folder, a .png or an .npz."
+        )
+    with atomic_write(path) as file:
+        medium.write_all(file, (medium.stored(block) for block in chain([first], blocks)))
 
 
 def to_npz(path: Path, source: Source, count: int) -> None:

@@ -10,13 +10,18 @@ INSTALLED = {"site-packages", "dist-packages"}
 
 def own_file(module: ModuleType) -> Path | None:
     """The source file of a module of the user's own; None of one of Python's, of ganlab's or of a package."""
-    file = Path(getattr(module, "__file__", None) or "")
+    name = getattr(module, "__file__", None) or ""
     # Checked before the path is resolved, which would take half a second for thousands of modules.
-    if INSTALLED & {*file.parts}:
+    if _is_installed(name):
         return None
-    file = file.resolve()
+    file = Path(name).resolve()
     is_own = file.suffix == ".py" and file.is_file() and not _installed_folders() & {*file.parents}
     return file if is_own else None
+
+
+@cache
+def _is_installed(name: str) -> bool:
+    return not INSTALLED.isdisjoint(Path(name).parts)
 
 
 @cache

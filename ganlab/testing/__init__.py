@@ -5,8 +5,10 @@ test_my_gan = conformance(MyGAN)
 
 from ganlab.testing.checks import CHECKS, OF_TWO_PROCESSES, conformance
 from ganlab.testing.games import (
+    AUTOENCODER,
     PAIRED,
     SHAPE,
+    STYLED,
     Discriminator,
     Game,
     Generator,
@@ -21,10 +23,12 @@ from ganlab.testing.games import (
 from ganlab.testing.processes import on_two_processes
 
 __all__ = [
+    "AUTOENCODER",
     "CHECKS",
     "OF_TWO_PROCESSES",
     "PAIRED",
     "SHAPE",
+    "STYLED",
     "Discriminator",
     "Game",
     "Generator",

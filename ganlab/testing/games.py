@@ -1,7 +1,7 @@
 """Small games of every variant, and what is done with them in tests."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -11,13 +11,43 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from ganlab.data import StreamData
+from ganlab import losses
+from ganlab.data import Labelled, Masked, StreamData
+from ganlab.fidelity import L1
 from ganlab.game.gan import GAN
 from ganlab.game.players import SIDES, learned
-from ganlab.media import Medium, Pictures
-from ganlab.networks import PatchGANDiscriminator, UNetGenerator
+from ganlab.media import Labels, Medium, Pictures, PicturesWithHoles
+from ganlab.networks import (
+    DCGANAutoencoder,
+    EncodedGenerator,
+    EncodingDiscriminator,
+    Heads,
+    MLPDiscriminator,
+    MLPGenerator,
+    PatchGANDiscriminator,
+    ResNetTranslator,
+    Several,
+    StyleGAN2Generator,
+    ToldSteps,
+    UNetGenerator,
+)
+from ganlab.networks.equalised import RunningMean
 from ganlab.training.trainer import Trainer
-from ganlab.variants import Pix2Pix
+from ganlab.variants import (
+    ACGAN,
+    BEGAN,
+    EBGAN,
+    NICEGAN,
+    CycleGAN,
+    DiffusionGAN,
+    FeatureMatchingGAN,
+    InfoGAN,
+    Mixed,
+    Pix2Pix,
+    Restoration,
+    SemiSupervisedGAN,
+    StyleGAN2,
+)
 
 SHAPE = (1, 8, 8)
 
@@ -40,10 +70,10 @@ class Generator(nn.Sequential):
 class Discriminator(nn.Sequential):
     """A small discriminator with dropout, whose random numbers a resumed run must draw again."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = SHAPE[0]) -> None:
         hidden = 8 * SHAPE[1] * SHAPE[2] // 4
         super().__init__(
-            nn.Conv2d(SHAPE[0], 8, 3, 2, 1),
+            nn.Conv2d(channels, 8, 3, 2, 1),
             nn.LeakyReLU(0.2),
             nn.Dropout(0.1),
             nn.Flatten(),
@@ -80,24 +110,105 @@ class SpeckPairs(Specks):
         return images // 2
 
 
-class TriedWith(NamedTuple):
-    """The data that a variant is tried with, and what makes its players, if nothing else is said."""
+class LabelledSpecks(Labelled):
+    """Random images, beside each one of six that have labels."""
 
-    data: type[Specks]
+    def __init__(self, *, images: int = 37, held_out: int = 9, **base: Any) -> None:
+        data = Specks(images=images, held_out=held_out)
+        super().__init__(**{"data": data, "labels": 6, "batch_size": 8, **base})
+
+
+class SpecksWithHoles(Masked):
+    """Random images, beside each itself with a hole, which a turn makes."""
+
+    def __init__(self, *, images: int = 37, held_out: int = 9, **base: Any) -> None:
+        data = Specks(images=images, held_out=held_out)
+        super().__init__(**{"of": data, "batch_size": 8, **base})
+
+
+class TriedWith(NamedTuple):
+    """The data that a variant is tried with, what makes its players, and its own arguments, if nothing else
+    is said.
+    """
+
+    data: Callable[..., StreamData]
     generator: Callable[[], nn.Module]
     discriminator: Callable[[], nn.Module]
+    arguments: Mapping[str, Any] = {}
+
+
+def with_heads(**heads: Any) -> Callable[[], nn.Module]:
+    """Makes a small discriminator with these heads, which treats each sample by itself."""
+    return partial(
+        Heads, shape=SHAPE, classes=3, network=partial(MLPDiscriminator, hidden=(16,)), heads=heads
+    )
+
+
+def from_latents(**told: Any) -> Callable[[], nn.Module]:
+    """Makes a small generator, which treats each sample by itself."""
+    return partial(MLPGenerator, shape=SHAPE, latent_size=8, hidden=(16,), **told)
 
 
 PAIRED: dict[str, Any] = {"shape": SHAPE, "condition": Pictures(SHAPE), "width": 4, "max_width": 8}
-# The only place that knows which variant needs other data than labelled images: a game that needs pictures as
-# its sources cannot be tried with labels.
-TRIED_WITH = {
+HOLED: dict[str, Any] = {**PAIRED, "condition": PicturesWithHoles((SHAPE[0] + 1, *SHAPE[1:]))}
+TRANSLATED: dict[str, Any] = {"condition": Pictures(SHAPE), "width": 4, "blocks": 1}
+
+
+def there_and_back(network: Callable[..., nn.Module]) -> Callable[[], nn.Module]:
+    return partial(Several, shape=SHAPE, networks={"there": network, "back": network})
+
+
+def of_each_domain(network: Callable[..., nn.Module]) -> Callable[[], nn.Module]:
+    return partial(Several, shape=SHAPE, networks={"target": network, "source": network})
+
+
+AUTOENCODER = partial(DCGANAutoencoder, shape=SHAPE, width=4, code_size=5)
+# Without noise of its own, which two processes draw otherwise than one.
+STYLED: dict[str, Any] = {
+    **{"shape": SHAPE, "latent_size": 8, "width": 4, "max_width": 4},
+    **{"depth": 2, "noise": False},
+}
+# The only place that knows which variant needs other data than labelled images, networks of another form, or
+# more than its networks: a game that needs pictures as its sources cannot be tried with labels.
+TRIED_WITH: dict[type[GAN], TriedWith] = {
     GAN: TriedWith(Specks, Generator, Discriminator),
+    DiffusionGAN: TriedWith(
+        Specks,
+        Generator,
+        partial(ToldSteps, shape=SHAPE, network=partial(Discriminator, channels=SHAPE[0] + 1)),
+    ),
+    Mixed: TriedWith(Specks, Generator, Discriminator, {"loss": losses.hinge}),
+    **{kind: TriedWith(Specks, Generator, AUTOENCODER) for kind in (BEGAN, EBGAN)},
+    ACGAN: TriedWith(Specks, from_latents(condition=Labels(3)), with_heads(**{"class": "classes"})),
+    FeatureMatchingGAN: TriedWith(Specks, Generator, with_heads(features="features")),
+    InfoGAN: TriedWith(Specks, Generator, with_heads(code=6), {"categorical": [2, 3], "continuous": 1}),
+    SemiSupervisedGAN: TriedWith(
+        LabelledSpecks, Generator, with_heads(**{"class": "classes", "features": "features"})
+    ),
     Pix2Pix: TriedWith(
         SpeckPairs,
         partial(UNetGenerator, **PAIRED, latent_size=8, normalization="batch"),
         partial(PatchGANDiscriminator, **PAIRED, layers=1),
     ),
+    CycleGAN: TriedWith(
+        SpeckPairs,
+        there_and_back(partial(ResNetTranslator, **TRANSLATED)),
+        of_each_domain(partial(PatchGANDiscriminator, width=4, layers=1)),
+        {"shape": SHAPE, "pool_size": 10},
+    ),
+    NICEGAN: TriedWith(
+        SpeckPairs,
+        there_and_back(partial(EncodedGenerator, **TRANSLATED)),
+        of_each_domain(partial(EncodingDiscriminator, width=4)),
+        {"shape": SHAPE, "pool_size": 10},
+    ),
+    Restoration: TriedWith(
+        SpecksWithHoles,
+        partial(UNetGenerator, **HOLED, latent_size=8, normalization="batch"),
+        Discriminator,
+        {"fidelity": [L1()]},
+    ),
+    StyleGAN2: TriedWith(Specks, partial(StyleGAN2Generator, **STYLED), Discriminator),
 }
 
 
@@ -109,11 +220,11 @@ def tried_with(variant: type[GAN]) -> TriedWith:
 def new(variant: type[GAN], **arguments: Any) -> GAN:
     """A game of small networks; others are given as networks, or as what makes them anew each time."""
     torch.manual_seed(0)
-    _, generator, discriminator = tried_with(variant)
+    _, generator, discriminator, needed = tried_with(variant)
     players = {"generator": generator, "discriminator": discriminator}
     made = {name: arguments.get(name, player) for name, player in players.items()}
     made = {name: player if isinstance(player, nn.Module) else player() for name, player in made.items()}
-    return variant(**{"latent_size": 8, **arguments, **made})
+    return variant(**{"latent_size": 8, **needed, **arguments, **made})
 
 
 def play(
@@ -151,7 +262,7 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor], *, what: str) 
 
 
 COUPLING = (
-    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, RunningMean),
     *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout),
 )
 
@@ -179,7 +290,9 @@ class Game:
 
     def __call__(self, **more: Any) -> GAN:
         arguments = {**self.arguments, **more}
-        given = {name: value for name, value in arguments.items() if isinstance(value, nn.Module)}
+        given = {
+            name: value for name, value in arguments.items() if isinstance(value, nn.Module | list | tuple)
+        }
         return new(self.variant, **{**arguments, **copy.deepcopy(given)})
 
     def having(self, **more: Any) -> "Game":

@@ -44,10 +44,10 @@ def resumes_exactly_on_two_processes(build: Game) -> None:
 
 def _straight_and_resumed(build: Game, half: Path) -> tuple[Tensors, Tensors]:
     straight = build()
-    expected = state(straight, play_as_two(build, straight, steps=7))
-    play_as_two(build, build(), steps=4).save_checkpoint(half)
+    expected = state(straight, play_as_two(build, straight, steps=5))
+    play_as_two(build, build(), steps=3).save_checkpoint(half)
     resumed = build(seed=0)
-    trainer = play_as_two(build, resumed, steps=7, resume=half)
+    trainer = play_as_two(build, resumed, steps=5, resume=half)
     firsts = _in_checkpoints_the_firsts(resumed) if trainer.global_rank else set()
     both = expected, state(resumed, trainer)
     one, other = ({name: t for name, t in tensors.items() if name not in firsts} for tensors in both)

@@ -89,6 +89,8 @@ def _answer(
     printed = os.open(folder / f"{rank}.out", os.O_WRONLY | os.O_CREAT)
     for number in (1, 2):
         os.dup2(printed, number)
+    # The platform's default, as in a run: a loader's workers would else wait for a server of their own.
+    multiprocessing.set_start_method(None, force=True)
     os.environ.clear()
     os.environ.update(environment | {"LOCAL_RANK": str(rank)} if group else environment)
     torch.set_num_threads(1)

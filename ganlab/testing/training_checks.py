@@ -18,18 +18,18 @@ from ganlab.testing.games import Game, assert_same, learning, state
 
 def trains(build: Game) -> None:
     """Terms stay finite, sides that learn and the average change, and steps and images are counted right."""
-    for critic_steps in (1, 5):
+    for critic_steps, steps in ((1, 10), (5, 5)):
         game = build(critic_steps=critic_steps)
         before = _parameters(game)
         counts = {"generator": 0, "discriminator": 0, "batches": 0}
         rests = count_rests(game)
-        trainer = build.play(game, steps=20, callbacks=[_Count(counts)])
+        trainer = build.play(game, steps=steps, callbacks=[_Count(counts)])
         sides = learning(game)
         _moved(before, _parameters(game), sides)
-        assert trainer.global_step == counts["batches"] == 20
-        assert counts["generator"] + rests["generator"] == 20
+        assert trainer.global_step == counts["batches"] == steps
+        assert counts["generator"] + rests["generator"] == steps
         critics = counts["discriminator"]
-        assert critics + rests["discriminator"] == 20 * critic_steps
+        assert critics + rests["discriminator"] == steps * critic_steps
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         assert all(value - value == 0 for value in values.values()), values
         # Norms are those of the steps that are logged, in which a side may rest.
@@ -130,27 +130,26 @@ def reports_a_bad_number(build: Game) -> None:
 
     setattr(game, method, with_nan)
     with tempfile.TemporaryDirectory() as folder:
-        report = ""
+        report, saved = "", _SaveEach(folder)
         try:
-            build.play(game, steps=20, callbacks=[_SaveEach(folder)])
+            build.play(game, steps=20, callbacks=[saved])
         except NonFiniteError as error:
             report = str(error)
         assert f"at step {bad[0]}" in report, report or "a term that is no number went unnoticed"
-        assert any(f"'{name}'" in report for name in _term_names(build)), report
+        assert any(f"'{name}'" in report for name in saved.logged), report
         for path in Path(folder).glob("*.ckpt"):
             weights = torch.load(path, weights_only=True)["state_dict"]
             assert all(value.isfinite().all() for value in weights.values()), path.name
 
 
-def _term_names(build: Game) -> set[str]:
-    return set(build.play(build(), steps=5).callback_metrics)
-
-
 class _SaveEach(Callback):
+    """Saves each step, and keeps the names of what has been logged."""
+
     def __init__(self, folder: str) -> None:
-        self.folder = folder
+        self.folder, self.logged = folder, set[str]()
 
     def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+        self.logged |= trainer.callback_metrics.keys()
         trainer.save_checkpoint(Path(self.folder) / f"{trainer.global_step}.ckpt")
 
 

@@ -1,10 +1,8 @@
 from typing import Any
 
-from ganlab import bounds, losses
+from ganlab import losses
 from ganlab.game.gan import GAN
-from ganlab.game.terms import Terms
-from ganlab.game.turn import Turn
-from ganlab.penalties import one_centred, perturbed
+from ganlab.penalties import LocalGradientPenalty
 
 
 class DRAGAN(GAN):
@@ -21,9 +19,4 @@ class DRAGAN(GAN):
 
     def __init__(self, *, gamma: float = 10.0, strength: float = 0.5, **base: Any) -> None:
         super().__init__(**base)
-        bounds.at_least(0, self, gamma=gamma, strength=strength)
-        self.gamma, self.strength = gamma, strength
-
-    def penalties(self, turn: Turn) -> Terms:
-        around = perturbed(turn.real, self.strength)
-        return {"gradient_penalty": self.gamma * one_centred(around, turn.logits(around))}
+        self.penalty_terms = [LocalGradientPenalty(gamma, strength), *self.penalty_terms]

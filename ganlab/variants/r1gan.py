@@ -1,10 +1,8 @@
 from typing import Any
 
-from ganlab import bounds, losses
+from ganlab import losses
 from ganlab.game.gan import GAN
-from ganlab.game.terms import Terms
-from ganlab.game.turn import Turn
-from ganlab.penalties import zero_centred
+from ganlab.penalties import R1
 
 
 class R1GAN(GAN):
@@ -18,8 +16,4 @@ class R1GAN(GAN):
 
     def __init__(self, *, gamma: float = 10.0, **base: Any) -> None:
         super().__init__(**base)
-        bounds.at_least(0, self, gamma=gamma)
-        self.gamma = gamma
-
-    def penalties(self, turn: Turn) -> Terms:
-        return {"r1": self.gamma / 2 * zero_centred(turn.real, turn.real_logits)}
+        self.penalty_terms = [R1(gamma), *self.penalty_terms]

@@ -3,12 +3,10 @@ from typing import Any
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 
-from ganlab import bounds, losses
+from ganlab import losses
 from ganlab.class_paths import configured
 from ganlab.game.gan import GAN
-from ganlab.game.terms import Terms
-from ganlab.game.turn import Turn
-from ganlab.penalties import zero_centred
+from ganlab.penalties import R1, R2
 
 
 class R3GAN(GAN):
@@ -29,14 +27,8 @@ class R3GAN(GAN):
         **base: Any,
     ) -> None:
         super().__init__(
-            generator_optimizer=generator_optimizer, discriminator_optimizer=discriminator_optimizer, **base
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            **base,
         )
-        bounds.at_least(0, self, gamma=gamma)
-        self.gamma = gamma
-
-    def penalties(self, turn: Turn) -> Terms:
-        half = self.gamma / 2
-        return {
-            "r1": half * zero_centred(turn.real, turn.real_logits),
-            "r2": half * zero_centred(turn.fake, turn.fake_logits),
-        }
+        self.penalty_terms = [R1(gamma), R2(gamma), *self.penalty_terms]

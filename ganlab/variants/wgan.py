@@ -7,8 +7,7 @@ from ganlab import bounds, losses
 from ganlab.class_paths import configured
 from ganlab.game.gan import GAN
 from ganlab.game.terms import Terms
-from ganlab.game.turn import Turn
-from ganlab.penalties import interpolates, one_centred
+from ganlab.penalties import GradientPenalty
 
 
 class WGAN(GAN):
@@ -67,10 +66,4 @@ class WGANGP(GAN):
             discriminator_optimizer=discriminator_optimizer,
             **base,
         )
-        bounds.at_least(0, self, gamma=gamma)
-        self.gamma = gamma
-
-    def penalties(self, turn: Turn) -> Terms:
-        share = turn.draws.uniform(*[1] * (turn.real.ndim - 1))
-        between = interpolates(turn.real, turn.fake, share)
-        return {"gradient_penalty": self.gamma * one_centred(between, turn.logits(between))}
+        self.penalty_terms = [GradientPenalty(gamma), *self.penalty_terms]

@@ -5,7 +5,8 @@ import re
 from torchvision.datasets.utils import download_url
 
 from ganlab.data.pictures.archive import Archive, is_picture
-from ganlab.data.pictures.picture_files import PictureFile, PictureFiles, is_held_out
+from ganlab.data.pictures.file_sets import ListedFile, is_held_out
+from ganlab.data.pictures.picture_files import PictureFiles
 
 # The kind is in the file's name (cat.0.jpg) or in its folder's (Cat/0.jpg, cats/0.jpg).
 PET = re.compile(r"(?:^|/)(?:(cat|dog)\.\d+\.\w+|(cat|dog)s?/[^/]+)$", re.IGNORECASE)
@@ -27,10 +28,10 @@ class CatsVsDogs(PictureFiles):
     def fetch(self) -> None:
         download_url(MICROSOFT, str(self.root))
 
-    def find_pictures(self, archive: Archive) -> list[PictureFile]:
+    def find_files(self, archive: Archive) -> list[ListedFile]:
         matches = ((name, PET.search(name)) for name in archive.names if is_picture(name))
         return [
-            PictureFile(name, PETS.index((match[1] or match[2]).lower()), is_held_out(name))
+            ListedFile(name, PETS.index((match[1] or match[2]).lower()), is_held_out(name))
             for name, match in matches
             if match
         ]

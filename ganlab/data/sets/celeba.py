@@ -12,7 +12,8 @@ from torchvision import datasets
 from ganlab import bounds
 from ganlab.data.pictures.archive import Archive, is_picture, read_member, reading
 from ganlab.data.pictures.decode import Broken
-from ganlab.data.pictures.picture_files import PictureFile, PictureFiles
+from ganlab.data.pictures.file_sets import ListedFile
+from ganlab.data.pictures.picture_files import PictureFiles
 from ganlab.errors import Refused
 from ganlab.media import Labels, Medium, Pictures
 from ganlab.system.untrusted import readable
@@ -55,14 +56,14 @@ class CelebA(PictureFiles):
     def fetch(self) -> None:
         datasets.CelebA(str(self.root), split="all", download=True)
 
-    def find_pictures(self, archive: Archive) -> list[PictureFile]:
+    def find_files(self, archive: Archive) -> list[ListedFile]:
         names = [name for name in archive.names if is_picture(name)]
         faces = {PurePosixPath(name).name: name for name in names if re.search(r"\d+\.(jpg|png)$", name)}
         if not faces:
             return []
         held_out = _held_out_faces(archive, faces)
         labels = self._read_labels(archive, faces) if self.attributes else {}
-        return [PictureFile(name, labels.get(face), face in held_out) for face, name in faces.items()]
+        return [ListedFile(name, labels.get(face), face in held_out) for face, name in faces.items()]
 
     def _read_labels(self, archive: Archive, faces: dict[str, str]) -> dict[str, Any]:
         table = _table(archive, "list_attr_celeba")

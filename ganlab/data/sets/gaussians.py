@@ -39,8 +39,8 @@ def single(modes: int) -> Tensor:
     return torch.tensor([[1.0, 2.0]])
 
 
-def draw_block(centres: Tensor, mixing: Tensor, seed: int, block: int) -> Batch:
-    source = torch.Generator().manual_seed(seed_for("gaussians", seed, block))
+def draw_block(centres: Tensor, mixing: Tensor, block: int) -> Batch:
+    source = torch.Generator().manual_seed(seed_for("gaussians", 0, block))
     labels = torch.randint(len(centres), (BLOCK,), generator=source)
     points = centres[labels] + torch.randn(BLOCK, 2, generator=source) @ mixing
     return (points, labels) if len(centres) > 1 else (points,)
@@ -108,7 +108,7 @@ class Gaussians(StreamData):
         self.classes = len(self.centres) if len(self.centres) > 1 else None
 
     def load(self) -> tuple[Blocks, None]:
-        return Blocks(BLOCK, partial(draw_block, self.centres, self.sigma * self.mixing, self.seed)), None
+        return Blocks(BLOCK, partial(draw_block, self.centres, self.sigma * self.mixing)), None
 
     def modes(self, features: Tensor, logits: Tensor | None) -> ModeIndices:
         return nearest_modes(features, self.centres, self.sigma, self.mixing)

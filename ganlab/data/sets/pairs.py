@@ -1,22 +1,30 @@
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from os.path import splitext
 from typing import Any, NamedTuple
 
-from ganlab.data.pictures.archive import Archive, is_picture
-from ganlab.data.pictures.decode import PairTransform, Side
-from ganlab.data.pictures.picture_files import HELD_OUT, PictureFile, PictureFiles, common_folder, is_held_out
+from ganlab import bounds
+from ganlab.data.pictures.archive import Archive, is_array, is_picture
+from ganlab.data.pictures.decode import MODES
+from ganlab.data.pictures.file_sets import (
+    HELD_OUT,
+    TRAIN,
+    ListedFile,
+    common_folder,
+    empty_folder_beside,
+    is_held_out,
+    split_before_side,
+)
+from ganlab.data.pictures.pairs import PairTransform, Side
+from ganlab.data.pictures.picture_files import PictureFiles
 from ganlab.data.rows import PairRows
-from ganlab.data.sets.folder import TRAIN
 from ganlab.errors import Refused
-from ganlab.media import Medium, Pictures
+from ganlab.media import LabelMap, Medium, Pictures
 from ganlab.system.untrusted import readable
 
-# trainA is read as train/A.
-SPLIT_AND_SIDE = re.compile(r"(?<![^/])(train|val|test)_?([AB])/")
+MOST_CHANNELS, MOST_CLASSES = 1024, 256
 NEEDED = "A pair lies side by side in one file, or under one name in two folders: A/1.jpg, B/1.png."
 
 
@@ -24,30 +32,63 @@ class Pairs(PictureFiles):
     """Any folder or zip of pairs of pictures: of what is made, and of the source that it is made from.
 
     A pair is one file that holds both side by side, or two files of one name in two folders, whatever their
-    endings. Folders that are named train and test (or val, validation, held_out) are splits.
+    endings. Folders that are named train and test (or val, validation, held_out) are splits. Of two files the
+    larger is made smaller; they must have the same proportions. A file may be an array (.npy) of height x
+    width x channels, of 8 or 16 bits.
 
     Args:
         source: Which half the source is. Of two folders the first by name is the left one.
+        source_channels: Of sources, if they are others than those of what is made: any number in arrays.
+        source_classes: Sources are label maps: grey or palette pictures of the numbers of so many classes,
+            which networks are given as one channel a class.
     """
 
     layout = "It takes pairs side by side in one file, or under one name in two folders: A/1.jpg, B/1.png."
     origin = "Put your pairs there"
-    rows = PairRows
     transform: PairTransform
 
-    def __init__(self, *, size: int = 256, source: Side = "left", **base: Any) -> None:
+    def __init__(
+        self,
+        *,
+        size: int = 256,
+        source: Side = "left",
+        source_channels: int | None = None,
+        source_classes: int | None = None,
+        **base: Any,
+    ) -> None:
         super().__init__(size=size, **base)
-        self.transform = PairTransform(size, self.transform.channels, source=source)
+        bounds.between(1, MOST_CHANNELS, self, source_channels=source_channels)
+        bounds.between(2, MOST_CLASSES, self, source_classes=source_classes)
+        if source_channels and source_classes:
+            raise Refused("Pairs: label maps have one channel: leave source_channels or source_classes out.")
+        self.transform = PairTransform(
+            size,
+            self.transform.channels,
+            source=source,
+            source_channels=source_channels,
+            source_classes=source_classes,
+        )
+        self.rows = partial(PairRows, channels=self.transform.both_channels)
 
     @cached_property
     def media(self) -> tuple[Medium, ...]:
-        return Pictures(self.shape), Pictures(self.shape)
+        made, size = Pictures(self.shape), self.shape[1:]
+        if classes := self.transform.source_classes:
+            return made, LabelMap((classes, *size))
+        return made, Pictures((self.transform.both_channels[1], *size))
 
-    def find_pictures(self, archive: Archive) -> list[PictureFile]:
-        files = _files([name for name in archive.names if is_picture(name)])
+    def find_files(self, archive: Archive) -> list[ListedFile]:
+        files = _files([name for name in archive.names if is_picture(name) or is_array(name)])
         sides = sorted({file.side for file in files})
         if sides in ([], [""]):
-            return [PictureFile(file.name, held_out=file.held_out) for file in files]
+            if empty := empty_folder_beside(archive, [file.name for file in files]):
+                raise Refused(f"Pairs: {readable(empty)} holds no pictures.\n{NEEDED}")
+            if files and (self.transform.source_classes or self.transform.both_channels[1] not in MODES):
+                raise Refused(
+                    f"Pairs: {readable(archive.path)} has no two folders with pictures, and label maps and\n"
+                    f"sources of many channels are files of their own: labels/1.png, photographs/1.jpg."
+                )
+            return [ListedFile(file.name, held_out=file.held_out) for file in files]
         if len(sides) != 2 or "" in sides:
             where = ", ".join(readable(side) or "none" for side in sides[:4])
             raise Refused(
@@ -57,14 +98,12 @@ class Pairs(PictureFiles):
         left, right = (_by_pair(archive, [file for file in files if file.side == side]) for side in sides)
         _refuse_unequal(archive, sides, left, right)
         made, source = (right, left) if self.transform.source == "left" else (left, right)
-        return [PictureFile(made[pair].name, None, made[pair].held_out, source[pair].name) for pair in made]
+        return [ListedFile(made[pair].name, None, made[pair].held_out, source[pair].name) for pair in made]
 
-    def _keys(self, pictures: list[PictureFile]) -> list[str]:
+    def _keys(self, files: list[ListedFile]) -> list[str]:
         """Of two files without endings: which of them is made does not change what is held out."""
-        keys = super()._keys(pictures)
-        return [
-            splitext(key)[0] if picture.source else key for key, picture in zip(keys, pictures, strict=True)
-        ]
+        keys = super()._keys(files)
+        return [splitext(key)[0] if file.source else key for key, file in zip(keys, files, strict=True)]
 
 
 class _File(NamedTuple):
@@ -77,7 +116,7 @@ class _File(NamedTuple):
 
 
 def _files(names: list[str]) -> list[_File]:
-    paths = [SPLIT_AND_SIDE.sub(r"\1/\2/", name) for name in names]
+    paths = [split_before_side(name) for name in names]
     start = len(common_folder(paths))
     folders = [path[start:].split("/")[:-1] for path in paths]
     splits = [[part for part in parts if part.lower() in TRAIN | HELD_OUT][:1] for parts in folders]

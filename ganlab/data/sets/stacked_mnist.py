@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import torch
@@ -38,6 +39,12 @@ class Stacked(Rows):
     def pixels(self, positions: Tensor) -> Tensor:
         stacks = self.stacks[positions.to(self.stacks.device)].to(self.images.device)
         return super().pixels(stacks.flatten()).squeeze(-1).unflatten(0, stacks.shape).movedim(1, -1)
+
+    def some(self, positions: Tensor) -> Stacked:
+        assert self.labels is not None
+        rows = copy(self)
+        rows.stacks, rows.labels = self.stacks[positions], self.labels[positions]
+        return rows
 
 
 class StackedMNIST(MNIST):
