@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import os
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
@@ -47,6 +49,12 @@ def here(*arguments: str | Path, folder: Path, **environment: str) -> Answer:
     before, home, path, modules = dict(os.environ), Path.cwd(), sys.path[:], set(sys.modules)
     os.environ.update(environment)
     os.chdir(folder)
+    # A module that was written a moment ago is not found where its folder was listed just before.
+    importlib.invalidate_caches()
+    # A process of its own would not know another folder's module of the same name.
+    foreign = {name: module for name, module in sys.modules.items() if _is_of_another(module, name, folder)}
+    for name in foreign:
+        del sys.modules[name]
     try:
         with redirect_stdout(out), redirect_stderr(err):
             code = main.main([str(argument) for argument in arguments])
@@ -60,7 +68,15 @@ def here(*arguments: str | Path, folder: Path, **environment: str) -> Answer:
         for name in set(sys.modules) - modules:
             if name.startswith("my_"):
                 del sys.modules[name]
+        sys.modules.update(foreign)
     return Answer(code, out.getvalue(), err.getvalue())
+
+
+def _is_of_another(module: ModuleType, name: str, folder: Path) -> bool:
+    file = getattr(module, "__file__", None) if name.startswith("my_") else None
+    if file is None or str(Path(file).parent) in sys.path:
+        return False
+    return folder.resolve() not in Path(file).resolve().parents
 
 
 def alone(*arguments: str | Path, folder: Path) -> Answer:

@@ -1,3 +1,4 @@
+import functools
 import gc
 import os
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import unsynced  # noqa: F401
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -25,10 +27,17 @@ def _freeze_imports() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _read_entry_points_once() -> None:
+    # Each Trainer asks all installed packages for callbacks, a quarter of the time of one that plays a step.
+    if registry := sys.modules.get("lightning.fabric.utilities.registry"):
+        registry.entry_points = functools.cache(registry.entry_points)
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _one_server() -> None:
     """The processes of all tests are forked from one server: it imports what any of them needs."""
     if processes := sys.modules.get("ganlab.testing.processes"):
-        processes.PRELOADED += ["pytest", "commands", "ganlab.cli.fit", "ganlab.data.sets.digits"]
+        processes.PRELOADED += ["unsynced", "pytest", "commands", "ganlab.cli.fit", "ganlab.data.sets.digits"]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -9,17 +9,47 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganlab import losses
+import ganlab.variants
+from ganlab import losses, networks
 from ganlab.game.gan import GAN
 from ganlab.game.stages import Stage
 from ganlab.game.terms import Terms
 from ganlab.game.turn import Turn
 from ganlab.judgements import Judged
 from ganlab.media import Labels
-from ganlab.networks import MLPDiscriminator, MLPGenerator, PatchGANDiscriminator, UNetGenerator
+from ganlab.networks import (
+    MLPDiscriminator,
+    MLPGenerator,
+    PatchGANDiscriminator,
+    Several,
+    StyleGAN2Generator,
+    ToldSteps,
+    UNetGenerator,
+)
+from ganlab.penalties import GradientPenalty
 from ganlab.pools import Pool
-from ganlab.testing import PAIRED, SHAPE, SpeckPairs, Specks, new, tried_with
-from ganlab.variants import DRAGAN, R3GAN, HingeGAN, RelativisticGAN
+from ganlab.testing import AUTOENCODER, PAIRED, SHAPE, STYLED, new
+from ganlab.testing.games import HOLED, from_latents
+from ganlab.variants import (
+    ACGAN,
+    BEGAN,
+    DRAGAN,
+    EBGAN,
+    GMAN,
+    NICEGAN,
+    R3GAN,
+    CycleGAN,
+    DiffusionGAN,
+    FeatureMatchingGAN,
+    HingeGAN,
+    InfoGAN,
+    Pix2Pix,
+    RelativisticGAN,
+    Restoration,
+    SemiSupervisedGAN,
+    StyleGAN2,
+    UnrolledGAN,
+)
 
 
 class Pooled(HingeGAN):
@@ -36,7 +66,10 @@ class Pooled(HingeGAN):
         return {"discriminator": self.loss.discriminator(turn.real_logits, fake_logits)}
 
 
-COUPLED = {DRAGAN, RelativisticGAN, Pooled}
+COUPLED = {
+    *(NICEGAN, CycleGAN, DRAGAN, DiffusionGAN, EBGAN, FeatureMatchingGAN, GMAN, Pooled, RelativisticGAN),
+    *(SemiSupervisedGAN, UnrolledGAN),
+}
 
 
 class Plain(nn.Sequential):
@@ -51,18 +84,40 @@ class PlainGenerator(nn.Sequential):
         super().__init__(Plain(8, 64), nn.Tanh(), nn.Unflatten(1, (1, 8, 8)))
 
 
-# For the data that a variant is tried with; instance norm takes the statistics of each sample by itself.
+PLAIN: dict[str, Any] = {"generator": PlainGenerator, "discriminator": Plain}
+# Of a variant, or the nearest that it derives from. Instance norm takes the statistics of each sample alone.
 PLAYERS: dict[type, dict[str, Any]] = {
-    Specks: {"generator": PlainGenerator, "discriminator": Plain},
-    SpeckPairs: {
+    GAN: PLAIN,
+    **{kind: {**PLAIN, "discriminator": AUTOENCODER} for kind in (BEGAN, EBGAN)},
+    DiffusionGAN: {
+        **PLAIN,
+        "discriminator": partial(ToldSteps, shape=SHAPE, network=partial(Plain, inputs=128)),
+    },
+    GMAN: {**PLAIN, "discriminator": partial(Several, networks=[Plain], copies=2)},
+    # Their critics need heads, which those that they are tried with have.
+    ACGAN: {"generator": from_latents(condition=Labels(3))},
+    **{kind: {"generator": PlainGenerator} for kind in (FeatureMatchingGAN, InfoGAN, SemiSupervisedGAN)},
+    Pix2Pix: {
         "generator": partial(UNetGenerator, **PAIRED, latent_size=8),
         "discriminator": partial(PatchGANDiscriminator, **PAIRED, layers=1),
     },
+    # Their networks treat each sample by itself as they are.
+    CycleGAN: {},
+    Restoration: {**PLAIN, "generator": partial(UNetGenerator, **HOLED, latent_size=8)},
+    StyleGAN2: {**PLAIN, "generator": lambda: styled()},
 }
 
 
+def styled() -> StyleGAN2Generator:
+    """Without the running mean of styles, which each process and micro-batch moves on."""
+    generator = StyleGAN2Generator(**STYLED)
+    generator.mean_style.eval()
+    return generator
+
+
 def plain(variant: type[GAN], **arguments: Any) -> GAN:
-    return new(variant, **{**PLAYERS[tried_with(variant).data], **arguments})
+    players = next(PLAYERS[kind] for kind in variant.__mro__ if kind in PLAYERS)
+    return new(variant, **{**players, **arguments})
 
 
 def told_labels(**arguments: Any) -> GAN:
@@ -72,7 +127,7 @@ def told_labels(**arguments: Any) -> GAN:
         "generator": partial(MLPGenerator, **facts, latent_size=8),
         "discriminator": partial(MLPDiscriminator, **facts),
     }
-    return new(HingeGAN, **players, conditional=True, **arguments)
+    return new(HingeGAN, **{**players, **arguments}, conditional=True)
 
 
 class Critics(nn.ModuleList):
@@ -152,7 +207,7 @@ class Cycle(GAN):
         }
 
 
-class Packed(R3GAN):
+class JudgesPacks(R3GAN):
     """Judges two samples as one: Lin et al. 2018, arXiv:1712.04086, section 3."""
 
     packing = 2
@@ -178,15 +233,25 @@ def seeded(build: Callable[..., GAN]) -> Callable[..., GAN]:
     return built
 
 
+PACKS = partial(networks.Packed, network=partial(Plain, 128), samples=2, shape=SHAPE)
 STAGES = [Stage(2, "generator", adversarial=True), Stage(2, "discriminator")]
-SHIPPED = [variant for variant in GAN.__subclasses__() if variant.__module__.startswith("ganlab.")]
+SHIPPED = [getattr(ganlab.variants, name) for name in ganlab.variants.__all__]
 GAMES: dict[str, Callable[..., GAN]] = {
     **{variant.__name__: partial(plain, variant) for variant in SHIPPED},
     "told labels": told_labels,
     "critics with a head": partial(plain, Coded, discriminator=Critics),
     "with a buffer": partial(plain, Balanced),
     "four networks": seeded(cycle),
-    "packed": partial(plain, Packed, discriminator=partial(Plain, 128)),
+    "a share penalised": partial(plain, R3GAN, penalty_share=0.5, penalty_every=2),
+    "a share of packs penalised": partial(
+        plain,
+        JudgesPacks,
+        discriminator=partial(Plain, 128),
+        penalty_terms=[GradientPenalty()],
+        penalty_share=0.5,
+    ),
+    "packed": partial(plain, JudgesPacks, discriminator=partial(Plain, 128)),
+    "packed by the network": partial(plain, HingeGAN, discriminator=PACKS),
     "resting in turn": partial(plain, HingeGAN, stages=STAGES, penalty_every=2),
     "Pooled": partial(plain, Pooled, size=10),
 }

@@ -17,12 +17,16 @@ from ganlab.networks import DCGANDiscriminator, DCGANGenerator
 from ganlab.sampling.plan import fake_batches
 from ganlab.variants import NonSaturatingGAN
 
-# All that two hundred pictures can be scored by, and that a classifier and samples with no class and no real
-# beside them have.
+# All that two hundred pictures can be scored by, and that a classifier and samples with no class and no item
+# that they are made from have.
 ALL = tuple(
     name
     for name, row in TABLE.items()
-    if row.needs not in ("spatial", "classes", "pairs") and name != "modes" and row.least < 200
+    if row.needs not in ("spatial", "classes", "pairs", "again")
+    and not row.of_sources
+    and row.medium is None
+    and name != "modes"
+    and row.least < 200
 )
 
 

@@ -9,7 +9,11 @@ from torch import Tensor
 
 from ganlab import augment
 from ganlab.augment import TABLE, Augmentation, colour, cutout, flip, translation
+from ganlab.data import Gaussians
+from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.networks import MLPDiscriminator, MLPGenerator
+from ganlab.regularisers import ADA, BCR
 from ganlab.testing import new, play
 from ganlab.variants import HingeGAN
 
@@ -291,3 +295,14 @@ class TestNames:
         assert {name: function.__name__ for name, function in TABLE.items()} == {
             name: name for name in get_args(Augmentation)
         }
+
+
+@pytest.mark.parametrize(
+    "how", [{"augmentations": ["flip"]}, {"regularisers": [ADA()]}, {"regularisers": [BCR(["cutout"])]}]
+)
+def test_points_are_not_augmented(how: dict[str, Any]) -> None:
+    points: dict[str, Any] = {"shape": (2,), "hidden": (4,)}
+    players = MLPGenerator(**points, latent_size=8), MLPDiscriminator(**points)
+    game = HingeGAN(generator=players[0], discriminator=players[1], latent_size=8, **how)
+    with pytest.raises(Refused, match=r"augments pictures .*\n.*Points of the shape \(2,\)"):
+        play(game, Gaussians(), steps=1)

@@ -1,7 +1,8 @@
 """Gradient penalties: known answers of simple critics, and the weights' gradient in a real step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
@@ -10,14 +11,22 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ganlab.game.gan import GAN
+from ganlab.game.parts import Penalty
 from ganlab.game.terms import Terms
 from ganlab.networks import MLPDiscriminator
-from ganlab.penalties import interpolates, one_centred, perturbed, squared_norm, zero_centred
+from ganlab.penalties import (
+    interpolates,
+    one_centred,
+    perturbed,
+    squared_norm,
+    to_the_power,
+    zero_centred,
+)
 from ganlab.testing import SHAPE, Specks, new, play
-from ganlab.variants import DRAGAN, R1GAN, R3GAN, WGANGP
+from ganlab.variants import DRAGAN, R1GAN, R3GAN, WGANGP, WGANDiv
 
-Penalty = Callable[[Tensor, Tensor], Tensor]
-PENALTIES: dict[str, Penalty] = {"zero_centred": zero_centred, "one_centred": one_centred}
+Equation = Callable[[Tensor, Tensor], Tensor]
+PENALTIES: dict[str, Equation] = {"zero_centred": zero_centred, "one_centred": one_centred}
 every_penalty = pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALTIES.keys())
 
 
@@ -45,6 +54,8 @@ class TestLinearCritic:
         )
         assert float(zero_centred(images, logits)) == pytest.approx(norm**2, rel=1e-12)
         assert float(one_centred(images, logits)) == pytest.approx((norm - 1) ** 2, rel=1e-9, abs=1e-11)
+        assert float(to_the_power(images, logits, 6)) == pytest.approx(norm**6, rel=1e-12)
+        assert float(to_the_power(images, logits, 2)) == float(zero_centred(images, logits))
 
     @pytest.mark.parametrize("shape", [(6, 1), (6, 1, 1, 1)], ids=str)
     def test_a_logit_may_have_any_shape(self, shape: tuple[int, ...]) -> None:
@@ -117,7 +128,7 @@ class TestWeightGradients:
         ids=["linear", "convolutions"],
     )
     def test_of_a_small_critic(
-        self, penalty: Penalty, layers: tuple[nn.Module, ...], shape: tuple[int, ...]
+        self, penalty: Equation, layers: tuple[nn.Module, ...], shape: tuple[int, ...]
     ) -> None:
         discriminator = nn.Sequential(*layers).double()
         weights = {name: w.detach() for name, w in discriminator.named_parameters()}
@@ -155,7 +166,7 @@ class TestWeightGradients:
         assert critic[0].weight.grad is not None
 
     @every_penalty
-    def test_of_one_live_sample_among_dead_ones_are_its_own(self, penalty: Penalty) -> None:
+    def test_of_one_live_sample_among_dead_ones_are_its_own(self, penalty: Equation) -> None:
         critic = nn.Sequential(nn.Linear(1, 1, bias=False), nn.ReLU())
         nn.init.constant_(critic[0].weight, 3)
         images = torch.tensor([[2.0], [-2.0], [-1.0], [-5.0]], requires_grad=True)
@@ -247,6 +258,7 @@ class Known(NamedTuple):
 
     variant: type[GAN]
     value: Callable[..., Tensor]
+    arguments: Mapping[str, float] = MappingProxyType({"gamma": GAMMA})
 
 
 def slope_one(squared: Tensor) -> Tensor:
@@ -256,6 +268,7 @@ def slope_one(squared: Tensor) -> Tensor:
 KNOWN = {
     "WGANGP": Known(WGANGP, slope_one),
     "DRAGAN": Known(DRAGAN, slope_one),
+    "WGANDiv": Known(WGANDiv, lambda squared: GAMMA * squared.pow(3).mean(), {"k": GAMMA, "p": 6.0}),
     "R1GAN": Known(R1GAN, lambda at_real: GAMMA / 2 * at_real.mean()),
     "R3GAN": Known(R3GAN, lambda at_real, at_fake: GAMMA / 2 * at_real.mean() + GAMMA / 2 * at_fake.mean()),
 }
@@ -284,7 +297,8 @@ def penalised(
     class Watched(known.variant):  # type: ignore[name-defined]
         def discriminator_terms(self, turn: Any) -> Terms:
             judged.clear()
-            return self.penalties(turn) if alone else super().discriminator_terms(turn)
+            nothing = 0 * next(self.discriminator.parameters()).sum()
+            return {"nothing": nothing} if alone else super().discriminator_terms(turn)
 
         def judge(self, images: Tensor, condition: Any) -> Tensor:
             if not gradients:
@@ -299,7 +313,7 @@ def penalised(
 
     torch.manual_seed(1)
     players = {"generator": Fixed(), "discriminator": critic()}
-    game = new(Watched, gamma=GAMMA, **{"critic_steps": 1, **players, **arguments})
+    game = new(Watched, **{**known.arguments, "critic_steps": 1, **players, **arguments})
     before = deepcopy(game.discriminator)
     play(game, Specks(batch_size=8), steps=1, precision=precision)
     return Played(before, judged, gradients[0])
@@ -346,7 +360,7 @@ class TestPrecision:
         whole, mixed = (
             penalised(known, critic, precision, alone=False) for precision in ("32", "bf16-mixed")
         )
-        assert len(mixed.judged) == {WGANGP: 3, DRAGAN: 3, R1GAN: 2, R3GAN: 2}[known.variant]
+        assert len(mixed.judged) == {WGANGP: 3, WGANDiv: 3, DRAGAN: 3, R1GAN: 2, R3GAN: 2}[known.variant]
         assert relative_error(mixed.gradient, whole.gradient) <= 1e-5
 
     @every_variant
@@ -363,6 +377,17 @@ class TestPrecision:
 
     @every_variant
     @every_critic
+    def test_a_share_of_the_batch_is_in_float32_too(
+        self, known: Known, critic: Callable[[], nn.Module]
+    ) -> None:
+        whole, share = (
+            penalised(known, critic, "bf16-mixed", penalty_share=part, critic_steps=1) for part in (1.0, 0.25)
+        )
+        assert [len(images) for images in share.judged] == [2] * len(whole.judged)
+        assert relative_error(share.gradient, by_definition(known, share)) <= 1e-5
+
+    @every_variant
+    @every_critic
     def test_float64_is_not_lowered(self, known: Known, critic: Callable[[], nn.Module]) -> None:
         played = penalised(known, critic, "64-true")
         assert {images.dtype for images in played.judged} == {torch.float64}
@@ -370,12 +395,9 @@ class TestPrecision:
 
     def test_every_penalty_is_played_here(self) -> None:
         """A new penalty needs a variant in the table above."""
-        penalised_variants = {
-            variant
-            for variant in GAN.__subclasses__()
-            if variant.__module__.startswith("ganlab.") and variant.penalties is not GAN.penalties
-        }
-        assert penalised_variants == {known.variant for known in KNOWN.values()}
+        played = {type(each) for known in KNOWN.values() for each in new(known.variant).penalty_terms}
+        kinds = {kind for kind in Penalty.__subclasses__() if kind.__module__ == "ganlab.penalties"}
+        assert played == kinds
 
 
 class TestPoints:

@@ -48,6 +48,10 @@ PRIVATE: dict[str, tuple[str, Callable[[], bool]]] = {
         "torch: whether a network is compiled already",
         lambda: torch.nn.Linear(1, 1)._compiled_call_impl is None,
     ),
+    "_dynamo": (
+        "torch: whether what is compiled is compiled anew for a network with hooks",
+        lambda: torch._dynamo.config.skip_nnmodule_hook_guards in (True, False),
+    ),
     "_ddp_kwargs": (
         "Lightning: options of DistributedDataParallel, by which turns are possible or not",
         lambda: DDPStrategy(static_graph=True)._ddp_kwargs == {"static_graph": True},
@@ -55,6 +59,14 @@ PRIVATE: dict[str, tuple[str, Callable[[], bool]]] = {
     "_experiment": (
         "Lightning: the writer of metrics.csv, which MetricsCSV replaces",
         lambda: CSVLogger(".")._experiment is None,
+    ),
+    "_forward_hooks": (
+        "torch: what a regulariser of another game hooked into a layer, which CHAIN and SAN take out",
+        lambda: torch.nn.Linear(1, 1)._forward_hooks == {},
+    ),
+    "_forward_pre_hooks": (
+        "torch: the same, of what SAN hooks in before a layer",
+        lambda: torch.nn.Linear(1, 1)._forward_pre_hooks == {},
     ),
     "_foreach_copy_": ("torch: gradients into and out of messages", lambda: callable(torch._foreach_copy_)),
     "_foreach_lerp_": ("torch: the generator's average", lambda: callable(torch._foreach_lerp_)),

@@ -18,7 +18,13 @@ NETWORKS = {
     "spectral": "DCGANGenerator, init_args: {width: 4, normalization: spectral}",
     "residual": "ResNetGenerator, init_args: {width: 4, normalization: spectral_batch}",
     "r3gan": "R3GANGenerator, init_args: {width: 8, blocks: 1, group_size: 8}",
+    "styles": "StyleGAN2Generator, init_args: {width: 4, max_width: 4, depth: 2, noise: false}",
     "linear": "MLPGenerator, init_args: {hidden: [16], activation: silu}",
+}
+LARGER_NETWORKS = {
+    "biggan": "BigGANGenerator, init_args: {width: 4}",
+    "attention": "ResNetGenerator, init_args: {width: 4, attention: [8]}",
+    "transformer": "TransformerGenerator, init_args: {width: 16, blocks: 1}",
 }
 GAME = f"""\
 model:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import metrics, write
+from command_line import Answer, metrics, write
 from commands import (
     GAME,
     Command,
@@ -27,30 +27,37 @@ from ganlab.checkpoints.checksummed import damage
 from ganlab.game.gan import GAN
 from ganlab.loggers import wandb_files
 
-# The seventh step tells that it is played, and takes its time.
+# The seventh step tells that it is played, and goes on once all signals have been sent.
 LINGER = """
-import time
+import os, time
 from ganlab import GAN
 original = GAN.training_step
 def training_step(game, *given):
     if game.global_step == 6:
         open("reached", "w").close()
-        ends = time.monotonic() + {seconds}
-        while time.monotonic() < ends:
+        ends = time.monotonic() + 60
+        while time.monotonic() < ends and not os.path.exists("sent"):
             time.sleep(0.01)
     original(game, *given)
 GAN.training_step = training_step
 """
 
 
-def reach(folder: Path, *options: str, seconds: float = 0.4, **environment: str) -> Command:
+def reach(folder: Path, *options: str, **environment: str) -> Command:
     """A run in its seventh step."""
-    patch = LINGER.format(seconds=seconds)
     command = Command(
-        "fit", "--config", write(folder, GAME), *options, folder=folder, patch=patch, **environment
+        "fit", "--config", write(folder, GAME), *options, folder=folder, patch=LINGER, **environment
     )
     command.until((folder / "reached").exists)
     return command
+
+
+def send(command: Command, *signals: int, group: bool = False) -> Answer:
+    """Send these within the step; how the command ends then."""
+    for number in signals:
+        command.signal(number, group=group)
+    (command.folder / "sent").touch()
+    return command.end()
 
 
 def assert_goes_on(folder: Path, straight: Path, *, stopped: int) -> None:
@@ -74,9 +81,7 @@ def assert_goes_on(folder: Path, straight: Path, *, stopped: int) -> None:
     ids=["SIGTERM", "SIGUSR1", "SIGUSR2", "SIGINT"],
 )
 def test_a_signal_ends_a_run_after_its_step(number: int, code: int, straight: Path, tmp_path: Path) -> None:
-    command = reach(tmp_path)
-    command.signal(number)
-    answer = command.end()
+    answer = send(reach(tmp_path), number)
     assert answer.code == code, answer
     assert "stopped after step 7, which is saved" in answer.err
     assert len(answer.err.splitlines()) <= 3, answer.err
@@ -93,8 +98,7 @@ def test_so_does_one_that_its_workers_get_too(number: int, code: int, straight: 
     command = reach(tmp_path, "--data.workers", "2")
     workers = descendants(command.pid)
     assert len(workers) >= 2
-    command.signal(number, group=True)
-    answer = command.end()
+    answer = send(command, number, group=True)
     assert answer.code == code, answer
     assert "Traceback" not in answer.err
     assert_goes_on(tmp_path, straight, stopped=7)
@@ -102,7 +106,7 @@ def test_so_does_one_that_its_workers_get_too(number: int, code: int, straight: 
 
 
 def test_a_second_interrupt_ends_at_once(straight: Path, tmp_path: Path) -> None:
-    command = reach(tmp_path, seconds=60)
+    command = reach(tmp_path)
     command.signal(signal.SIGINT)
     time.sleep(0.3)
     assert command.runs
@@ -147,9 +151,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_job_that_is_warned_goes_back_into_the_queue_once(
     asked: Path, straight: Path, tmp_path: Path
 ) -> None:
-    command = reach(tmp_path, SLURM_JOB_ID="123")
-    command.signal(signal.SIGUSR1)
-    answer = command.end()
+    answer = send(reach(tmp_path, SLURM_JOB_ID="123"), signal.SIGUSR1)
     assert answer.code == 75, answer
     assert asked.read_text() == "requeue 123\n"
     assert "job 123 is back in the queue" in answer.err
@@ -158,11 +160,8 @@ def test_a_job_that_is_warned_goes_back_into_the_queue_once(
 
 @pytest.mark.parametrize("signals", [["SIGTERM"], ["SIGUSR1", "SIGINT"]], ids="+".join)
 def test_a_job_that_is_cancelled_stays_cancelled(signals: list[str], asked: Path, tmp_path: Path) -> None:
-    # All are sent while the step is played.
-    command = reach(tmp_path, SLURM_JOB_ID="123", seconds=0.4 if len(signals) == 1 else 3.0)
-    for name in signals:
-        command.signal(signal.Signals[name])
-    assert command.end().code == (130 if "SIGINT" in signals else 75)
+    answer = send(reach(tmp_path, SLURM_JOB_ID="123"), *(signal.Signals[name] for name in signals))
+    assert answer.code == (130 if "SIGINT" in signals else 75)
     assert steps(begun(tmp_path))[0] == 7
     assert not asked.exists()
 
@@ -182,8 +181,7 @@ def test_a_job_whose_time_is_nearly_over_stops_itself(asked: Path, straight: Pat
 
 def test_without_an_end_that_is_near_it_goes_on(asked: Path, straight: Path, tmp_path: Path) -> None:
     end = str(int(time.time()) + 600)
-    command = reach(tmp_path, SLURM_JOB_ID="123", SLURM_JOB_END_TIME=end)
-    assert command.end().code == 0
+    assert send(reach(tmp_path, SLURM_JOB_ID="123", SLURM_JOB_END_TIME=end)).code == 0
     assert not asked.exists()
     assert_same_end(begun(tmp_path), straight)
 
@@ -201,10 +199,9 @@ def test_weights_and_biases_gets_one_run_that_never_goes_back(straight: Path, tm
     run = begun(tmp_path)
     assert steps(run)[0] == 6
     (tmp_path / "reached").unlink()
-    again = Command("fit", "--resume", run, folder=tmp_path, patch=LINGER.format(seconds=0.4))
+    again = Command("fit", "--resume", run, folder=tmp_path, patch=LINGER)
     again.until((tmp_path / "reached").exists)
-    again.signal(signal.SIGTERM)
-    assert again.end().code == 75
+    assert send(again, signal.SIGTERM).code == 75
     last = Command("fit", "--resume", run, folder=tmp_path).end()
     assert last.code == 0, last
     assert_same_end(run, straight)

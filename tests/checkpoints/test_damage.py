@@ -79,6 +79,7 @@ def kill_often(folder: Path, kills: int, seed: int) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_four_times_is_the_straight_one(long: Path, tmp_path: Path) -> None:
     run = kill_often(tmp_path, kills=4, seed=0)
     assert_same_end(run, long)

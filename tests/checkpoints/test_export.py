@@ -6,6 +6,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from ganlab.checkpoints.allow_list import ALLOWED
 from ganlab.checkpoints.export import SAMPLING
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.game.parts import Penalty
 from ganlab.media import Medium
 from ganlab.sampling.write import Source, sheet
 
@@ -82,23 +84,36 @@ EXACT = [(network, "32", raw) for network in NETWORKS for raw in (False, True)]
 EXACT += [("batch", "64-true", True), ("residual", "64-true", False), ("residual", "bf16-mixed", False)]
 
 
-@pytest.mark.parametrize(("network", "precision", "raw"), EXACT)
-def test_an_export_draws_what_the_run_drew(
-    network: str, precision: str, raw: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    samples: list[tuple[int, torch.Tensor]] = []
+Drawn = tuple[Path, dict[bool, torch.Tensor]]
+
+
+def drawn_while_trained(home: Path, network: str, precision: str) -> Drawn:
+    """A run, and what its game drew after the last step: by the average, and by the weights themselves."""
+    samples: dict[bool, torch.Tensor] = {}
     original = GAN.sample
 
     def recording(game: GAN, count: int, **options: Any) -> torch.Tensor:
-        if game._trainer is not None:
-            samples.append((game.global_step, original(game, 9, seed=3, raw=raw)))
+        if game._trainer is not None and game.global_step == 5 and not samples:
+            samples.update({raw: original(game, 9, seed=3, raw=raw) for raw in (False, True)})
         return original(game, count, **options)
 
-    monkeypatch.setattr(GAN, "sample", recording)
-    config = GAME.replace("NETWORK", NETWORKS[network])
-    run = train_run(tmp_path, config, "--trainer.precision", precision)
-    monkeypatch.undo()
-    drawn = next(images for step, images in samples if step == 5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GAN, "sample", recording)
+        config = GAME.replace("NETWORK", NETWORKS[network])
+        return train_run(home, config, "--trainer.precision", precision), samples
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Drawn]:
+    return cache(lambda *chosen: drawn_while_trained(tmp_path_factory.mktemp(chosen[0]), *chosen))
+
+
+@pytest.mark.parametrize(("network", "precision", "raw"), EXACT)
+def test_an_export_draws_what_the_run_drew(
+    network: str, precision: str, raw: bool, tmp_path: Path, trained_once: Callable[[str, str], Drawn]
+) -> None:
+    run, samples = trained_once(network, precision)
+    drawn = samples[raw]
     out = export_run(run, tmp_path / "export", *(("--raw",) if raw else ()))
     game = ganlab.load(out)
     assert game.sample(9, seed=3).dtype == drawn.dtype
@@ -570,6 +585,7 @@ def test_what_may_be_named_is_public_and_of_a_game() -> None:
         torch.optim.Optimizer,
         torch.optim.lr_scheduler.LRScheduler,
         losses.Loss,
+        Penalty,
         Medium,
     )
     for path, kind in ALLOWED.items():

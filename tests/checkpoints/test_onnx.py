@@ -12,6 +12,7 @@ from trained_runs import (
     CONDITIONAL,
     CONDITIONAL_CONFIG,
     GAME,
+    LARGER_NETWORKS,
     MY_GENERATOR,
     NETWORKS,
     POINTS,
@@ -72,11 +73,12 @@ def assert_same(game: GAN, folder: Path, *, raw: bool = False) -> None:
 # The same images
 
 KINDS = [(network, "32") for network in NETWORKS] + [("residual", "64-true"), ("batch", "bf16-mixed")]
+LARGER = [pytest.param(network, "32", marks=pytest.mark.slow) for network in LARGER_NETWORKS]
 
 
-@pytest.mark.parametrize(("network", "precision"), KINDS)
+@pytest.mark.parametrize(("network", "precision"), KINDS + LARGER)
 def test_a_file_draws_what_the_run_draws(network: str, precision: str, tmp_path: Path) -> None:
-    config = GAME.replace("NETWORK", NETWORKS[network])
+    config = GAME.replace("NETWORK", (NETWORKS | LARGER_NETWORKS)[network])
     run = train_run(tmp_path, config, "--trainer.precision", precision)
     game = ganlab.load(run)
     out = export_run(run, tmp_path / "export", "--onnx")

@@ -4,6 +4,7 @@ import builtins
 import io
 import os
 from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -20,15 +21,19 @@ from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.game.stages import Stage
 from ganlab.networks.several import Factory
-from ganlab.testing import SpeckPairs, Specks, tried_with
+from ganlab.testing import AUTOENCODER, SpeckPairs, Specks, tried_with
 
 SOURCE = Path("some.ckpt")
 ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 1, "betas": [0.0, 0.9]}}
 STEP = {"class_path": "torch.optim.lr_scheduler.StepLR", "init_args": {"step_size": 3}}
 
 
+# Of families of networks that play with no pictures.
+SHAPES = {"TextResNet": [5, 8], "TextTransformer": [5, 8], "WaveGAN": [1, 64]}
+
+
 def hyperparameters(variant: str = "HingeGAN", network: str = "MLP", **more: Any) -> dict[str, Any]:
-    facts = {"shape": [1, 8, 8]}
+    facts = {"shape": SHAPES.get(network, [1, 8, 8])}
     return {
         "_class_path": f"ganlab.variants.{variant}",
         "_instantiator": "os.system",
@@ -45,14 +50,15 @@ def hyperparameters(variant: str = "HingeGAN", network: str = "MLP", **more: Any
 def plain_attributes(game: GAN) -> dict[str, Any]:
     plain = int, float, str, bool, tuple
     values = {name: value for name, value in vars(game).items() if type(value) in plain}
-    return {**values, "media": str(game.media)}
+    penalties = [(type(penalty), vars(penalty)) for penalty in game.penalty_terms]
+    return {**values, "media": str(game.media), "penalty_terms": penalties}
 
 
-PLAYERS = ("Generator", "Discriminator")
+ENDS = ("Generator", "Discriminator")
 FAMILIES = sorted(
     family
     for family in {name.removesuffix("Generator") for name in networks.__all__}
-    if all(f"{family}{player}" in networks.__all__ for player in PLAYERS)
+    if all(f"{family}{player}" in networks.__all__ for player in ENDS)
 )
 
 
@@ -63,9 +69,77 @@ def test_a_rebuilt_game_is_the_one_that_the_command_line_builds(variant: str, ne
 
 
 PICTURES = {"class_path": "ganlab.media.Pictures", "init_args": {"shape": [1, 8, 8]}}
+HOLES = {"class_path": "ganlab.media.PicturesWithHoles", "init_args": {"shape": [2, 8, 8]}}
 PAIR = {"shape": [1, 8, 8], "condition": PICTURES, "width": 4}
-# For the data that a variant is tried with.
-PLAYERS: dict[type, dict[str, Any]] = {
+LABELS = {"class_path": "ganlab.media.Labels", "init_args": {"classes": 3}}
+
+
+def translation(generator: str, discriminator: str, **layers: int) -> dict[str, Any]:
+    """The players of two ways between two domains."""
+    made = {"class_path": f"ganlab.networks.{generator}", "init_args": {"width": 4, "blocks": 1}}
+    judged = {"class_path": f"ganlab.networks.{discriminator}", "init_args": {"width": 4, **layers}}
+    several = {"class_path": "ganlab.networks.Several"}
+    shape = {"shape": [1, 8, 8]}
+    return {
+        **shape,
+        "generator": {
+            **several,
+            "init_args": {**shape, "condition": PICTURES, "networks": {"there": made, "back": made}},
+        },
+        "discriminator": {
+            **several,
+            "init_args": {**shape, "networks": {"target": judged, "source": judged}},
+        },
+        "media": [PICTURES, PICTURES],
+    }
+
+
+# Of a variant that needs other arguments than others, else for the data that it is tried with.
+PLAYERS: dict[Any, dict[str, Any]] = {
+    variants.ACGAN: {
+        "generator": {
+            "class_path": "ganlab.networks.MLPGenerator",
+            "init_args": {"shape": [1, 8, 8], "condition": LABELS, "latent_size": 4},
+        },
+        "media": [PICTURES, LABELS],
+    },
+    variants.CycleGAN: translation("ResNetTranslator", "PatchGANDiscriminator", layers=1),
+    variants.NICEGAN: translation("EncodedGenerator", "EncodingDiscriminator"),
+    variants.InfoGAN: {"categorical": [2], "continuous": 1},
+    variants.Mixed: {
+        "loss": {"class_path": "ganlab.losses.LeastSquares"},
+        "penalty_terms": [{"class_path": "ganlab.penalties.R1", "init_args": {"gamma": 2.0}}],
+        "regularisers": [{"class_path": "ganlab.regularisers.LeCam"}],
+        "penalty_share": 0.5,
+    },
+    variants.StyleGAN2: {
+        "generator": {
+            "class_path": "ganlab.networks.StyleGAN2Generator",
+            "init_args": {"shape": [1, 8, 8], "condition": None, "latent_size": 4, "width": 4, "depth": 2},
+        },
+    },
+    variants.SemiSupervisedGAN: {},
+    variants.Restoration: {
+        "generator": {
+            "class_path": "ganlab.networks.Composited",
+            "init_args": {
+                **{"shape": [1, 8, 8], "condition": HOLES, "latent_size": 4},
+                "network": {"class_path": "ganlab.networks.UNetGenerator", "init_args": {"width": 4}},
+            },
+        },
+        "discriminator": {
+            "class_path": "ganlab.networks.DCGANDiscriminator",
+            "init_args": {"shape": [1, 8, 8], "condition": None, "width": 4},
+        },
+        "fidelity": [
+            {"class_path": "ganlab.fidelity.L1", "init_args": {"weight": 3.0}},
+            {
+                "class_path": "ganlab.fidelity.Features",
+                "init_args": {"network": {"class_path": "torch.nn.Flatten", "init_args": {}}},
+            },
+        ],
+        "media": [PICTURES, HOLES],
+    },
     Specks: {},
     SpeckPairs: {
         "generator": {"class_path": "ganlab.networks.UNetGenerator", "init_args": {**PAIR, "latent_size": 4}},
@@ -76,19 +150,30 @@ PLAYERS: dict[type, dict[str, Any]] = {
         "media": [PICTURES, PICTURES],
     },
 }
+PLAYERS[variants.SRGAN] = deepcopy(PLAYERS[variants.Restoration])
+
+
+CRITIC_OF_ERRORS = {
+    "class_path": "ganlab.networks.DCGANAutoencoder",
+    "init_args": {"shape": [1, 8, 8], "condition": None, "width": 4},
+}
 
 
 @pytest.mark.parametrize("variant", variants.__all__)
 def test_every_variant_is_rebuilt(variant: str) -> None:
     more = {"generator_optimizer": ADAM, "generator_scheduler": STEP, "augmentations": ["flip", "cutout"]}
-    players = PLAYERS[tried_with(vars(variants)[variant]).data]
-    check_same(hyperparameters(variant, **more, **players))
+    kind = vars(variants)[variant]
+    tried = tried_with(kind)
+    players = dict(PLAYERS[kind if kind in PLAYERS else tried.data])
+    if tried.discriminator is AUTOENCODER:
+        players["discriminator"] = CRITIC_OF_ERRORS
+    check_same(hyperparameters(variant, **{**more, **players}))
 
 
 CRITIC = {"class_path": "ganlab.networks.MLPDiscriminator", "init_args": {"hidden": [4]}}
+BESIDE = {"class_path": CRITIC["class_path"], "init_args": {"conditioning": "concatenation"}}
 TALLER = {"class_path": "ganlab.networks.DCGANDiscriminator", "init_args": {"width": 4}}
 SCALES = {"class_path": "ganlab.networks.MultiScale", "init_args": {"networks": CRITIC, "scales": [1, 2, 4]}}
-LABELS = {"class_path": "ganlab.media.Labels", "init_args": {"classes": 3}}
 
 
 def within_others(networks: Any, kind: str = "Several", **more: Any) -> dict[str, Any]:
@@ -100,12 +185,21 @@ def several(networks: Any, **more: Any) -> dict[str, Any]:
     return within_others(networks, **{"shape": [1, 8, 8], "condition": LABELS, "latent_size": None, **more})
 
 
+HEADS: dict[str, Any] = {"heads": {"class": "classes", "code": 3, "f": "features"}, "hidden": [4]}
+FACTS = {"shape": [1, 8, 8], "condition": LABELS, "classes": 3}
+HEADED: dict[str, Any] = {"class_path": "ganlab.networks.Heads", "init_args": {**HEADS, "network": TALLER}}
 NESTED = {
+    "heads": {**HEADED, "init_args": {**HEADED["init_args"], **FACTS}},
+    "heads of several": several([HEADED, CRITIC], copies=2, classes=3),
     "a list": several([CRITIC, TALLER]),
     "copies": several([CRITIC, TALLER], copies=3),
     "names": several({"one": CRITIC, "two": TALLER}),
     "scales": several([SCALES, CRITIC]),
     "a scale each": several([within_others([TALLER, CRITIC], kind="MultiScale", scales=[1, 2])]),
+    "projections": several(
+        [{"class_path": "ganlab.networks.RandomProjection", "init_args": {"network": CRITIC}}]
+    ),
+    "a trunk": several([{"class_path": "ganlab.networks.SharedTrunk", "init_args": {"network": BESIDE}}]),
     "within one another": several({"a": within_others([CRITIC], copies=2), "b": SCALES}),
 }
 

@@ -33,13 +33,16 @@ from command_line import (
     weights,
     write,
 )
+from commands import Command
 from PIL import Image
 
 import ganlab
-from ganlab import data, networks, variants
+from ganlab import data, fidelity, losses, networks, penalties, regularisers, variants
 from ganlab.cli import main
 from ganlab.data import Digits, StreamData
 from ganlab.networks import DCGANDiscriminator, DCGANGenerator, MLPDiscriminator, MLPGenerator
+from ganlab.penalties import Penalty
+from ganlab.regularisers import Regulariser
 from ganlab.runs import user_code
 from ganlab.runs.folder import create_folder, new_run_path, write_environment
 from ganlab.seeds import seed_for
@@ -100,7 +103,16 @@ def test_list_names_all_there_is_with_a_line_each(tmp_path: Path) -> None:
     kinds = (getattr(data, name) for name in data.__all__)
     concrete = {k.__name__ for k in kinds if issubclass(k, StreamData) and not k.__abstractmethods__}
     stems = {f"{path.parent.name}/{path.stem}" for path in (REPOSITORY / "experiments").glob("*/*.yaml")}
-    assert list(listed) == ["variants", "networks", "data", "experiments"]
+    assert list(listed) == [
+        *("variants", "losses", "penalties", "regularisers"),
+        *("fidelity", "networks", "data", "experiments"),
+    ]
+    roots = (fidelity, fidelity.Fidelity), (losses, losses.Loss), (penalties, Penalty)
+    for module, root in (*roots, (regularisers, Regulariser)):
+        public = {
+            name for name, kind in vars(module).items() if isinstance(kind, type) and issubclass(kind, root)
+        }
+        assert listed[module.__name__.partition(".")[2]].keys() == public - {root.__name__}
     assert listed["variants"].keys() == set(variants.__all__)
     assert listed["networks"].keys() == set(networks.__all__)
     assert listed["data"].keys() == concrete
@@ -210,6 +222,7 @@ def test_a_class_of_another_kind_is_not_told_to_be_nearest_to_itself(tmp_path: P
         ("--trainer.max_steps long", ("trainer.max_steps", "int", "long")),
         ("--trainer.precision bf16-mxied", ("trainer.precision", "bf16-mixed", "bf16-mxied")),
         ("--config missing.yaml", ("missing.yaml",)),
+        ("--data.seed 3", ("--data.seed", "--seed_everything")),
         ("--ckpt_path missing.ckpt", ("missing.ckpt",)),
         ("--data MNIST --data.root nowhere", ("nowhere", "train-images-idx3-ubyte", "data.root")),
         ("--model my_gam.MyGAN", ("'my_gam'", "model", "current folder")),
@@ -233,6 +246,7 @@ def test_what_cannot_work_is_refused(arguments: str, words: tuple[str, ...], tmp
         assert word in message
 
 
+@pytest.mark.slow
 def test_the_installed_command_refuses_without_a_warning(tmp_path: Path) -> None:
     unknown = alone("fti", folder=tmp_path)
     assert "'fti'" in refused(unknown, tmp_path)
@@ -636,7 +650,7 @@ def test_my_files_train_on_two_processes(started: str, user_folder: Path, tmp_pa
     folder.mkdir(exist_ok=True)
     config = "mine.yaml" if started == "beside" else "../mine/mine.yaml"
     both = ("--trainer.precision", "bf16-mixed", "--trainer.devices", "2", "--trainer.accelerator", "cpu")
-    answer = alone("fit", "--config", config, *both, "--runs", str(tmp_path / "runs"), folder=folder)
+    answer = Command("fit", "--config", config, *both, "--runs", tmp_path / "runs", folder=folder).end(300)
     assert answer.code == 0, answer.err
     assert not re.search("Traceback|Warning", answer.err), answer.err
     assert answer.out.count("run folder") == 1

@@ -55,6 +55,22 @@ def test_an_experiment_tells_its_data(tmp_path, capsys):
     assert (tmp_path / "faces.png").exists()
 
 
+@pytest.mark.parametrize(("side", "source"), [("left", (255, 0, 0)), ("right", (0, 0, 255))])
+def test_a_pair_is_told_and_shown_as_source_and_made(tmp_path, capsys, side, source):
+    red, blue = (encoded(Image.new("RGB", (8, 8), colour), "PNG") for colour in ("red", "blue"))
+    root = folder(
+        tmp_path / "pairs", {f"{name}.png": red if name[0] == "a" else blue for name in ("a/1", "b/1")}
+    )
+    options = "--size", 8, "--held_out", 0, "--batch_size", 64
+    code, out, err = run_command(capsys, "check", "Pairs", "--root", root, *options, "--source", side)
+    assert code == 0, err
+    made, told = ("b/1.png", "a/1.png") if side == "left" else ("a/1.png", "b/1.png")
+    assert f"{made} is made from {told}" in out
+    sheet = Image.open(tmp_path / "pairs.png")
+    assert sheet.getpixel((0, 0)) == source
+    assert {sheet.getpixel((x, 0)) for x in range(sheet.width)} >= {(255, 0, 0), (0, 0, 255)}
+
+
 def test_few_pictures_are_shown_more_than_once(tmp_path, capsys):
     root = folder(tmp_path / "few", {f"{number}.png": encoded(picture(number), "PNG") for number in range(3)})
     code, _, err = run_command(capsys, "check", "ImageFolder", "--root", root, "--held_out", 0)

@@ -16,12 +16,12 @@ import pytest
 import slurm_cluster
 import torch
 import yaml
-from command_line import REPOSITORY, SMALL, here, process, write
+from command_line import REPOSITORY, SMALL, here, write
 from fuzzing import within
 
 from ganlab.callbacks.evaluation import SAMPLES
 from ganlab.cli import launch
-from ganlab.cli.launch import PlannedRun, parse_seeds
+from ganlab.cli.launch import PlannedRun, combinations, parse_seeds
 from ganlab.cli.run_folder import RunFolder
 from ganlab.errors import Refused
 from ganlab.metrics import Classifier
@@ -63,6 +63,20 @@ def test_what_are_no_seeds_is_refused(text: str) -> None:
 
 
 SHAPE = {"nodes": "2", "gpus-per-node": "8", "cpus-per-task": "6", "time": "4:00:00", "partition": "gpu"}
+
+
+def test_crossed_values_are_all_combined() -> None:
+    crossed = ["a=[1, x]", "model.penalty_terms=[[], [R1, {class_path: R2, init_args: {gamma: 0.1}}]]"]
+    second = 'model.penalty_terms=["R1", {"class_path": "R2", "init_args": {"gamma": 0.1}}]'
+    empty = "model.penalty_terms=[]"
+    assert combinations([]) == [()]
+    assert combinations(crossed) == [("a=1", empty), ("a=1", second), ("a=x", empty), ("a=x", second)]
+
+
+@pytest.mark.parametrize("text", ["a", "a=", "a=1", "=[1]", "a=[]", "a=[1", "a={b: 1}"])
+def test_what_holds_no_values_to_cross_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match="names no values"):
+        combinations([text])
 
 
 def test_a_dry_run_prints_the_script_and_makes_nothing(home: Path) -> None:
@@ -160,12 +174,12 @@ def test_what_slurm_refuses_is_told_in_its_words(home: Path) -> None:
 # On this machine
 
 
+@pytest.mark.slow
 def test_the_list_is_run_here_and_a_run_that_fails_is_told(home: Path) -> None:
     write(home, SMALL.replace("HingeGAN", "R3GAN").replace("critic_steps: 2", "accumulation: 3"), "bad.yaml")
-    done = process(
-        *(sys.executable, "-m", "ganlab", "launch", "small.yaml", "bad.yaml", "--local", "--jobs", "2"),
-        folder=home,
-    )
+    # Each run is a process of its own, which `python -m ganlab` starts; the launcher need not be one, too.
+    launched = ("launch", "small.yaml", "bad.yaml", "--local", "--jobs", "2")
+    done = here(*launched, folder=home, PYTHONPATH=str(REPOSITORY))
     assert done.code == 1, done
     states = {"small": "done", "bad": "failed"}
     (folder,) = (home / "runs" / "launches").iterdir()
@@ -575,11 +589,10 @@ def test_at_the_end_of_its_time_a_job_requeues_itself_once_and_a_cancelled_one_s
     job = Job(tmp_path, slurm, "--set", "trainer.max_steps=1000000")
     job.until("running", step=50)
     job.run_command("scancel", "--signal=USR1", f"{job.number}_0")
-    job.until("queued")
+    saved = job.until("queued")["step"]
     job_info = job.run_command("scontrol", "show", "job", f"{job.number}_0")
     assert "Restarts=1" in job_info
     job.hurry()
-    saved = job.until("queued")["step"]
     job.until("running", step=saved + 50)
     job.run_command("scancel", job.number)
     status = job.until("stopped")

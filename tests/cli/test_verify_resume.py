@@ -15,7 +15,8 @@ class Mine(R3GAN):
 
     def penalties(self, turn):
         self.turns += 1
-        return {"drift": 1e-3 * self.turns * turn.real_logits.square().mean()}
+        drift = 1e-3 * self.turns * turn.real_logits.square().mean()
+        return super().penalties(turn) | {"drift": drift}
 """
 # Draws random numbers that no seed determines.
 ERRATIC = """\
@@ -24,7 +25,8 @@ from ganlab.variants import R3GAN
 
 class Mine(R3GAN):
     def penalties(self, turn):
-        return {"noise": os.urandom(1)[0] * turn.real_logits.square().mean()}
+        noise = os.urandom(1)[0] * turn.real_logits.square().mean()
+        return super().penalties(turn) | {"noise": noise}
 """
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

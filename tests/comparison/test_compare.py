@@ -21,6 +21,7 @@ from ganlab.comparison.read import find_run_folders, read_run
 from ganlab.comparison.report import words
 from ganlab.comparison.report.samples import images_at
 from ganlab.comparison.result import Comparison, Table
+from ganlab.comparison.settings import settings_of
 from ganlab.errors import Refused
 from ganlab.metrics.contract import Contract
 from ganlab.metrics.names import hash_of
@@ -174,6 +175,14 @@ def test_a_name_is_the_shortest_that_is_not_ambiguous(tmp_path: Path) -> None:
         "hinge generator=MLPGenerator",
         "hinge model=WGAN",
     ]
+
+
+def test_a_class_that_comes_first_is_not_named_by_an_argument_of_its_own(tmp_path: Path) -> None:
+    losses = [{"class_path": "NonSaturating", "init_args": {"smoothing": 0}}, "Hinge", "LeastSquares"]
+    for seed, loss in enumerate(losses):
+        loss = loss if isinstance(loss, dict) else {"class_path": loss}
+        make(tmp_path, seed=seed, **{"model.init_args.loss": loss})
+    assert names(compared(tmp_path)) == ["hinge", "hinge loss=Hinge", "hinge loss=LeastSquares"]
 
 
 def test_a_swapped_class_is_named_with_its_arguments_where_they_differ(tmp_path: Path) -> None:
@@ -1346,3 +1355,10 @@ def test_without_a_wandb_account_it_is_refused_without_a_question(
     answer = here("compare", "--from", "wandb:me/gans", folder=tmp_path, NETRC="/nowhere")
     assert answer.code == 2
     assert "wandb login" in answer.err
+
+
+def test_a_game_is_named_by_its_parts_as_one_writes_them() -> None:
+    first = {"class_path": "ganlab.penalties.R1", "init_args": {"gamma": 0.5}}
+    second = {"class_path": "my_file.Mine", "init_args": {}}
+    settings = settings_of({"model": {"init_args": {"penalty_terms": [first, second], "regularisers": []}}})
+    assert settings == {"model.init_args.penalty_terms": "R1(gamma=0.5) + my_file.Mine"}

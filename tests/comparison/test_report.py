@@ -220,6 +220,7 @@ def test_a_group_without_a_score_keeps_its_row(tmp_path: Path) -> None:
     assert "0 of 3" in page.parts["contract-1"]
 
 
+@pytest.mark.slow
 def test_the_page_of_twelve_groups_of_five_seeds_is_small(tmp_path: Path) -> None:
     names = tuple(f"group{i}" for i in range(12))
     compared = comparison(tmp_path / "runs", names, 5)

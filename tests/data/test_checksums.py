@@ -228,6 +228,7 @@ def test_an_array_that_is_damaged_while_it_is_used_stops_the_run(cache_folder):
         data.splits.train[torch.arange(1000, 1001)]
 
 
+@pytest.mark.slow
 def test_training_stops_with_a_sentence_and_goes_on_when_resumed(cached, cache_folder, tmp_path, monkeypatch):
     # The watchdog and the trial look at reals before or at the first step, and would be the first to read it.
     monkeypatch.setattr("ganlab.callbacks.Watchdog._look", lambda *given: {})

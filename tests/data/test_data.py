@@ -402,14 +402,23 @@ def test_digits_are_the_originals_enlarged():
     assert (shrunk - pixels).abs().mean() < 20 < (shrunk.mT - pixels).abs().mean()
 
 
+@pytest.mark.parametrize("seed", [1, 2**32 - 1])
+def test_seeds_read_an_endless_set_at_other_places_and_are_scored_by_the_same(seed: int) -> None:
+    first, other = (attached(Gaussians(seed=each, batch_size=100)) for each in (0, seed))
+    assert first.fingerprint == other.fingerprint
+    points, others = (next(iter(data.train_dataloader()))[0] for data in (first, other))
+    assert torch.equal(points, first.splits.train[torch.arange(100)][0])
+    assert not torch.isclose(points, others).all(1).any()
+    assert torch.equal(others, next(iter(other.train_dataloader()))[0])
+
+
 def test_gaussians_are_a_pure_function_of_the_position():
     positions = torch.tensor([4095, 0, 4096, 99_999, 4095])
-    fresh = Gaussians(seed=3).load()[0][positions]
-    used = Gaussians(seed=3).load()[0]
+    fresh = Gaussians().load()[0][positions]
+    used = Gaussians().load()[0]
     used[torch.arange(0, 50_000, 7)]
     assert all(torch.equal(a, b) for a, b in zip(fresh, used[positions], strict=True))
     assert torch.equal(fresh[0][0], fresh[0][4])
-    assert not torch.isclose(fresh[0], Gaussians(seed=4).load()[0][positions][0]).all(1).any()
     many = used[torch.arange(20_000)][0]
     assert len(many.unique(dim=0)) > 19_990  # no points are repeated, nor are blocks
 

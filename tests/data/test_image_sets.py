@@ -93,8 +93,8 @@ def image_bytes(data: StreamData, batches: int) -> list[bytes]:
 
 
 def test_two_passes_are_the_same_for_any_workers_and_over_any_ranks(kind):
-    size, world_sizes = 3, (2, 3)
-    items = len(kind().splits.train)
+    items, world_sizes = len(kind().splits.train), (2, 3)
+    size = max(3, items // 100)
     batches = -(-2 * items // (6 * size)) * 6
     one_process = image_bytes(attached(kind(batch_size=size, seed=1)), batches)
     # Two passes: each item comes at least twice, and the second one in another order.

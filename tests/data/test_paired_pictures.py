@@ -17,6 +17,7 @@ from ganlab.cli import main
 from ganlab.data import Pairs
 from ganlab.errors import Refused
 from ganlab.media import Pictures
+from ganlab.media.tiles import GAP
 
 
 @pytest.fixture(autouse=True)
@@ -352,7 +353,7 @@ NAMES = st.builds(
 def test_whatever_the_names_are_only_equal_ones_are_pairs(names, source):
     pictures = {name for name in names if not name.endswith(".txt")}
     try:
-        pairs = Pairs(source=source).find_pictures(SimpleNamespace(path=Path("set"), names=sorted(names)))
+        pairs = Pairs(source=source).find_files(SimpleNamespace(path=Path("set"), names=sorted(names)))
     except Refused as error:
         assert len(str(error).splitlines()) <= 3  # noqa: PT017
         return
@@ -387,8 +388,10 @@ def test_pairs_are_checked_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert "7, 16 x 8 pixels" in out
     assert "6 images" in out
     assert "seen as     3 x 8 x 8" in out
-    first = np.asarray(Image.open(tmp_path / "pairs.png"))[:64, :64].reshape(8, 8, 8, 8, 3)[:, 0, :, 0]
-    assert any(np.array_equal(first, np.array(picture(LEFT + n, 8, 8))) for n in range(6)), "what is made"
+    sheet = np.asarray(Image.open(tmp_path / "pairs.png"))
+    source, made = (sheet[:64, x : x + 64].reshape(8, 8, 8, 8, 3)[:, 0, :, 0] for x in (0, 64 + GAP))
+    pairs = [[np.array(picture(side + n, 8, 8)) for side in (RIGHT, LEFT)] for n in range(6)]
+    assert any(np.array_equal(source, right) and np.array_equal(made, left) for right, left in pairs)
 
 
 def test_a_side_that_there_is_not_is_refused(capsys):

@@ -4,15 +4,14 @@ import io
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from commands import Command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -167,7 +166,7 @@ def test_who_is_held_out_depends_on_the_name_alone(tmp_path):
         data = ImageFolder(
             root=str(folder(root, {name: encoded(picture(1)) for name in names})), held_out=0.2
         )
-        return {picture_file.name for picture_file in data.pictures["held_out"]}
+        return {picture_file.name for picture_file in data.files["held_out"]}
 
     many = [f"{number}.jpg" for number in range(300)]
     assert held_out(many[:150]) == held_out(many) & set(many[:150])
@@ -350,24 +349,29 @@ def test_half_a_cache_is_never_taken_for_a_whole_one(how, tmp_path, cache_folder
     assert torch.equal(everything(ImageFolder(root=root, size=8, held_out=0))[0], expected)
 
 
+# What a process does instead of a command: it builds the cache, and takes its time for each picture.
 BUILD = """
 import sys, time
 from ganlab.data import ImageFolder
 from ganlab.data.pictures.decode import Transform
-wait, decode = float(sys.argv[2]), Transform.__call__
+decode = Transform.__call__
 def slow(self, content):
     print("decoding", flush=True)
-    time.sleep(wait)
+    time.sleep({wait})
     return decode(self, content)
 Transform.__call__ = slow
-data = ImageFolder(root=sys.argv[1], size=8, held_out=0)
+data = ImageFolder(root={root!r}, size=8, held_out=0)
 data.prepare_data()
 print(len(data.splits.train), int(data.splits.train.images.long().sum()))
+sys.exit()
 """
 
 
-def build(root: Path, wait: float = 0.0) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", BUILD, root, str(wait)], stdout=subprocess.PIPE, text=True)
+def build(root: Path, place: Path, wait: float = 0.0, first: str = "") -> Command:
+    """A process whose output is kept in a folder, which does something else first."""
+    place.mkdir()
+    patch = first + BUILD.format(root=str(root), wait=wait)
+    return Command(folder=place, patch=patch, GANLAB_CACHE=os.environ["GANLAB_CACHE"])
 
 
 @pytest.fixture
@@ -375,21 +379,20 @@ def many(tmp_path):
     return folder(tmp_path / "many", {f"{n}.jpg": encoded(picture(n)) for n in range(60)})
 
 
-def test_two_builders_leave_one_cache(many, cache_folder):
-    builders = [build(many, 0.01), build(many, 0.01)]
-    answers = [builder.communicate(timeout=120)[0].splitlines() for builder in builders]
+def test_two_builders_leave_one_cache(many, cache_folder, tmp_path):
+    builders = [build(many, tmp_path / name, 0.01) for name in ("one", "two")]
+    answers = [builder.end().out.splitlines() for builder in builders]
     assert answers[0][-1] == answers[1][-1]
     assert [path.name.startswith(".") for path in (cache_folder / "pictures").iterdir()].count(False) == 1
     assert not [path for path in (cache_folder / "pictures").glob(".*") if path.is_dir()]
     assert sorted(len(lines) - 1 for lines in answers) == [0, 60], "the second one waited for the first"
 
 
-def test_a_killed_builder_leaves_nothing_that_is_trusted(many, cache_folder):
-    builder = build(many, 0.2)
-    assert builder.stdout.readline() == "decoding\n"
-    time.sleep(0.5)
-    builder.send_signal(signal.SIGKILL)
-    builder.wait()
+def test_a_killed_builder_leaves_nothing_that_is_trusted(many, cache_folder, tmp_path):
+    builder = build(many, tmp_path / "killed", 0.1)
+    builder.until(lambda: builder.files[0].exists() and builder.files[0].read_text().count("decoding") > 3)
+    builder.signal(signal.SIGKILL)
+    assert builder.end().code == -signal.SIGKILL
     left = [path for path in (cache_folder / "pictures").iterdir() if path.is_dir()]
     assert [path.name[0] for path in left] == ["."], "unfinished"
     (images,) = everything(ImageFolder(root=str(many), size=8, held_out=0))
@@ -398,13 +401,13 @@ def test_a_killed_builder_leaves_nothing_that_is_trusted(many, cache_folder):
     assert [path.name[0] for path in (cache_folder / "pictures").iterdir() if path.is_dir()] == ["i"], "swept"
 
 
-def test_a_full_disk(many, cache_folder):
+def test_a_full_disk(many, cache_folder, tmp_path):
     """Simulated by a limit on the size of files."""
-    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))\n{BUILD}"
-    command = [sys.executable, "-c", code, str(many), "0"]
-    failed = subprocess.run(command, capture_output=True, text=True)
-    assert "Refused: The cache of pictures cannot be written in" in failed.stderr
-    assert "$GANLAB_CACHE" in failed.stderr
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))\n"
+    failed = build(many, tmp_path / "failed", first=limit).end()
+    assert failed.code == 1
+    assert "Refused: The cache of pictures cannot be written in" in failed.err
+    assert "$GANLAB_CACHE" in failed.err
     assert [path.name for path in (cache_folder / "pictures").iterdir() if path.is_dir()] == []
 
 

@@ -18,7 +18,7 @@ from ganlab.media import Labels, Pictures
 from ganlab.metrics import Pixels
 from ganlab.metrics.reference import contract_of
 from ganlab.metrics.scorer import Scorer
-from ganlab.networks import DCGANDiscriminator, DCGANGenerator
+from ganlab.networks import DCGANDiscriminator, DCGANGenerator, Heads, RandomProjection, SharedTrunk
 from ganlab.sampling.plan import fake_batches
 from ganlab.testing import SHAPE, Discriminator, Generator, SpeckPairs, Specks, conformance, new, play
 from ganlab.variants import HingeGAN
@@ -100,6 +100,18 @@ def test_a_network_that_takes_no_condition_is_refused_before_the_first_step(play
     network = {"generator": Generator, "discriminator": Discriminator}[player]()
     with pytest.raises(Refused, match=f"takes {takes} and no condition.*\n.*another {player}"):
         play(labelled(**{player: network}), steps=1)
+
+
+class Untold(Discriminator):
+    def __init__(self, *, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.logit = nn.Linear(1, 1)
+
+
+@pytest.mark.parametrize("wrapping", [partial(Heads, heads={"code": 2}), SharedTrunk, RandomProjection])
+def test_a_network_that_wraps_one_without_a_condition_is_refused(wrapping: Any) -> None:
+    with pytest.raises(Refused, match="Untold takes images and no condition"):
+        play(labelled(discriminator=wrapping(shape=SHAPE, network=Untold)), steps=1)
 
 
 def test_a_game_that_tells_nothing_refuses_classes() -> None:

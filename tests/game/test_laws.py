@@ -10,7 +10,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.precision import MixedPrecision
-from plain_games import COUPLED, GAMES, Packed, Plain, PlainGenerator, plain
+from plain_games import COUPLED, GAMES, JudgesPacks, Plain, PlainGenerator, plain
 from torch import nn
 
 from ganlab import losses
@@ -103,19 +103,17 @@ def test_micro_batches_add_up_to_their_batch(build: Callable[..., GAN]) -> None:
 
 
 def test_penalties_are_played_every_so_often_and_so_much_harder() -> None:
-    played: list[tuple[int, float]] = []
+    played: dict[int, float] = {}
 
     class Watching(R1GAN):
-        def discriminator_terms(self, turn: Any) -> Any:
-            terms = super().discriminator_terms(turn)
-            if "r1" in terms:
-                alone = self.penalties(turn)["r1"]
-                played.append((self.global_step, float(terms["r1"] / alone)))
+        def penalties(self, turn: Any) -> Any:
+            terms = super().penalties(turn)
+            played[self.global_step] = float(terms["r1"])
             return terms
 
-    play(new(Watching, penalty_every=3), steps=7)
-    assert [step for step, _ in played] == [0, 3, 6]
-    assert [factor for _, factor in played] == pytest.approx([3, 3, 3])
+    logged = play(new(Watching, penalty_every=3), steps=7, log_every_n_steps=1).callback_metrics
+    assert [*played] == [0, 3, 6]
+    assert float(logged["r1"]) == pytest.approx(3 * played[6])
 
 
 def test_a_weight_clipped_critic_stays_within_its_bounds() -> None:
@@ -377,7 +375,7 @@ def test_the_check_of_shapes_leaves_no_trace() -> None:
 
 @pytest.mark.parametrize(("batch", "words"), [(7, "cut into 2 equal parts"), (8, "")], ids=["odd", "even"])
 def test_a_batch_holds_whole_packs(batch: int, words: str) -> None:
-    game = plain(Packed, discriminator=lambda: Plain(128))
+    game = plain(JudgesPacks, discriminator=lambda: Plain(128))
     if words:
         with pytest.raises(Refused, match=rf"{words}[\s\S]*packing 2"):
             play(game, Specks(batch_size=batch), steps=1)
@@ -388,7 +386,7 @@ def test_a_batch_holds_whole_packs(batch: int, words: str) -> None:
 
 
 def test_a_packed_discriminator_that_forgets_to_say_so_is_refused() -> None:
-    class Silent(Packed):
+    class Silent(JudgesPacks):
         packing = 1
 
     with pytest.raises(Refused, match=r"logits of the shape \(1, 1\) from 2 images"):

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from ganlab.cli.run_folder import RunFolder
 from ganlab.comparison import groups, read_wandb
 from ganlab.comparison.read import find_run_folders, read_run
 from ganlab.loggers import wandb_files
+from ganlab.testing.processes import forking
 
 CONFIG = GAME.replace("samples: {every_n_steps: 20", "samples: {every_n_steps: 5")
 CHANGED = ("--model.gamma", "2")
@@ -47,25 +49,38 @@ class SyncedRun(NamedTuple):
     received: Received
 
 
+# A patch that makes a terminal a command's input, and one file of what it prints.
+AT_A_TERMINAL = """
+import os, sys
+os.dup2(os.open({terminal!r}, os.O_RDWR | os.O_NOCTTY), 0)
+sys.stdin = open(0)
+os.dup2(1, 2)
+"""
+
+
 def fit_at_a_terminal(folder: Path, *options: str) -> str:
     """Train at a terminal, where a question could be asked, and return the output."""
+    forking()  # Else its imports would leave files in this command's home.
     controller, terminal = pty.openpty()
-    output = folder / "output"
-    with output.open("w") as file:
-        streams = {"stdin": terminal, "stdout": file, "stderr": file}
-        command = [COMMAND, "fit", "--config", write(folder, CONFIG, "game.yaml"), *options]
-        done = subprocess.run(command, cwd=folder, env=bare(folder / "home"), **streams, timeout=300)
+    command = Command(
+        *("fit", "--config", write(folder, CONFIG, "game.yaml"), *options),
+        folder=folder,
+        patch=AT_A_TERMINAL.format(terminal=os.ttyname(terminal)),
+        HOME=str(folder / "home"),
+        GANLAB_CACHE=str(folder / "home" / "cache"),
+    )
+    answer = command.end(timeout=300)
     os.close(controller)
     os.close(terminal)
-    assert done.returncode == 0, output.read_text()
-    return output.read_text()
+    assert answer.code == 0, answer
+    return answer.out
 
 
 @pytest.fixture(scope="module")
 def synced(tmp_path_factory: pytest.TempPathFactory) -> SyncedRun:
     folder = tmp_path_factory.mktemp("synced")
     output = fit_at_a_terminal(folder, "--trainer.logger", "WandbLogger", *CHANGED)
-    files = {path.name for path in folder.iterdir()}
+    files = {path.name for path in folder.iterdir() if not path.name.startswith(".output-")}
     (command,) = set(re.findall(r"wandb sync .*", output))
     program = str(Path(COMMAND).with_name("wandb"))
     with serving() as received:
@@ -83,7 +98,7 @@ def synced(tmp_path_factory: pytest.TempPathFactory) -> SyncedRun:
 
 def test_it_needs_no_account_and_leaves_nothing_beside_the_run(synced: SyncedRun) -> None:
     assert "works offline: no account is set up here" in synced.output
-    assert synced.files == {"game.yaml", "output", "home", "runs"}
+    assert synced.files == {"game.yaml", "home", "runs"}
     assert [int(row["step"]) for row in metrics(synced.run) if row["generator"]] == [2, 4, 6, 8, 10, 12]
     assert "WARNING" not in synced.output
     assert synced.output.splitlines()[-2].endswith(f"wandb sync {relative(synced.run)}/wandb/offline-run-*")
@@ -255,14 +270,16 @@ def test_a_launched_run_has_the_same_group_as_one_started_by_hand(
     assert begun(tmp_path) == run.resolve()
 
 
-def test_a_workspace_shows_scores_of_groups_over_images_and_samples(tmp_path: Path) -> None:
+def test_a_workspace_shows_scores_of_groups_over_images_and_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     script = Path(__file__).resolve().parents[2] / "scripts" / "wandb_workspace.py"
-    command = [sys.executable, str(script), "me/gans", "--score", "fid10k_mnist"]
+    monkeypatch.setattr(sys, "argv", [str(script), "me/gans", "--score", "fid10k_mnist"])
     with serving() as received:
-        environment = {**bare(tmp_path), **received.environment}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{received.address}/me/gans")
+        for name, value in {"HOME": str(tmp_path), **received.environment}.items():
+            monkeypatch.setenv(name, value)
+        runpy.run_path(str(script), run_name="__main__")
+    assert capsys.readouterr().out.startswith(f"{received.address}/me/gans")
     (view,) = received.views
     assert view["section"]["settings"]["xAxis"] == "images"
     assert view["section"]["runSets"][0]["grouping"] == [{"section": "run", "name": "group"}]
@@ -331,6 +348,7 @@ def test_tensorboard_has_repeated_steps_once(tmp_path: Path) -> None:
     run = begun(tmp_path)
     assert at(run, 9).exists()
     assert not at(run, 10).exists()
-    time.sleep(1)  # TensorBoard reads its files in the order of the seconds at which they were begun.
+    # TensorBoard reads its files in the order of the seconds at which they were begun.
+    time.sleep(1 - time.time() % 1)
     assert fit("--resume", run, folder=tmp_path).code == 0
     assert_all_is_logged(run)

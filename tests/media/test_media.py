@@ -11,19 +11,26 @@ from PIL import Image
 from ganlab.checkpoints.allow_list import ALLOWED
 from ganlab.data import CelebA, Digits, Gaussians
 from ganlab.errors import Refused
-from ganlab.media import Labels, Medium, Pictures, Points, medium_of, played
+from ganlab.media import Labels, Medium, Pictures, PicturesWithHoles, Points, Sound, Text, medium_of, played
+from ganlab.media.text import tokens_of
 
 NAMES = ("ant", "bee", "cat")
 GREY, COLOUR, MANY = Pictures((1, 4, 6)), Pictures((3, 4, 6)), Pictures((5, 4, 6))
-MEDIA = (GREY, COLOUR, MANY, Pictures((2, 4, 4, 4)), Points((2,)), Points((1, 9)), Labels(3, NAMES))
+LETTERS = Text("z a中", 5)
+OTHERS = (Points((2,)), Points((1, 9)), Sound((1, 40), 8000), LETTERS, Labels(3, NAMES))
+MEDIA = (GREY, COLOUR, MANY, Pictures((2, 4, 4, 4)), *OTHERS)
 
 
 def items(medium: Medium, count: int = 7) -> torch.Tensor:
     source = torch.Generator().manual_seed(0)
     if isinstance(medium, Points):
         return torch.randn(count, *medium.shape, generator=source)
+    if isinstance(medium, Text):
+        return tokens_of(["", "z", " a", "中中a z", "a", "zz", "a z"][:count], medium.length)
     if isinstance(medium, Labels):
         return torch.randint(medium.classes, (count, *medium.shape), generator=source)
+    if isinstance(medium, Sound):
+        return torch.randint(-(2**15), 2**15, (count, *medium.shape), dtype=torch.int16, generator=source)
     return torch.randint(256, (count, *medium.shape), dtype=torch.uint8, generator=source)
 
 
@@ -45,6 +52,14 @@ def test_plain_data_rebuild_it(medium: Medium) -> None:
     again = ALLOWED[plain["class_path"]](**plain["init_args"])
     assert again.plain() == plain
     assert torch.equal(again.played(items(medium)), medium.played(items(medium)))
+
+
+@pytest.mark.parametrize("fill", ["mean", "diffusion"])
+def test_holes_are_plain_data_too(fill: Any) -> None:
+    holed = PicturesWithHoles((4, 8, 8), fill)
+    again = ALLOWED[holed.plain()["class_path"]](**holed.plain()["init_args"])
+    played = holed.played(items(holed))
+    assert torch.equal(again.played(holed.stored(played)), played)
 
 
 def test_bytes_are_played_between_minus_one_and_one_and_numbers_as_they_are() -> None:

@@ -30,6 +30,7 @@ from ganlab.metrics.contract import short
 from ganlab.metrics.given_images import GivenImages
 from ganlab.metrics.names import hash_of
 from ganlab.metrics.reference import beside_floor, contract_of, part_of, prepare_reference
+from ganlab.metrics.registry import TABLE
 from ganlab.metrics.scorer import Scorer
 from ganlab.networks import DCGANDiscriminator, MLPDiscriminator, MLPGenerator
 from ganlab.sampling.plan import fake_batches
@@ -232,9 +233,9 @@ def test_names_tell_samples_and_every_deviation():
         "precision500_k3_pixels",
         "recall500_k3_pixels",
     ]
-    every = [name for score in ALL for name in Scorer(Odd(), ALL, 10).names(score)]
-    assert len(set(every)) == len(every)
-    assert all(name.endswith("_odd") for name in every)
+    every = [(score, name) for score in ALL for name in Scorer(Odd(), ALL, 10).names(score)]
+    assert len({name for _, name in every}) == len(every)
+    assert all(name.endswith("_odd") == TABLE[score].of_features for score, name in every)
 
 
 def test_one_contract_for_all_training_seeds_and_another_for_any_difference():

@@ -12,8 +12,11 @@ import own_scores
 import pytest
 import torch
 from command_line import here, run_folders
-from own_scores import Darker, Gap, Halved, Judge, Levels, Repeat
+from own_scores import SHAPE, Darker, Gap, Halved, Judge, Levels, Repeat
+from scipy.linalg import sqrtm
 from several_processes import together
+from torch.nn.functional import adaptive_avg_pool2d
+from torch.utils.data import TensorDataset
 
 from ganlab.callbacks import Evaluation
 from ganlab.callbacks.watch.scores import ScoreHistory
@@ -22,6 +25,7 @@ from ganlab.comparison.read import read_run
 from ganlab.comparison.tables import compare
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.media import Labels, Pictures
 from ganlab.metrics import L1, PSNR, SSIM, FeatureScore, Pixels, SampleScore, Value
 from ganlab.metrics.names import hash_of, measured
 from ganlab.metrics.reference import contract_of, prepare_reference
@@ -42,6 +46,15 @@ class FromTheReal(HingeGAN):
 
     def condition(self, batch: Any) -> Any:
         return batch[0]
+
+
+class Tagged(Halved):
+    """Pictures, and beside each the number of a class."""
+
+    media = Pictures(SHAPE), Labels(2)
+
+    def load(self) -> tuple[Any, Any]:
+        return tuple(TensorDataset(part[:][0], torch.zeros(len(part)).long()) for part in super().load())
 
 
 def source_game() -> GAN:
@@ -93,6 +106,32 @@ def test_a_game_that_returns_the_source(tmp_path: Path) -> None:
     assert row["floor"].keys() == {"samples", "levels30"}, "reals in place of samples are made from no item"
 
 
+def test_sources_have_the_distances_that_leaving_them_alone_has(tmp_path: Path) -> None:
+    names = ("fid", "kid", "fid_source", "kid_source")
+    row = scored(source_game(), tmp_path / "left alone", *names, samples=20)
+    values, parameters = row["scores"], row["contract"]["parameters"]
+    for name in ("fid20{}_pixels", "kid20{}_pixels", "kid20{}_error_pixels", "kid20{}_all_pixels"):
+        assert values[name.format("_source")] == values[name.format("")] > 0
+    assert parameters["fid_source"] == {"of": "source"}
+    assert hash_of(row["contract"], "fid20_source_pixels") != hash_of(row["contract"], "fid20_pixels")
+    assert not any("source" in name for name in row["floor"]), "reals are made from no source"
+    made = scored(real_game(), tmp_path / "the real", *names, samples=20)["scores"]
+    assert made["fid20_pixels"] != values["fid20_pixels"]
+    assert made["fid20_source_pixels"] == values["fid20_source_pixels"]
+
+
+def test_the_distance_of_sources_is_that_of_their_features(tmp_path: Path) -> None:
+    row = scored(source_game(), tmp_path, "fid_source", data=Halved(items=503, held_out=503))
+    features = [
+        adaptive_avg_pool2d(torch.from_numpy(side), 8).flatten(1).numpy() / 255
+        for side in sides(503, Halved(items=503, held_out=503))
+    ]
+    (mean, covariance), (other, of_other) = ((each.mean(0), np.cov(each.T)) for each in features)
+    root = np.trace(sqrtm(covariance @ of_other)).real
+    expected = ((mean - other) ** 2).sum() + np.trace(covariance) + np.trace(of_other) - 2 * root
+    assert row["scores"] == {"fid503_source_pixels": pytest.approx(expected, rel=1e-5)}
+
+
 def test_every_pair_counts_whatever_the_portions(tmp_path: Path) -> None:
     data = Halved(items=503, held_out=503)
     row = scored(source_game(), tmp_path, "l1", data=data)
@@ -104,9 +143,11 @@ def observed_of_blocks() -> tuple[dict[str, Any], dict[str, Any]]:
     """Of three blocks, of which one of two processes has two; and the floor."""
     data, game = Halved(items=900, held_out=553), source_game()
     game.meet(data)
-    scorer = Scorer(Pixels(), ("fid", "psnr", "ssim", Darker(), Levels(), Gap()), 553)
+    scorer = Scorer(
+        Pixels(), ("fid", "fid_source", "kid_source", "psnr", "ssim", Darker(), Levels(), Gap()), 553
+    )
     reals, floor = prepare_reference(scorer, data, "held_out")
-    fakes = scorer.observe(fake_batches(game, 553, 0, beside=True), 553)
+    fakes = scorer.observe(fake_batches(game, 553, 0, scorer=scorer), 553)
     return on_rank_zero(lambda: scorer.score(reals, fakes)[0]), floor
 
 
@@ -144,6 +185,7 @@ REFUSALS = {
     "train": (source_game, ("fid",), {"split": "train"}, "not\nof train: leave out split"),
     "more samples than items": (source_game, ("fid",), {"samples": 31}, "none for sample 30"),
     "unconditional": (lambda: new(HingeGAN), ("psnr",), {}, "told nothing of data"),
+    "sources of no item": (lambda: new(HingeGAN), ("fid_source",), {}, "fid_source looks at the items"),
     "small pictures": (source_game, (SSIM(crop=1),), {}, "11 x 11 are needed"),
     "channels": (source_game, (PSNR(channels="y"),), {}, "needs red, green and blue"),
 }
@@ -153,8 +195,15 @@ REFUSALS = {
 def test_what_cannot_be_scored_is_refused_before_the_first_step(how: str, tmp_path: Path) -> None:
     build, scores, options, words = REFUSALS[how]
     game = build()
+    data = None if game.conditional else Specks()
     with pytest.raises(Refused, match=words) as refused:
-        scored(game, tmp_path, *scores, data=Specks() if how == "unconditional" else None, **options)
+        scored(
+            game,
+            tmp_path,
+            *scores,
+            data=data,
+            **options,
+        )
     assert len(str(refused.value).splitlines()) <= 3
     assert game.global_step == 0
     assert not (tmp_path / "scores.jsonl").exists()
@@ -173,6 +222,11 @@ def test_labels_are_no_item(tmp_path: Path) -> None:
 
     with pytest.raises(Refused, match=r"told labels of train"):
         scored(new(Told), tmp_path, "psnr", data=Specks())
+
+
+def test_labels_are_no_source(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="second column is a picture"):
+        scored(real_game(), tmp_path, "fid_source", data=Tagged())
 
 
 # Names
@@ -472,6 +526,9 @@ def test_evaluate_repeats_the_scores_of_a_run_and_of_an_export(home: Path) -> No
         assert values == pytest.approx(row["scores"])
         for name in values:
             assert hash_of(told["contract"], name) == hash_of(row["contract"], name)
+    answer = here("evaluate", run, "--scores", "fid,fid_source", "--extractor", "Pixels", folder=home)
+    assert answer.code == 0, answer
+    assert "fid30_source_pixels" in answer.out
     answer = here("evaluate", run, "--scores", "psnr,my_scores.Gap", folder=home)
     assert answer.code == 0, answer
     assert "gap30_pixels" in answer.out

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from ganlab.errors import Refused
-from ganlab.metrics.pairs import l1, psnr, ssim
+from ganlab.metrics.pairs import L1, PSNR, SSIM, l1, psnr, ssim
 
 SCORES = (psnr, ssim, l1)
 
@@ -160,3 +160,48 @@ def test_ssim_needs_a_whole_window():
         ssim(noise(1, 3, 16, 16), noise(1, 3, 16, 16), crop=3)
     with pytest.raises(Refused, match="crop 0 leaves too little of 8 x 8"):
         ssim(noise(1, 1, 8, 8), noise(1, 1, 8, 8))
+
+
+def with_hole(pictures: Tensor, hole: Tensor) -> Tensor:
+    """Bytes of pictures with a transparent hole, whose colours are 9 there."""
+    return torch.cat([torch.where(hole, 9, pictures), torch.where(hole, 0, 255).to(torch.uint8)], 1)
+
+
+def test_within_a_hole_only_its_pixels_count():
+    real, hole = noise(20, 3, 12, 14), noise(20, 1, 12, 14, seed=2) < 80
+    made = torch.where(hole, near(real), plain(7, *real.shape))
+    batch = (real, with_hole(real, hole))
+    difference = (made.double() - real.double()).numpy()
+    for number in (0, 17, 19):
+        inside = difference[number][:, hole[number, 0].numpy()]
+        expected = 10 * log10(255**2 / np.mean(inside**2))
+        assert PSNR(within="hole").compare(made, batch)[number].item() == pytest.approx(expected)
+        assert L1(within="hole").compare(made, batch)[number].item() == pytest.approx(np.abs(inside).mean())
+    source = L1(within="hole", of="source").compare(made, batch)
+    assert source[3].item() == pytest.approx((9 - real[3].double())[:, hole[3, 0]].abs().mean().item())
+    assert not torch.equal(L1(within="hole", crop=2).compare(made, batch), source)
+    nowhere = L1(within="hole").compare(made, (real, with_hole(real, torch.zeros_like(hole))))
+    assert nowhere.isnan().all(), "no number where there is no hole"
+
+
+def test_a_source_is_compared_as_nobody_restored_it():
+    real = plain(80, 2, 3, 16, 16)
+    for source in (plain(70, 2, 3, 4, 4), plain(70, 2, 1, 16, 16), plain(70, 2, 3, 16, 16)):
+        assert L1(of="source").compare(noise(2, 3, 16, 16), (real, source)).tolist() == [10.0, 10.0]
+        assert SSIM(of="source").compare(noise(2, 3, 16, 16), (real, source)).min() > 0.9
+
+
+def test_names_and_parameters_of_scores_as_they_were_stand():
+    names = [score.name for score in (L1(), L1("y", 4), L1(of="source"), L1("y", 4, "source", "hole"))]
+    assert names == ["l1", "l1_y_crop4", "l1_source", "l1_hole_y_crop4_source"]
+    assert PSNR().parameters() == {"channels": "all", "crop": 0, "range": 255}
+    told = [score.parameters() for score in (PSNR(of="source"), PSNR(within="hole"))]
+    assert [each.keys() - PSNR().parameters().keys() for each in told] == [{"of"}, {"within"}]
+
+
+@pytest.mark.parametrize("score", [PSNR(of="source"), L1(within="hole")])
+@pytest.mark.parametrize("others", [(), (torch.arange(2),), (noise(2, 5, 16, 16),)], ids=len)
+def test_a_score_of_sources_needs_some(score, others):
+    real = noise(2, 3, 16, 16)
+    with pytest.raises(Refused, match="second column"):
+        score.compare(real, (real, *others))

@@ -16,6 +16,8 @@ from ganlab.checkpoints.rebuild import rebuild
 from ganlab.errors import Refused
 from ganlab.media import Labels, Medium, Pictures, Points
 from ganlab.networks import (
+    BigGANDiscriminator,
+    BigGANGenerator,
     DCGANDiscriminator,
     DCGANGenerator,
     MLPDiscriminator,
@@ -25,6 +27,10 @@ from ganlab.networks import (
     R3GANGenerator,
     ResNetDiscriminator,
     ResNetGenerator,
+    StyleGAN2Discriminator,
+    StyleGAN2Generator,
+    TransformerDiscriminator,
+    TransformerGenerator,
 )
 from ganlab.networks.conditioning import (
     ConditionalNorm,
@@ -38,6 +44,7 @@ LATENT = 6
 CLASS = Labels(5)
 ATTRIBUTES = Labels(3, several=True)
 MAPS = {"width": 4, "max_width": 8}
+TRANSFORMER = {"width": 8, "blocks": 1, "heads": 2}
 R3GAN = {"width": 4, "max_width": 8, "group_size": 4, "blocks": 1}
 
 Build = Callable[..., nn.Module]
@@ -45,6 +52,9 @@ Build = Callable[..., nn.Module]
 GENERATORS: dict[str, Build] = {
     "mlp": partial(MLPGenerator, hidden=(16,)),
     "r3gan": partial(R3GANGenerator, **R3GAN),
+    "stylegan2": partial(StyleGAN2Generator, depth=2, noise=False, **MAPS),
+    "biggan": partial(BigGANGenerator, embedding_size=3, **MAPS),
+    "transformer": partial(TransformerGenerator, **TRANSFORMER),
     **{
         f"{name}-{kind}-{norm}": partial(network, conditioning=kind, normalization=norm, **MAPS)
         for name, network in (("dcgan", DCGANGenerator), ("resnet", ResNetGenerator))
@@ -65,6 +75,9 @@ DISCRIMINATORS: dict[str, Build] = {
         "mlp": partial(MLPDiscriminator, hidden=(16,)),
         "mlp-flat": partial(MLPDiscriminator, hidden=()),
         "r3gan": partial(R3GANDiscriminator, **R3GAN),
+        "stylegan2": partial(StyleGAN2Discriminator, minibatch_std=0, **MAPS),
+        "biggan": partial(BigGANDiscriminator, **MAPS),
+        "transformer": partial(TransformerDiscriminator, **TRANSFORMER),
         "dcgan": partial(DCGANDiscriminator, **MAPS),
         "dcgan-spectral": partial(DCGANDiscriminator, normalization="spectral", **MAPS),
         "resnet": partial(ResNetDiscriminator, **MAPS),

@@ -14,8 +14,10 @@ from torch.nn.utils import parametrize
 
 from ganlab import networks
 from ganlab.errors import Refused
-from ganlab.media import Pictures
+from ganlab.media import Pictures, PicturesWithHoles, Text
 from ganlab.networks import (
+    BigGANDiscriminator,
+    BigGANGenerator,
     DCGANDiscriminator,
     DCGANGenerator,
     MLPDiscriminator,
@@ -24,6 +26,10 @@ from ganlab.networks import (
     R3GANGenerator,
     ResNetDiscriminator,
     ResNetGenerator,
+    StyleGAN2Discriminator,
+    StyleGAN2Generator,
+    TransformerDiscriminator,
+    TransformerGenerator,
 )
 from ganlab.networks.layers import NORMALIZATIONS, NormalizationKind, Pyramid, Residual, widths
 from ganlab.networks.mlp import ACTIVATIONS, ActivationKind
@@ -42,10 +48,16 @@ def normalised(name: str, network: type[nn.Module]) -> dict[str, Build]:
     return {f"{name}-{kind}": partial(network, width=4, max_width=8, normalization=kind) for kind in KINDS}
 
 
+SMALL_TRANSFORMER = {"width": 8, "blocks": 2, "heads": 2}
 SMALL_R3GAN = {"width": 4, "max_width": 16, "group_size": 4, "blocks": 2}
+SMALL_MAPS = {"width": 4, "max_width": 8}
 GENERATORS: dict[str, Build] = {
     "mlp": partial(MLPGenerator, latent_size=LATENT, hidden=(16, 16)),
     "r3gan": partial(R3GANGenerator, latent_size=LATENT, **SMALL_R3GAN),
+    # With noise of its own it makes no picture twice.
+    "stylegan2": partial(StyleGAN2Generator, latent_size=LATENT, depth=2, noise=False, **SMALL_MAPS),
+    "biggan": partial(BigGANGenerator, latent_size=LATENT, width=4, max_width=8),
+    "transformer": partial(TransformerGenerator, latent_size=LATENT, **SMALL_TRANSFORMER),
     **{
         name: partial(build, latent_size=LATENT)
         for name, build in (
@@ -56,6 +68,9 @@ GENERATORS: dict[str, Build] = {
 DISCRIMINATORS: dict[str, Build] = {
     "mlp": partial(MLPDiscriminator, hidden=(16, 16)),
     "r3gan": partial(R3GANDiscriminator, **SMALL_R3GAN),
+    "stylegan2": partial(StyleGAN2Discriminator, minibatch_std=0, **SMALL_MAPS),
+    "biggan": partial(BigGANDiscriminator, width=4, max_width=8),
+    "transformer": partial(TransformerDiscriminator, **SMALL_TRANSFORMER),
     **normalised("dcgan", DCGANDiscriminator),
     **normalised("resnet", ResNetDiscriminator),
 }
@@ -410,6 +425,11 @@ def test_a_pyramid_halves_to_between_four_and_seven() -> None:
         assert pyramid == Pyramid(channels=3, coarsest=(coarsest, coarsest), doublings=doublings)
 
 
+def test_a_pyramid_tells_the_shorter_sides_from_the_image_down() -> None:
+    assert Pyramid.of((3, 28, 28)).sides == [28, 14, 7]
+    assert Pyramid.of((3, 64, 32)).sides == [32, 16, 8, 4]
+
+
 def test_widths_double_up_to_the_cap() -> None:
     assert widths(5, width=64, max_width=300) == [64, 128, 256, 300, 300]
 
@@ -442,6 +462,19 @@ def test_a_size_that_cannot_work_is_refused(network: Build, shape: tuple[int, ..
         (R3GANGenerator, {"blocks": 0}, "blocks is 0"),
         (R3GANDiscriminator, {"group_size": 24}, "group_size is 24.* 64"),
         (R3GANGenerator, {"width": 32, "max_width": 100}, "group_size is 16.* 200"),
+        (StyleGAN2Generator, {"depth": 0}, "depth is 0"),
+        (StyleGAN2Discriminator, {"minibatch_std": -1}, "group is -1"),
+        (BigGANGenerator, {"latent_size": 3}, "latent_size is 3; it must be .* at least 4"),
+        (BigGANGenerator, {"embedding_size": 0}, "embedding_size is 0"),
+        (TransformerGenerator, {"patch": 5}, "patches of 5 x 5 pixels do not fill 32 x 32"),
+        (TransformerDiscriminator, {"patch": 0}, "patch is 0"),
+        (TransformerDiscriminator, {"width": 30, "heads": 4}, "width is 30, no multiple of heads, 4"),
+        (TransformerGenerator, {"blocks": 0}, "blocks is 0"),
+        (
+            DCGANDiscriminator,
+            {"batch_statistics": "std"},
+            r"'std'.*\n.*none, minibatch_std, minibatch_d",
+        ),
     ],
 )
 def test_arguments_that_cannot_work_are_refused(build: Build, arguments: dict, words: str) -> None:
@@ -455,19 +488,34 @@ def test_the_kinds_that_a_signature_offers_are_the_rows_of_its_table() -> None:
     assert set(get_args(ActivationKind)) == set(ACTIVATIONS)
 
 
+OF_TEXT = {name for name in networks.__all__ if name.startswith("Text")} | {"FilledIn", "GRUGenerator"}
+
+
 @pytest.mark.parametrize("name", [name for name in networks.__all__ if name != "Pretrained"])
 def test_a_configuration_builds_every_network(name: str) -> None:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(nn.Module, "network")
-    arguments: dict[str, Any] = {"shape": [1, 32, 32]}
-    if name == "UNetGenerator":
+    shape = (1, 1024) if name.startswith("WaveGAN") else (3, 8) if name in OF_TEXT else (1, 32, 32)
+    arguments: dict[str, Any] = {"shape": [*shape]}
+    sources = {"EncodedGenerator", "GatedGenerator", "RRDBGenerator", "ResNetTranslator", "SRResNetGenerator"}
+    if name in {*sources, "UNetGenerator"}:
         arguments["condition"] = Pictures((1, 32, 32)).plain()
+    if name in ("AroundHole", "Composited"):
+        arguments["condition"] = PicturesWithHoles((2, 32, 32)).plain()
+        arguments["network"] = {"class_path": "UNetGenerator" if name == "Composited" else "MLPDiscriminator"}
+    if name == "FilledIn":
+        arguments["condition"] = Text("ab_", 8).plain()
+        arguments["network"] = {"class_path": "TextResNetGenerator"}
     if name in ("MultiScale", "Several"):
         arguments["networks"] = [{"class_path": "MLPDiscriminator"}] * 2
+    if name in ("Heads", "Packed", "RandomProjection", "SharedTrunk", "ToldSteps"):
+        arguments["network"] = {"class_path": "MLPDiscriminator"}
+    if name == "Heads":
+        arguments["heads"] = {"code": 3}
     settings = {"class_path": f"ganlab.networks.{name}", "init_args": arguments}
     built = parser.instantiate(parser.parse_object({"network": settings})).network
     assert type(built) is getattr(networks, name)
-    assert built.shape == (1, 32, 32)
+    assert built.shape == shape
     for misspelt in ({"image_sape": 3}, {"shape": "round"}):
         with pytest.raises(ArgumentError):
             parser.parse_object({"network": settings | {"init_args": misspelt}})

@@ -3,9 +3,9 @@
 import json
 import os
 import signal
-import subprocess
-import sys
+import traceback
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import partial
 from importlib import import_module
 from itertools import combinations, product
@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import several_processes
 import torch
-from commands import at, bare
+from commands import at
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.plugins.precision import MixedPrecision
 from plain_games import Pooled
@@ -109,7 +110,7 @@ def cycle(**arguments: Any) -> GAN:
     user = import_module("my_cyclegan")
     players = {"generator": user.Translators, "discriminator": user.Critics}
     made = {side: partial(network, shape=SHAPE) for side, network in players.items()}
-    return new(user.CycleGAN, **made, shape=SHAPE, conditional=True, latent_size=0, identity=5, **arguments)
+    return new(user.MyCycleGAN, **made, shape=SHAPE, conditional=True, latent_size=0, identity=5, **arguments)
 
 
 BUILD: dict[str, Callable[..., GAN]] = {
@@ -270,29 +271,23 @@ def stop_one(folder: Path) -> None:
         assert_same(state(*straight), state(*resumed), what="the run that one process was told to stop")
 
 
-SCRIPT = """
-import json, os, sys, traceback
-from pathlib import Path
-import test_resume as tests
-tests.torch.set_num_threads(1)
-folder, answers = Path(sys.argv[1]), {}
-def record(name, work, *arguments):
-    try:
-        work(*arguments)
-        answers[name] = ""
-    except BaseException:
-        answers[name] = traceback.format_exc()
-    if int(os.environ.get("LOCAL_RANK", 0)) == 0:
-        (folder / "answers.json").write_text(json.dumps(answers))
-    if answers[name]:
-        print(answers[name], file=sys.stderr, flush=True)
-        # The other process waits for this one.
-        os._exit(1)
-for number, case in enumerate(tests.TOGETHER):
-    record(tests.label(case), tests.check, case, folder / str(number))
-record("halves", tests.resume_in_halves, folder)
-record("stop", tests.stop_one, folder)
-"""
+def in_two(folder: Path) -> None:
+    """All checks, of which the first process writes down how each ended. The first that fails ends all."""
+    answers: dict[str, str] = {}
+    checks = {label(case): partial(check, case, folder / str(n)) for n, case in enumerate(TOGETHER)}
+    checks |= {"halves": partial(resume_in_halves, folder), "stop": partial(stop_one, folder)}
+    first = os.environ["LOCAL_RANK"] == "0"
+    with (folder / f"output-{os.environ['LOCAL_RANK']}").open("w") as output, redirect_stdout(output):
+        for name, work in checks.items():
+            try:
+                work()
+                answers[name] = ""
+            except BaseException:
+                answers[name] = traceback.format_exc()
+                raise
+            finally:
+                if first:
+                    (folder / "answers.json").write_text(json.dumps(answers))
 
 
 def resume_in_halves(folder: Path) -> None:
@@ -306,22 +301,18 @@ def resume_in_halves(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str], str]:
-    """The folder, errors by check, and output of all checks in two processes, which are slow to start."""
+    """The folder, errors by check, and output of all checks in two processes."""
     folder = tmp_path_factory.mktemp("together")
     game, trainer = play_plain(folder / "whole", batch_size=8)
     torch.save(state(game, trainer), folder / "whole.pt")
-    (folder / "script.py").write_text(SCRIPT)
-    command = [sys.executable, "-W", "ignore", folder / "script.py", folder]
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    environment = bare(folder)
-    places = Path(__file__).parent, Path(__file__).parents[1] / "user_files"
-    environment["PYTHONPATH"] += "".join(os.pathsep + str(place) for place in places)
-    both = subprocess.Popen(command, env=environment, start_new_session=True, **streams)
-    try:
-        output, _ = both.communicate(timeout=150)
-    except subprocess.TimeoutExpired:
-        os.killpg(both.pid, signal.SIGKILL)
-        output, _ = both.communicate()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parents[1] / "user_files"))
+        try:
+            several_processes.together(partial(in_two, folder), 2, folder)
+            failure = ""
+        except AssertionError as error:
+            failure = str(error)
+    output = "".join(path.read_text() for path in sorted(folder.glob("output-*"))) + failure
     answers = folder / "answers.json"
     return folder, json.loads(answers.read_text()) if answers.exists() else {}, output
 

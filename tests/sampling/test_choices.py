@@ -252,9 +252,32 @@ def test_the_command_draws_runs_and_exports_by_their_choices(
     assert np.array_equal(game.medium(samples).stored(samples).movedim(1, -1).numpy(), images)
 
 
+def test_a_choice_is_traversed_from_the_same_latents(run: Path, tmp_path: Path) -> None:
+    rows = drawn(run, "--traverse", "code=2,0", folder=tmp_path).reshape(5, 2, 8, 8, 1)
+    for column, code in enumerate(("2", "0")):
+        assert np.array_equal(rows[:, column], drawn(run, "--choices.code", code, folder=tmp_path))
+    answer = here(
+        *(
+            "sample",
+            run,
+            "--out",
+            "a.png",
+            "--count",
+            "3",
+            "--traverse",
+            "truncation=0.5,1,2",
+            "--trust_code",
+        ),
+        folder=tmp_path,
+    )
+    assert answer.code == 0, answer
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [
+        (("--traverse", "code"), "a choice and its values"),
+        (("--traverse", "mood=1"), "'mood'"),
         (("--choices.mood", "2"), "'mood'"),
         (("--choices.code", "cat"), "code 'cat'"),
         (("--choices.code", "7"), "what it is told|draws no samples"),
@@ -262,7 +285,16 @@ def test_the_command_draws_runs_and_exports_by_their_choices(
         (("--choices", "code=3"), "choices"),
         (("--truncation", "0.7", "--choices", "{truncation: 0.5}"), "give one of the two"),
     ],
-    ids=["unknown", "no number", "too large", "nothing left", "no mapping", "twice"],
+    ids=[
+        "no values",
+        "unknown along rows",
+        "unknown",
+        "no number",
+        "too large",
+        "nothing left",
+        "no mapping",
+        "twice",
+    ],
 )
 def test_wrong_choices_are_refused(options: tuple[str, ...], word: str, run: Path, tmp_path: Path) -> None:
     for out in ("a.npz", "pictures"):

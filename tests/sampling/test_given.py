@@ -110,6 +110,39 @@ def test_a_folder_keeps_the_names_of_sources(run: Path, pictures: Path, tmp_path
         assert np.array_equal(np.asarray(written), pixels)
 
 
+def test_each_picture_lies_beside_its_source(run: Path, pictures: Path, tmp_path: Path) -> None:
+    sample_here(run, "--given", "mine", "--out", "made", folder=tmp_path)
+    sample_here(run, "--given", "mine", "--beside", "--out", "both", folder=tmp_path)
+    made, both = (sorted((tmp_path / out).rglob("*.png")) for out in ("made", "both"))
+    assert [path.relative_to(tmp_path / "made") for path in made] == [
+        path.relative_to(tmp_path / "both") for path in both
+    ]
+    for one, other, source in zip(made, both, as_data_read(pictures), strict=True):
+        pair, alone = (np.array(Image.open(path)) for path in (other, one))
+        times = len(pair) // len(alone)  # Small pictures are shown enlarged.
+        source, alone = (each.repeat(times, 0).repeat(times, 1) for each in (source, alone))
+        width = alone.shape[1]
+        assert np.array_equal(pair[:, :width], source)
+        assert np.array_equal(pair[:, -width:], alone)
+    answer = here("sample", run, "--given", "mine", "--beside", "--out", "both.npz", folder=tmp_path)
+    assert answer.code == 2
+    assert "--beside is for the pictures of a folder" in answer.err
+
+
+def test_pictures_in_their_own_sizes_are_given_into_a_folder(
+    run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    sample_here(run, "--given", "mine", "--native", "--out", "made", folder=tmp_path)
+    for path in (tmp_path / "made").rglob("*.png"):
+        (source,) = pictures.rglob(f"{path.stem}.*")
+        with Image.open(path) as made, Image.open(source) as given:
+            assert sorted(made.size) == sorted(given.size)  # Some are turned as their file says.
+    for options in (("--out", "made.npz", "--given", "mine"), ("--out", "other")):
+        answer = here("sample", run, "--native", *options, folder=tmp_path)
+        assert answer.code == 2
+        assert "--native is for pictures that are given, into a folder" in answer.err
+
+
 def test_a_zip_and_an_array_hold_the_same_as_a_folder(run: Path, pictures: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
         for name in PICTURES:
@@ -227,7 +260,7 @@ def test_a_condition_of_several_columns_cannot_be_given_in_part() -> None:
     game = new(TakesBoth, media=(Pictures((1, 8, 8)), Pictures((1, 8, 8))))
     with pytest.raises(Refused, match="several columns"):
         game.sample(2, seed=0, given=torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
-    assert Source(game).sources(2) is None, "its sheet shows samples alone"
+    assert Source(game).beside_samples(2) is None, "its sheet shows samples alone"
 
 
 # What is refused

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import av
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 import torch
 from command_line import SMALL, Answer, contents, here, refused, write
 from PIL import Image
+from torch import Tensor
 from trained_runs import (
     CONDITIONAL,
     CONDITIONAL_CONFIG,
@@ -48,7 +50,8 @@ from ganlab.sampling.walk import (
 )
 from ganlab.sampling.write import Source
 from ganlab.seeds import seed_for
-from ganlab.variants import HingeGAN
+from ganlab.testing import new
+from ganlab.variants import HingeGAN, InfoGAN
 
 pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
 
@@ -444,19 +447,34 @@ def test_a_path_between_equal_or_opposite_latents_is_finite() -> None:
     assert spherical(one, other, 0.25).isfinite().all()
 
 
-def test_a_walk_of_uniform_latents_stays_in_their_range(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    game, latents = small(latent_distribution="uniform"), []
+def latents_of_walk(game: GAN, file: Path, walks: int) -> Tensor:
+    """Of each of 16 frames."""
+    latents: list[Tensor] = []
     original = game.generate
-    monkeypatch.setattr(
+    with patch.object(
         game, "generate", lambda latent, **options: latents.append(latent) or original(latent, **options)
-    )
-    to_gif(tmp_path / "walk.gif", Source(game), 50, stops=4, frames=16)
+    ):
+        to_gif(file, Source(game), walks, stops=4, frames=16)
+    return torch.stack(latents)
+
+
+def test_a_walk_of_uniform_latents_stays_in_their_range(tmp_path: Path) -> None:
+    latents = latents_of_walk(small(latent_distribution="uniform"), tmp_path / "walk.gif", 50)
     assert len(latents) == 16
-    assert torch.stack(latents).abs().max() <= 1
-    middle, stop = latents[2], latents[0]
-    assert torch.allclose(middle.var(), stop.var(), rtol=0.2)
+    assert latents.abs().max() <= 1
+    assert torch.allclose(latents[2].var(), latents[0].var(), rtol=0.2)
+
+
+def test_a_walk_keeps_the_codes_of_its_first_latent(tmp_path: Path) -> None:
+    """Only the noise moves, as it would alone."""
+    game = new(InfoGAN)
+    first, *others = latents_of_walk(game, tmp_path / "walk.gif", 5)
+    noise = game.latent_size - game.codes.size
+    for later in others:
+        assert torch.equal(later[:, noise:], first[:, noise:])
+        assert not torch.equal(later[:, :noise], first[:, :noise])
+    stops = game.latents(4, seed=seed_for("walk", 0, 0))[:, :noise]
+    torch.testing.assert_close(others[1][:1, :noise], spherical(stops[:1], stops[1:2], 0.5))
 
 
 def test_uniform_latents_in_the_corners_have_round_trips() -> None:

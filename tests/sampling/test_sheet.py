@@ -1,5 +1,6 @@
 """Sheets of samples: beside what they are made from where that can be drawn, else as they are."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,18 @@ from torch import Tensor, nn
 
 from ganlab.callbacks import Samples, Watchdog
 from ganlab.data.stream import StreamData
+from ganlab.errors import Refused
 from ganlab.game.conditions import Conditions
 from ganlab.game.gan import GAN
 from ganlab.media import Pictures
 from ganlab.media.pictures import grid
 from ganlab.media.tiles import APART, GAP
+from ganlab.metrics import Pixels
+from ganlab.metrics.scorer import Scorer
+from ganlab.sampling.plan import refuse_without_reals
 from ganlab.sampling.sheet import sheet
+from ganlab.sampling.write import Source
+from ganlab.sampling.write import sheet as sheet_of_samples
 from ganlab.testing import SHAPE, SpeckPairs, Specks, new, play
 from ganlab.variants import HingeGAN, Pix2Pix
 
@@ -86,6 +93,33 @@ def test_a_real_that_nobody_knows_is_left_out() -> None:
         source, made = parts_of(picture, item, parts=2, columns=2)
         assert (source == 40).all()
         assert (made == 128).all()
+
+
+class Strangers(SpeckPairs):
+    """Pictures beside others that have nothing to do with them."""
+
+    def belong_together(self, split: Any) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("data", [SpeckPairs, Strangers])
+def test_a_sheet_of_a_run_in_training_and_one_of_samples_are_the_same(data: Any) -> None:
+    game = paired(data(held_out=4))
+    drawn = sheet(game, game.sample(4, seed=3), 3)
+    assert drawn.tobytes() == sheet_of_samples(Source(game, seed=3), 4).tobytes()
+    parts = 2 if data is Strangers else 3
+    assert drawn.width == 2 * (parts * (SIDE + GAP) - GAP + APART) - APART
+
+
+@pytest.mark.parametrize(
+    ("score", "refused"), [("psnr", True), ("psnr_source", True), ("content", False), ("fid_source", False)]
+)
+def test_a_score_is_refused_where_it_compares_with_strangers(score: str, refused: bool) -> None:
+    scorer = Scorer(Pixels(), (score,), 4)
+    refuse_without_reals(scorer, paired(SpeckPairs()))
+    words = rf"{score} .* real that belongs to it, and none does:\n.*nothing to do with one another"
+    with pytest.raises(Refused, match=words) if refused else nullcontext():
+        refuse_without_reals(scorer, paired(Strangers()))
 
 
 class OfTheReal(HingeGAN):

@@ -1,4 +1,4 @@
-"""Two processes compute what one does with twice the batch. The processes run this file as a program."""
+"""Two processes compute what one does with twice the batch."""
 
 import os
 import socket
@@ -11,30 +11,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import several_processes
 import torch
 from command_line import COMMAND, SMALL, alone, bare, run_folders, weights, write
 from hypothesis import given
 from hypothesis import strategies as some
 from lightning.pytorch import Callback
 from lightning.pytorch.plugins.precision import MixedPrecision
-from plain_games import COUPLED, GAMES, Plain, PlainGenerator, plain
+from plain_games import COUPLED, GAMES, SHIPPED, Plain, PlainGenerator, plain
 from torch import Tensor, nn
-from trained_runs import import_for_test
 
 from ganlab.game.gan import GAN
+from ganlab.game.players import SIDES
+from ganlab.regularisers import ADA
 from ganlab.sampling.plan import first_process_buffers
-from ganlab.testing import SHAPE, Generator, Specks, assert_same, new, play, state, tried_with
+from ganlab.testing import Generator, Specks, assert_same, new, play, state, tried_with
 from ganlab.training.strategy import TwoPlayers, average_gradients, buckets
 from ganlab.training.trainer import Trainer
-from ganlab.variants import R1GAN, WGANGP, HingeGAN
+from ganlab.variants import BEGAN, R1GAN, WGANGP, HingeGAN, NonSaturatingGAN
 
 STRATEGIES = {"TwoPlayers": "auto", "DDP": "ddp_find_unused_parameters_true"}
 BATCH, STEPS = 8, 6
 CLIPS = {"generator_clip": 0.02, "discriminator_clip": 0.05}
 BUCKETS = (1, 300, 2**30)  # bytes: less than one parameter, some parameters, all
 SCALE = 2.0**10
-USER_FILES = Path(__file__).resolve().parents[1] / "user_files"
-POOL = ("pool.images", "pool.stored")
+POOLS = ("pool.", "pools.")  # how the names of what each process keeps for itself begin
 
 Results = dict[str, Any]
 State = dict[str, Tensor]
@@ -61,23 +62,18 @@ def seldom(**settings: Any) -> State:
 
 
 def began() -> GAN:
-    from my_began import BEGAN, Autoencoder, Decoder
-
-    torch.manual_seed(0)
-    networks = {"generator": Decoder(shape=SHAPE), "discriminator": Autoencoder(shape=SHAPE)}
-    return BEGAN(**networks, latent_size=8, gamma=2.0)
+    return plain(BEGAN, gamma=1.0, rate=0.1)
 
 
 def told(game: GAN, *, batch: int, **trainer: Any) -> State:
     """The game's own buffers after ten steps, which follow from what `after_discriminator_step` was told."""
     play(game, Specks(batch_size=batch), steps=10, precision="64-true", **trainer)
-    return {name: value for name, value in state(game).items() if "." not in name}
+    return {name: value for name, value in state(game).items() if name.split(".")[0] not in (*SIDES, "ema")}
 
 
 def augmented_as_needed() -> GAN:
-    from my_ada import ADA
-
-    return plain(ADA, target=0.0, images=400)
+    # Every third turn changes the strength: after ten steps one turn is told and not yet acted upon.
+    return plain(NonSaturatingGAN, regularisers=[ADA(target=0.0, kimg=0.4, every=3)])
 
 
 class Idle(PlainGenerator):
@@ -127,14 +123,26 @@ def has_gradient(name: str, rank: int) -> bool:
 # What two processes do
 
 
-def together(folder: Path) -> None:
-    torch.set_num_threads(1)
-    rank = int(os.environ.get("LOCAL_RANK", "0"))
+def cuts(strategy: str, played: str) -> tuple[int, ...]:
+    """Into how many parts a game's batches are cut with a strategy.
+
+    A variant that ships is played whole with one strategy and cut with the other, the next one the other way
+    round: so each is played with both and in both ways, and each strategy in both. The others, which have
+    something to a strategy that variants have not, are played in all four ways.
+    """
+    names = [variant.__name__ for variant in SHIPPED]
+    if played not in names:
+        return (1, 2)
+    return (1 + (names.index(played) + [*STRATEGIES].index(strategy)) % 2,)
+
+
+def together() -> Results:
+    rank = int(os.environ["LOCAL_RANK"])
     results: Results = {}
     for name, strategy in STRATEGIES.items():
         pair = partial(exact, devices=2, batch=BATCH, strategy=strategy)
         for played, build in GAMES.items():
-            for parts in (1, 2):
+            for parts in cuts(name, played):
                 game = build(accumulation=parts)
                 trainer = pair(game)
                 results[f"{name} {played} {parts}"] = state(game, trainer)
@@ -152,7 +160,7 @@ def together(folder: Path) -> None:
     results["normalised"] = normalised()
     results["averaged"] = {size: averaged(rank, size) for size in BUCKETS}
     results["refused"] = refused()
-    torch.save(results, folder / f"{rank}.pt")
+    return results
 
 
 class Watched(Callback):
@@ -237,12 +245,11 @@ def with_normalisation() -> GAN:
     return new(HingeGAN, discriminator=Plain())
 
 
-def run(work: Callable[[Path], None], folder: Path) -> None:
+def run(folder: Path) -> None:
     """This file in two processes: Lightning starts the second."""
-    command = [sys.executable, "-W", "ignore", __file__, work.__name__, str(folder)]
+    command = [sys.executable, "-W", "ignore", __file__, str(folder)]
     environment = bare(folder / "home")
-    places = Path(__file__).parents[1], USER_FILES
-    environment["PYTHONPATH"] += "".join(os.pathsep + str(place) for place in places)
+    environment["PYTHONPATH"] += f"{os.pathsep}{Path(__file__).parents[1]}"
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, cwd=folder)
     assert done.returncode == 0, done.stderr
 
@@ -252,9 +259,7 @@ def run(work: Callable[[Path], None], folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[Results]:
-    folder = tmp_path_factory.mktemp("two")
-    run(together, folder)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+    return several_processes.together(together, 2, tmp_path_factory.mktemp("two"))
 
 
 def distance(one: State, other: State) -> float:
@@ -275,6 +280,13 @@ def alone_with_the_double_batch() -> Callable[[str], State]:
     return state_of
 
 
+def test_each_game_is_played_with_each_strategy_whole_and_cut() -> None:
+    for name in GAMES:
+        assert {parts for strategy in STRATEGIES for parts in cuts(strategy, name)} == {1, 2}
+    for strategy in STRATEGIES:
+        assert {parts for variant in SHIPPED for parts in cuts(strategy, variant.__name__)} == {1, 2}
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("name", GAMES)
 def test_two_processes_are_one_with_the_double_batch(
@@ -284,7 +296,7 @@ def test_two_processes_are_one_with_the_double_batch(
     averages of RelativisticGAN and the width of DRAGAN's noise are those of fewer samples.
     """
     one, couples = alone_with_the_double_batch(name), name in {kind.__name__ for kind in COUPLED}
-    for parts in (1, 2):
+    for parts in cuts(strategy, name):
         apart = distance(one, results[0][f"{strategy} {name} {parts}"])
         assert (apart > 1e-6) if couples else (apart <= 1e-12), (parts, apart)
 
@@ -301,9 +313,9 @@ def test_the_strategies_that_were_compared_are_two(results: list[Results]) -> No
 
 
 def test_all_processes_end_with_the_same_parameters_and_optimizers(results: list[Results]) -> None:
-    played = [f"{s} {game} {parts}" for s in STRATEGIES for game in GAMES for parts in (1, 2)]
+    played = [f"{s} {game} {parts}" for s in STRATEGIES for game in GAMES for parts in cuts(s, game)]
     for name in [*played, *(f"{strategy} clipped" for strategy in STRATEGIES)]:
-        first, second = ({n: v for n, v in each[name].items() if n not in POOL} for each in results)
+        first, second = ({n: v for n, v in each[name].items() if not n.startswith(POOLS)} for each in results)
         assert_same(first, second, what=name)
 
 
@@ -317,7 +329,7 @@ def test_each_process_keeps_a_pool_of_its_own_by_either_strategy(parts: int, res
         assert distance(each[f"TwoPlayers Pooled {parts}"], each[f"DDP Pooled {parts}"]) <= 1e-12
 
 
-@pytest.mark.parametrize(("name", "buffer"), [("BEGAN", "k"), ("ADA", "p")])
+@pytest.mark.parametrize(("name", "buffer"), [("BEGAN", "k"), ("ADA", "regularisers.0.overfitting.strength")])
 def test_what_a_game_keeps_of_its_terms_is_the_same_on_both_processes(
     name: str, buffer: str, results: list[Results]
 ) -> None:
@@ -326,11 +338,7 @@ def test_what_a_game_keeps_of_its_terms_is_the_same_on_both_processes(
     assert_same(first, second, what=name)
 
 
-def test_it_is_that_of_one_process_where_no_term_couples_samples(
-    results: list[Results], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(str(USER_FILES))
-    import_for_test(monkeypatch, "my_began")
+def test_it_is_that_of_one_process_where_no_term_couples_samples(results: list[Results]) -> None:
     assert distance(told(began(), batch=2 * BATCH), results[0]["told"]["BEGAN"]) <= 1e-12
 
 
@@ -439,7 +447,7 @@ def test_synchronised_normalisation_is_refused_without_gpus(results: list[Result
 def test_synchronised_normalisation_makes_two_gpus_one(tmp_path: Path) -> None:
     if torch.cuda.device_count() < 2:
         pytest.skip("needs two GPUs")
-    run(synchronised, tmp_path)
+    run(tmp_path)
     game = with_normalisation()
     exact(game, batch=2 * BATCH, accelerator="gpu")
     assert distance(state(game), torch.load(tmp_path / "0.pt", map_location=game.device)) <= 1e-9
@@ -472,4 +480,4 @@ def test_two_nodes_of_torchrun_are_one_with_two_devices(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    {work.__name__: work for work in (together, synchronised)}[sys.argv[1]](Path(sys.argv[2]))
+    synchronised(Path(sys.argv[1]))

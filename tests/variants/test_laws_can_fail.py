@@ -250,7 +250,7 @@ class Comparing(nn.Module):
 LEFT_OUT: list[tuple[Law, Game, str]] = [
     (lets_sides_rest, Game(InTurn), "side of InTurn rests by itself"),
     (lets_sides_rest, Game(Finished), "discriminator of Finished learns nothing"),
-    (is_judged_by_several_critics, Game(Finished), "has its own discriminator_terms"),
+    (is_judged_by_several_critics, Game(Finished), "discriminator_terms .* may be of a single critic"),
     (is_judged_by_several_critics, Game(Unrolling), "generator_terms may be of a single critic"),
     (
         two_processes_are_one_of_twice_the_batch,

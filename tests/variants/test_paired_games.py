@@ -62,7 +62,10 @@ def test_it_trains_on_single_pairs_as_the_paper_does() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [({"conditional": False}, "would be told none"), ({"l1_weight": -1.0}, "l1_weight is -1")],
+    [
+        ({"conditional": False}, "it would be told none"),
+        ({"l1_weight": -1.0}, "l1_weight is -1"),
+    ],
     ids=["untold", "negative"],
 )
 def test_what_cannot_work_is_refused(arguments: dict[str, Any], words: str) -> None:

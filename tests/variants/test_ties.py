@@ -46,14 +46,14 @@ class Critic(nn.Module):
         return self.logits(torch.cat([self.encoder(images), self.encoder(source)], 1))
 
 
-class SharedTrunk(HingeGAN):
+class BothLearnTheEncoder(HingeGAN):
     """Both sides learn the encoder."""
 
     def tie(self) -> None:
         self.generator.encoder = self.discriminator.encoder
 
 
-class CriticsEncoder(SharedTrunk):
+class CriticsEncoder(BothLearnTheEncoder):
     """The critic's side alone learns it: Chen et al. 2020, arXiv:2003.00273, section 3.2."""
 
     def learns(self, side: Any) -> Mapping[str, nn.Parameter]:
@@ -69,12 +69,12 @@ TIED: dict[str, Any] = {
 }
 tied = partial(new, **TIED)
 test_a_critics_encoder_conforms = conformance(CriticsEncoder, SpeckPairs, **TIED)
-test_a_shared_trunk_conforms = conformance(SharedTrunk, SpeckPairs, **TIED)
+test_a_shared_trunk_conforms = conformance(BothLearnTheEncoder, SpeckPairs, **TIED)
 
 
 @pytest.mark.parametrize(
     ("variant", "by"),
-    [(CriticsEncoder, {"discriminator"}), (SharedTrunk, {"discriminator", "generator"})],
+    [(CriticsEncoder, {"discriminator"}), (BothLearnTheEncoder, {"discriminator", "generator"})],
     ids=["of the critic", "of both"],
 )
 def test_the_encoder_is_moved_by_those_who_learn_it(variant: type[GAN], by: set[str]) -> None:
@@ -100,7 +100,7 @@ def test_the_encoder_is_moved_by_those_who_learn_it(variant: type[GAN], by: set[
     assert with_state == by
 
 
-@pytest.mark.parametrize("variant", [CriticsEncoder, SharedTrunk])
+@pytest.mark.parametrize("variant", [CriticsEncoder, BothLearnTheEncoder])
 def test_the_average_follows_the_encoder_and_is_not_tied_to_it(variant: type[GAN]) -> None:
     game = tied(variant, ema_half_life=0.0)
     play(game, SpeckPairs(), steps=3)
@@ -119,7 +119,7 @@ from ganlab import GAN
 from my_shared_encoder import SharedEncoder
 
 
-class SharedTrunk(SharedEncoder):
+class BothLearnTheEncoder(SharedEncoder):
     def learns(self, side):
         return GAN.learns(self, side)
 """
@@ -133,7 +133,7 @@ def test_a_run_with_a_shared_trunk_is_resumed_loaded_and_exported(
     (tmp_path / "my_trunk.py").write_text(SHARED_TRUNK)
     config = (tmp_path / "my_shared_encoder.yaml").read_text()
     (tmp_path / "trunk.yaml").write_text(config.replace("my_shared_encoder.Shared", "my_trunk.Shared"))
-    config = (tmp_path / "trunk.yaml").read_text().replace("SharedEncoder", "SharedTrunk")
+    config = (tmp_path / "trunk.yaml").read_text().replace("SharedEncoder", "BothLearnTheEncoder")
     (tmp_path / "trunk.yaml").write_text(config)
     fit = ("fit", "--config", "trunk.yaml", "--trainer.accelerator", "cpu", "--trainer.max_steps")
     answer = here(*fit, "3", folder=tmp_path)
@@ -144,7 +144,7 @@ def test_a_run_with_a_shared_trunk_is_resumed_loaded_and_exported(
     monkeypatch.syspath_prepend(str(tmp_path))
     _, user = (import_for_test(monkeypatch, name) for name in ("my_shared_encoder", "my_trunk"))
     game, exported = ganlab.load(run, trust_code=True), ganlab.load(tmp_path / "mine", trust_code=True)
-    assert type(game) is user.SharedTrunk
+    assert type(game) is user.BothLearnTheEncoder
     assert game.generator.encoder is game.discriminator.encoder
     data = ganlab.data.Digits(size=8)
     game.meet(data)

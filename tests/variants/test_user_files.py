@@ -25,7 +25,7 @@ FILES = Path(__file__).resolve().parents[1] / "user_files"
 GAMES = sorted(path.stem for path in FILES.glob("*.py"))
 # Games that make pictures from pictures, and what makes their data, of a user's module.
 FROM_PICTURES: dict[str, Callable[[ModuleType], Any]] = {
-    "my_cyclegan": lambda user: user.Unpaired,
+    "my_cyclegan": lambda user: user.Negatives,
     "my_fanogan": lambda user: Digits,
     "my_pix2pix": lambda user: user.Edges,
     "my_shared_encoder": lambda user: Digits,
@@ -44,8 +44,11 @@ class Trained(NamedTuple):
     resumed: Path
 
 
-# What they show, others of these files show, too.
-LATER = ("my_ada", "my_concatenation", "my_pix2pix", "my_projection", "my_super_resolution", "my_unrolled")
+# What they show, others of these files, and games that ship, show, too.
+LATER = (
+    *("my_characters", "my_concatenation", "my_cyclegan", "my_pix2pix", "my_projection", "my_shared_encoder"),
+    *("my_srgan", "my_super_resolution"),
+)
 PARAMS = [pytest.param(name, marks=pytest.mark.slow if name in LATER else ()) for name in GAMES]
 
 
@@ -161,10 +164,6 @@ def game_of(name: str, user: ModuleType) -> Game:
         return {"generator": partial(generator, **told), "discriminator": partial(discriminator, **told)}
 
     match name:
-        case "my_ada":
-            return Game(user.ADA, DIGITS, {"target": 0.0, "images": 100})
-        case "my_began":
-            return Game(user.BEGAN, DIGITS, players(user.Decoder, user.Autoencoder, **IMAGES))
         case "my_characters":
             data = partial(user.Words, batch_size=8)
             return Game(WGANGP, data, players(user.Writer, user.Reader, **WORDS))
@@ -174,9 +173,9 @@ def game_of(name: str, user: ModuleType) -> Game:
             critics = {"discriminator": partial(Several, networks=[user.Critic], copies=2, **IMAGES)}
             return Game(HingeGAN, DIGITS, {"generator": partial(user.Generator, **IMAGES), **critics})
         case "my_cyclegan":
-            data = partial(user.Unpaired, size=8, batch_size=8)
+            data = partial(user.Negatives, size=8, batch_size=8)
             told = {"conditional": True, "latent_size": 0, "pool": 20, **IMAGES}
-            return Game(user.CycleGAN, data, {**told, **players(user.Translators, user.Critics, **IMAGES)})
+            return Game(user.MyCycleGAN, data, {**told, **players(user.Translators, user.Critics, **IMAGES)})
         case "my_fanogan":
             decoder = Pretrained(network=MLPGenerator(latent_size=8, **IMAGES))
             finished = {
@@ -184,8 +183,6 @@ def game_of(name: str, user: ModuleType) -> Game:
                 "discriminator": Pretrained(network=MLPDiscriminator(**IMAGES)),
             }
             return Game(user.FAnoGAN, DIGITS, {"latent_size": 0, **finished})
-        case "my_infogan":
-            return Game(user.InfoGAN, DIGITS, players(user.Generator, user.Critic, **IMAGES))
         case "my_pix2pix":
             data = partial(user.Edges, size=8, batch_size=8)
             networks = players(user.Generator, user.Discriminator, condition=Pictures(**IMAGES))
@@ -208,10 +205,6 @@ def game_of(name: str, user: ModuleType) -> Game:
         case "my_style":
             critic = partial(ResNetDiscriminator, width=8, normalization="none")
             return Game(R1GAN, DIGITS, players(user.StyleGenerator, critic, **IMAGES))
-        case "my_unrolled":
-            networks = players(MLPGenerator, MLPDiscriminator, **IMAGES)
-            networks["generator"] = partial(networks["generator"], latent_size=8)
-            return Game(user.UnrolledGAN, DIGITS, networks)
     raise AssertionError(f"{name} is held to no laws")
 
 
