@@ -2,11 +2,11 @@
 
 from ganlab.networks.autoencoder import DCGANAutoencoder
 from ganlab.networks.biggan import BigGANDiscriminator, BigGANGenerator
+from ganlab.networks.composited import Composited
 from ganlab.networks.critics import Packed, RandomProjection, SharedTrunk
 from ganlab.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-from ganlab.networks.filled_in import FilledIn
 from ganlab.networks.heads import Heads
-from ganlab.networks.inpainting import AroundHole, Composited, GatedGenerator
+from ganlab.networks.inpainting import AroundHole, GatedGenerator
 from ganlab.networks.mlp import MLPDiscriminator, MLPGenerator
 from ganlab.networks.pix2pix import PatchGANDiscriminator, UNetGenerator
 from ganlab.networks.pretrained import Pretrained
@@ -33,7 +33,6 @@ __all__ = [
     "DCGANGenerator",
     "EncodedGenerator",
     "EncodingDiscriminator",
-    "FilledIn",
     "GRUGenerator",
     "GatedGenerator",
     "Heads",

@@ -1,4 +1,4 @@
-"""Generators of what belongs into a hole, and a critic that looks there."""
+"""A generator of what belongs into a picture's hole, and a critic that looks there."""
 
 from __future__ import annotations
 
@@ -19,38 +19,6 @@ from ganlab.networks.several import Factory, told
 HALVINGS = 2
 GAIN = 2.2  # of weights, with which gated maps nearly keep the scale of their inputs
 DILATIONS = (2, 4, 8, 16)  # as far as the coarsest map is four times as large
-
-
-class Composited(nn.Module):
-    """Pictures with the known pixels of their sources, and what a network makes in their holes alone.
-
-    As in Pathak et al. 2016, arXiv:1604.07379, section 3.2, and Yu et al. 2019, arXiv:1806.03589, section 3.
-
-    Args:
-        network: What makes the generator, which makes the whole picture.
-        shape: Of a picture.
-        condition: Pictures with holes, as `Masked` data have them.
-        latent_size: Numbers in a latent.
-    """
-
-    def __init__(
-        self,
-        *,
-        network: Factory,
-        shape: tuple[int, ...],
-        condition: Medium | None = None,
-        latent_size: int = 0,
-    ) -> None:
-        super().__init__()
-        _refuse_without_holes(self, condition, shape)
-        self.shape, self.latent_size = tuple(shape), latent_size
-        facts = {"shape": self.shape, "condition": condition, "latent_size": latent_size}
-        self.network = told(network, facts)
-
-    def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
-        source = required(condition)
-        made = self.network(latent, source)
-        return torch.where(source[:, -1:] > 0, source[:, :-1].to(made.dtype), made)
 
 
 class AroundHole(nn.Module):

@@ -15,7 +15,7 @@ from ganlab.networks import MLPDiscriminator, MLPGenerator, UNetGenerator
 
 MADE_OF_OTHERS = {
     "AroundHole",
-    *("Composited", "FilledIn"),
+    "Composited",
     *("Heads", "MultiScale", "Packed", "Pretrained", "RandomProjection", "Several", "SharedTrunk"),
     "ToldSteps",
 }

@@ -15,7 +15,7 @@ from ganlab.errors import Refused
 from ganlab.media import Labels, Medium, Text
 from ganlab.media.text import tokens_of
 from ganlab.networks import (
-    FilledIn,
+    Composited,
     GRUGenerator,
     MLPGenerator,
     TextResNetDiscriminator,
@@ -75,7 +75,7 @@ def with_blanks() -> Game:
     facts: dict[str, Any] = {"shape": WHOLE.shape, "condition": TOLD}
     inner = partial(TextResNetGenerator, width=8, blocks=1)
     networks = {
-        "generator": partial(FilledIn, network=inner, latent_size=8, **facts),
+        "generator": partial(Composited, network=inner, latent_size=8, **facts),
         "discriminator": partial(TextResNetDiscriminator, width=8, blocks=1, **facts),
     }
     return Game(WGANGP, WITH_BLANKS, {"conditional": True, **networks})
@@ -149,7 +149,7 @@ def test_a_generator_that_draws_no_characters_has_no_temperature(generator: Any)
 
 def test_what_is_known_of_a_line_stays_as_it_is() -> None:
     inner = partial(TextResNetGenerator, width=8)
-    network = FilledIn(network=inner, shape=TEXT.shape, condition=TOLD, latent_size=8)
+    network = Composited(network=inner, shape=TEXT.shape, condition=TOLD, latent_size=8)
     source = tokens_of(["a_b_", "__cd"], TEXT.length)
     made, known = network(torch.randn(2, 8), TOLD.played(source)), source != ord("_")
     assert torch.allclose(made.sum(1), torch.ones(2, TEXT.length))
@@ -157,4 +157,4 @@ def test_what_is_known_of_a_line_stays_as_it_is() -> None:
     assert (made.amax(1)[~known] < 1).all()
     for condition in (None, Labels(3), Text("ab", TEXT.length)):
         with pytest.raises(Refused, match="lines with blanks"):
-            FilledIn(network=TextResNetGenerator, shape=TEXT.shape, condition=condition)
+            Composited(network=TextResNetGenerator, shape=TEXT.shape, condition=condition)

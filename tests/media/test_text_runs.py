@@ -35,7 +35,7 @@ model:
     conditional: true
     latent_size: 4
     generator:
-      class_path: FilledIn
+      class_path: Composited
       init_args: {network: {class_path: TextTransformerGenerator, init_args: {width: 8, blocks: 1, heads: 2}}}
     discriminator: {class_path: TextTransformerDiscriminator, init_args: {width: 8, blocks: 1, heads: 2}}
 data:

@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 
 from ganlab import networks
 from ganlab.errors import Refused
-from ganlab.media import Pictures, PicturesWithHoles, Text
+from ganlab.media import Pictures, PicturesWithHoles
 from ganlab.networks import (
     BigGANDiscriminator,
     BigGANGenerator,
@@ -488,7 +488,7 @@ def test_the_kinds_that_a_signature_offers_are_the_rows_of_its_table() -> None:
     assert set(get_args(ActivationKind)) == set(ACTIVATIONS)
 
 
-OF_TEXT = {name for name in networks.__all__ if name.startswith("Text")} | {"FilledIn", "GRUGenerator"}
+OF_TEXT = {name for name in networks.__all__ if name.startswith("Text")} | {"GRUGenerator"}
 
 
 @pytest.mark.parametrize("name", [name for name in networks.__all__ if name != "Pretrained"])
@@ -503,9 +503,6 @@ def test_a_configuration_builds_every_network(name: str) -> None:
     if name in ("AroundHole", "Composited"):
         arguments["condition"] = PicturesWithHoles((2, 32, 32)).plain()
         arguments["network"] = {"class_path": "UNetGenerator" if name == "Composited" else "MLPDiscriminator"}
-    if name == "FilledIn":
-        arguments["condition"] = Text("ab_", 8).plain()
-        arguments["network"] = {"class_path": "TextResNetGenerator"}
     if name in ("MultiScale", "Several"):
         arguments["networks"] = [{"class_path": "MLPDiscriminator"}] * 2
     if name in ("Heads", "Packed", "RandomProjection", "SharedTrunk", "ToldSteps"):
