@@ -3,6 +3,7 @@
 from ganlab.metrics.extractors import (
     CLIP,
     Classifier,
+    ColourClassifier,
     DINOv2,
     Extractor,
     Inception,
@@ -26,6 +27,7 @@ __all__ = [
     "SSIM",
     "BlankAccuracy",
     "Classifier",
+    "ColourClassifier",
     "Content",
     "DINOv2",
     "Distinct",

@@ -2,6 +2,7 @@
 
 from ganlab.metrics.extractors.classifiers import Classifier, StackedClassifier
 from ganlab.metrics.extractors.clip import CLIP
+from ganlab.metrics.extractors.colour_classifiers import ColourClassifier
 from ganlab.metrics.extractors.dinov2 import DINOv2
 from ganlab.metrics.extractors.extractor import Extractor, Module, Pixels, Points
 from ganlab.metrics.extractors.inception import Inception
@@ -10,6 +11,7 @@ from ganlab.metrics.extractors.sounds import SoundClassifier
 __all__ = [
     "CLIP",
     "Classifier",
+    "ColourClassifier",
     "DINOv2",
     "Extractor",
     "Inception",
