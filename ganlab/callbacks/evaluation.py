@@ -64,14 +64,15 @@ class Evaluation(Callback):
     Of pictures, the training images nearest to some samples are drawn, which takes up to two seconds.
 
     Args:
-        extractor: Turns images into features: Inception, DINOv2, CLIP, Classifier, Pixels, Module, Points;
+        extractor: Turns images into features: Inception, DINOv2, CLIP, Classifier, Pixels, Module, Points,
+            SoundClassifier, MovingPixels;
             none: no evaluation, unless no score that is named needs features.
         scores: fid, sfid, cmmd, is, kid, precision_recall, density_coverage, fid_infinity, classes, copied,
             modes, style; of games that are told classes class_fid, class_agreement, class_variance, and items
             psnr, ssim, l1 (PSNR, SSIM, L1 with arguments), content, fid_source, kid_source, l1_cycle; of text
-            ngram_js, self_bleu, distinct, valid, of blanks blank_accuracy; class paths (VGGStyle,
-            VGGContent, SelfBLEU, your own of ganlab.metrics.Score); none: fid, and of data that hold
-            out 100 images copied.
+            ngram_js, self_bleu, distinct, valid, of blanks blank_accuracy; of clips motion_error; class paths
+            (VGGStyle, VGGContent, SelfBLEU, FrameFID, Consistency, your own of ganlab.metrics.Score); none:
+            fid, and of data that hold out 100 images copied.
         samples: How many samples are scored; where there are fewer held-out images, as many as these also;
             none: 10,000, or as many as there are items that samples are told of.
         every_n_steps: Generator steps between two evaluations; none: at the end only.

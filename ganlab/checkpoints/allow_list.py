@@ -15,7 +15,7 @@ ALLOWED: dict[str, type] = {
         f"ganlab.media.{kind.__name__}": kind
         for kind in (
             *(media.LabelMap, media.Labels, media.Pictures, media.PicturesWithHoles),
-            *(media.Points, media.Sound, media.Spectrogram, media.Text),
+            *(media.Points, media.Sound, media.Spectrogram, media.Text, media.Video),
         )
     },
     **{f"ganlab.networks.{name}": vars(networks)[name] for name in networks.__all__},

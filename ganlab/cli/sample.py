@@ -49,10 +49,11 @@ TRAVERSE_HELP = (
     " two continuous codes continuous=[null,-1],[null,1]"
 )
 STOPS, FRAMES, MOST_FRAMES = 8, 60, 10_000  # latents on a walk, and its pictures
-WALK_WRITERS = {".gif": to_gif, ".mp4": to_mp4}
+WALK_WRITERS = {".gif": to_gif, ".mp4": to_mp4}  # of clips, samples are written to these
 SAMPLE_WRITERS = {
     **{".png": write.to_picture, ".npz": write.to_npz, "": write.to_folder},
     ".txt": write.to_one_file,
+    **dict.fromkeys((".gif", ".mp4"), write.to_film),
 }
 
 
@@ -71,7 +72,7 @@ def _parse(arguments: list[str]) -> Any:
         "--out",
         type=str,
         required=True,
-        help="grid.png, samples.npz, lines.txt, walk.gif or .mp4, or a folder/",
+        help="grid.png, samples.npz, lines.txt, walk.gif or .mp4 (of clips a sheet that moves), or a folder/",
     )
     parser.add_argument(
         "--count",
@@ -114,7 +115,8 @@ def _sample(chosen: Any) -> None:
         count = native.to_folder(out, source, Path(chosen.given).expanduser(), _given_medium(game, chosen))
         print(f"{count:,} sample{'s' if count > 1 else ''} of {checkpoint} (seed {chosen.seed}): {out}")
         return
-    in_rows = out.suffix in WALK_WRITERS or chosen.traverse is not None
+    is_walk = _is_walk(out, source, chosen)
+    in_rows = is_walk or chosen.traverse is not None
     count = _count(source, WALKS if in_rows else COUNT, chosen, back=back)
     if classes := _classes(game, chosen):
         each = -(-count // len(classes))
@@ -122,29 +124,40 @@ def _sample(chosen: Any) -> None:
         source.classes = [label for label in classes for _ in range(each)]
         source.columns = each if len(classes) > 1 else None
     if chosen.traverse is not None:
-        source.traversed = _traversed(chosen.traverse, out)
+        source.traversed = _traversed(chosen.traverse, is_walk)
         game.refuse_unknown_choice(source.traversed[0])
         source.columns = len(source.traversed[1])
         count *= source.columns
     source.refuse_what_fails()
     try:
-        _write(out, source, count, stops=chosen.interpolate or STOPS, frames=chosen.frames or FRAMES)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if is_walk:
+            how = {"stops": chosen.interpolate or STOPS, "frames": chosen.frames or FRAMES}
+            WALK_WRITERS[out.suffix](out, source, count, **how)
+        else:
+            SAMPLE_WRITERS[out.suffix](out, source, count)
     except OSError as error:
         raise Refused(f"{out} could not be written: {error.strerror or error}.") from error
-    kind = "walk" if out.suffix in WALK_WRITERS else "sample"
+    kind = "walk" if is_walk else "sample"
     print(f"{count:,} {kind}{'s' if count > 1 else ''} of {checkpoint} (seed {chosen.seed}): {out}")
     if note := selection_note(checkpoint):
         print(note)
 
 
-def _traversed(text: str, out: Path) -> tuple[str, list[Any]]:
+def _is_walk(out: Path, source: Source, chosen: Any) -> bool:
+    """Whether a film of changing latents is meant: of clips, which move themselves, that must be said."""
+    asked = chosen.interpolate is not None or chosen.frames is not None
+    return out.suffix in WALK_WRITERS and (asked or not source.moves)
+
+
+def _traversed(text: str, is_walk: bool) -> tuple[str, list[Any]]:
     """The name of a choice, and its values."""
     name, _, values = text.partition("=")
     try:
         parsed = yaml.safe_load(f"[{values}]")
     except yaml.YAMLError:
         parsed = []
-    if not parsed or out.suffix in WALK_WRITERS:
+    if not parsed or is_walk:
         raise Refused(
             f"--traverse {text}: a choice and its values, such as code=0,1,2, for samples and not for a walk."
         )
@@ -194,14 +207,6 @@ def _classes(game: GAN, chosen: Any) -> list[str]:
     return [str(number) for number in range(known.classes)]
 
 
-def _write(out: Path, source: Source, count: int, *, stops: int, frames: int) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix in WALK_WRITERS:
-        WALK_WRITERS[out.suffix](out, source, count, stops=stops, frames=frames)
-    else:
-        SAMPLE_WRITERS[out.suffix](out, source, count)
-
-
 def _refuse_numbers(chosen: Any) -> None:
     for name, least in (("count", 1), ("interpolate", 2), ("frames", 2)):
         if (value := chosen[name]) is not None and value < least:
@@ -211,7 +216,7 @@ def _refuse_numbers(chosen: Any) -> None:
 
 
 def _refuse_output(out: Path, chosen: Any) -> None:
-    if out.suffix not in {**SAMPLE_WRITERS, **WALK_WRITERS}:
+    if out.suffix not in SAMPLE_WRITERS:
         raise Refused(
             f"--out {out}: samples are written to a .png, .npz, .txt (text), .gif or .mp4, or to a folder."
         )

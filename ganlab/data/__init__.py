@@ -12,6 +12,7 @@ from ganlab.data.sets.gaussians import Gaussians
 from ganlab.data.sets.labelled import Labelled
 from ganlab.data.sets.lines import Lines
 from ganlab.data.sets.mnist import EMNIST, KMNIST, MNIST, FashionMNIST
+from ganlab.data.sets.moving_digits import MovingDigits
 from ganlab.data.sets.pairs import Pairs
 from ganlab.data.sets.stacked_mnist import StackedMNIST
 from ganlab.data.sets.unpaired import Unpaired
@@ -36,6 +37,7 @@ __all__ = [
     "Labelled",
     "Lines",
     "Masked",
+    "MovingDigits",
     "Pairs",
     "Rows",
     "Shuffled",

@@ -13,6 +13,7 @@ from ganlab.media.pictures import Pictures
 from ganlab.media.points import Points
 from ganlab.media.sound import Sound, Spectrogram
 from ganlab.media.text import Text
+from ganlab.media.video import Video
 
 __all__ = [
     "LabelMap",
@@ -24,6 +25,7 @@ __all__ = [
     "Sound",
     "Spectrogram",
     "Text",
+    "Video",
     "medium_of",
     "played",
     "stored",

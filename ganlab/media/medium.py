@@ -79,6 +79,10 @@ class Medium(ABC):
         """The sheet with a few words to each item, where the medium has a place for them."""
         return self.sheet(items, columns)
 
+    def film(self, items: Tensor, columns: int | None = None) -> tuple[list[Image], float] | None:
+        """A sheet that moves: its pictures, and how many are shown a second. None where items stand still."""
+        return None
+
     def captions(self, stored: Tensor) -> list[str] | None:
         """What each stored item is, in a few words; None where words do not tell it."""
         return None

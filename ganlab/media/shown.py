@@ -5,19 +5,19 @@ They may come from anybody: what is read has bounds, and is written again from w
 
 from __future__ import annotations
 
-import warnings
 import wave
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from io import BytesIO
 from typing import ClassVar
 
-from PIL import Image, ImageSequence
+from PIL import Image
+
+from ganlab.media.films import gif, gif_frames
 
 HIGHEST_RATE = 1_000_000  # samples a second
 LONGEST_TEXT = 20_000  # characters
 MOST_FRAMES, MOST_PIXELS = 500, 40_000_000  # of a film, and of all its frames
-FRAME = 100  # milliseconds, where a film does not say how long a frame is shown
 
 
 class Unreadable(Exception):
@@ -104,15 +104,13 @@ class Film(Shown):
         frames: list[Image.Image] = []
         durations: list[int] = []
         try:
-            with warnings.catch_warnings(), Image.open(BytesIO(content), formats=("GIF",)) as film:
-                warnings.simplefilter("ignore")
-                pixels = 0
-                for frame in ImageSequence.Iterator(film):
-                    pixels += frame.width * frame.height  # A later frame may be larger than the first.
-                    if len(frames) >= MOST_FRAMES or pixels > MOST_PIXELS:
-                        raise Unreadable(f"more than {MOST_FRAMES} frames or {MOST_PIXELS:,} pixels")
-                    frames.append(frame.convert("RGB"))
-                    durations.append(int(frame.info.get("duration") or FRAME))
+            pixels = 0
+            for frame, shown in gif_frames(content):
+                pixels += frame.width * frame.height  # A later frame may be larger than the first.
+                if len(frames) >= MOST_FRAMES or pixels > MOST_PIXELS:
+                    raise Unreadable(f"more than {MOST_FRAMES} frames or {MOST_PIXELS:,} pixels")
+                frames.append(frame)
+                durations.append(shown)
         except Unreadable:
             raise
         # Decoders fail in as many ways as files are damaged.
@@ -121,10 +119,7 @@ class Film(Shown):
         return cls(frames, durations)
 
     def content(self) -> bytes:
-        first, *others = self.frames
-        written, moving = BytesIO(), {"save_all": True, "append_images": others, "loop": 0}
-        first.save(written, "GIF", duration=self.durations, **moving)
-        return written.getvalue()
+        return gif(self.frames, self.durations)
 
 
 KINDS: dict[str, type[Shown]] = {kind.suffix: kind for kind in (Clip, Lines, Film)}

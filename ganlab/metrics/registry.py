@@ -12,6 +12,7 @@ from ganlab.metrics import class_scores, kid, scores
 from ganlab.metrics.cmmd import cmmd
 from ganlab.metrics.copied import TrainingImages
 from ganlab.metrics.lines import BlankAccuracy, Distinct, NgramJS, SelfBLEU, Valid
+from ganlab.metrics.motion import Motion
 from ganlab.metrics.observed import Observed, Pair, Reals, rows_of
 from ganlab.metrics.pairs import L1, PSNR, SSIM
 from ganlab.metrics.score import FeatureScore, Needs, Score, Value
@@ -233,5 +234,6 @@ ROWS: tuple[Score, ...] = (
     *(kind(within="hole") for kind in (PSNR, L1)),
     *(kind(within="hole", of="source") for kind in (PSNR, L1)),
     *(NgramJS(), SelfBLEU(), Distinct(), Valid(), BlankAccuracy()),
+    Motion(),
 )
 TABLE = {row.name: row for row in ROWS}

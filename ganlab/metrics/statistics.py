@@ -22,6 +22,21 @@ class Gaussian:
     count: int
 
 
+def sums_of(rows: Tensor) -> Tensor:
+    """What adds, of vectors, and tells their Gaussian: their number, sum, and sum of outer products."""
+    rows = rows.double()
+    return torch.cat([rows.new_tensor([len(rows)]), rows.sum(0), (rows.T @ rows).flatten()])
+
+
+def gaussian_of(sums: Tensor) -> Gaussian:
+    """The Gaussian of all vectors whose `sums_of` were added."""
+    width = int(len(sums) ** 0.5)  # 1 + width + width² numbers
+    count, total, products = sums.split([1, width, width**2])
+    mean = total / count
+    covariance = (products.view(width, width) - torch.outer(total, mean)) / (count - 1)
+    return Gaussian(mean, covariance, int(count))
+
+
 class FeatureRows(NamedTuple):
     """One row of features, and of logits where there are any, per sample, in the samples' own order."""
 

@@ -15,7 +15,7 @@ from ganlab.errors import Refused
 from ganlab.media import Pictures
 from ganlab.metrics.pairs import PORTION, Channels, OfPictures, portions, unrestored
 from ganlab.metrics.score import RealBatch, SampleScore, Value
-from ganlab.metrics.statistics import Gaussian, frechet
+from ganlab.metrics.statistics import frechet, gaussian_of, sums_of
 
 
 class Style(SampleScore):
@@ -36,10 +36,10 @@ class Style(SampleScore):
                 f"The score {self.name} takes {Pictures.form}, of 2 x 2 pixels or more,\n"
                 f"not {samples.dtype} of shape {tuple(samples.shape)}: leave it out (scores)."
             )
-        return torch.stack([_sums(some.double()) for some in samples.split(PORTION)]).sum(0)
+        return torch.stack([sums_of(_pixels(some.double())) for some in samples.split(PORTION)]).sum(0)
 
     def compare(self, real: Tensor, fake: Tensor) -> Sequence[float]:
-        of_real, of_fake = _gaussian(real), _gaussian(fake)
+        of_real, of_fake = gaussian_of(real), gaussian_of(fake)
         channels = len(of_real.mean) / 3
         return [(max(frechet(of_real, of_fake), 0.0) / channels) ** 0.5]
 
@@ -47,18 +47,9 @@ class Style(SampleScore):
         return {} if self.ships else super().parameters()
 
 
-def _sums(pictures: Tensor) -> Tensor:
-    pixels = torch.cat(_steps(pictures), 1).movedim(1, -1).flatten(0, -2)
-    products = pixels.T @ pixels
-    return torch.cat([products.new_tensor([len(pixels)]), pixels.sum(0), products.flatten()])
-
-
-def _gaussian(sums: Tensor) -> Gaussian:
-    width = int(len(sums) ** 0.5)  # 1 + width + width² numbers
-    count, total, products = sums.split([1, width, width**2])
-    mean = total / count
-    covariance = (products.view(width, width) - torch.outer(total, mean)) / (count - 1)
-    return Gaussian(mean, covariance, int(count))
+def _pixels(pictures: Tensor) -> Tensor:
+    """The vector of each pixel."""
+    return torch.cat(_steps(pictures), 1).movedim(1, -1).flatten(0, -2)
 
 
 def alike_edges(made: Tensor, source: Tensor, *, channels: Channels = "all", crop: int = 0) -> Tensor:

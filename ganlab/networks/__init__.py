@@ -21,12 +21,14 @@ from ganlab.networks.text_transformer import TextTransformerDiscriminator, TextT
 from ganlab.networks.told_steps import ToldSteps
 from ganlab.networks.transformer import TransformerDiscriminator, TransformerGenerator
 from ganlab.networks.translators import EncodedGenerator, EncodingDiscriminator, ResNetTranslator
+from ganlab.networks.video import ClipDiscriminator, MoCoGANGenerator, RandomFrames
 from ganlab.networks.wavegan import WaveGANDiscriminator, WaveGANGenerator
 
 __all__ = [
     "AroundHole",
     "BigGANDiscriminator",
     "BigGANGenerator",
+    "ClipDiscriminator",
     "Composited",
     "DCGANAutoencoder",
     "DCGANDiscriminator",
@@ -38,6 +40,7 @@ __all__ = [
     "Heads",
     "MLPDiscriminator",
     "MLPGenerator",
+    "MoCoGANGenerator",
     "MultiScale",
     "Packed",
     "PatchGANDiscriminator",
@@ -45,6 +48,7 @@ __all__ = [
     "R3GANDiscriminator",
     "R3GANGenerator",
     "RRDBGenerator",
+    "RandomFrames",
     "RandomProjection",
     "ResNetDiscriminator",
     "ResNetGenerator",

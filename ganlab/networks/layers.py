@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -102,6 +102,11 @@ NORMALIZATIONS: dict[str, Normalization] = {
     "instance": Normalization(channels=nn.InstanceNorm2d, subtracts_mean=True),
     "none": Normalization(),
 }
+
+
+# Of weights alone, for networks whose maps are not those of pictures.
+WeightNormalization = Literal["none", "spectral"]
+WEIGHT_NORMALIZATIONS = {name: NORMALIZATIONS[name] for name in get_args(WeightNormalization)}
 
 
 class Conditional(nn.Module):

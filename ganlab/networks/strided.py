@@ -9,7 +9,7 @@ from torch import nn
 
 from ganlab.networks.layers import NORMALIZATIONS
 
-Weighted: TypeAlias = nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d
+Weighted: TypeAlias = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d
 
 
 def _paper_std(layer: Weighted) -> float:

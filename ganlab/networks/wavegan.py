@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +17,11 @@ from ganlab.networks.conditioning import (
     discriminator_conditioning,
     generator_conditioning,
 )
-from ganlab.networks.layers import NORMALIZATIONS, SLOPE, choose, widths
+from ganlab.networks.layers import SLOPE, WEIGHT_NORMALIZATIONS, WeightNormalization, choose, widths
 from ganlab.networks.random_layers import uniform_like
 from ganlab.networks.strided import weighted
 
 COARSEST = 64  # samples that the coarsest map has fewer of
-
-WeightNormalization = Literal["none", "spectral"]
 
 
 @dataclass(frozen=True)
@@ -165,11 +162,7 @@ class WaveGANDiscriminator(nn.Module):
         bounds.at_least(2, self, stride=stride)
         refuse_kernel(kernel, stride)
         lengths = Lengths.of(shape, stride)
-        norm = choose(
-            {name: NORMALIZATIONS[name] for name in ("none", "spectral")},
-            name="normalization",
-            value=normalization,
-        )
+        norm = choose(WEIGHT_NORMALIZATIONS, name="normalization", value=normalization)
         channels = widths(lengths.levels, width=width, max_width=max_width)
         features = channels[-1] * lengths.coarsest
         self.shape = tuple(shape)

@@ -9,64 +9,31 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from ganlab.errors import Refused
+from ganlab.media.films import gif, write_mp4
 from ganlab.sampling.write import Source
 from ganlab.seeds import seed_for
 from ganlab.system.atomic_file import atomic_write
 
 MIN_SIDE = 256  # pixels of a side, to which smaller films are enlarged
-COLOURS = 256  # in a GIF
 MILLISECONDS = 70  # a frame
-CRF = "10"  # x264's constant rate factor, from 0, lossless, to 51; its default, 23, blurs noise
-WIDEST = 16_384  # pixels of a side, at most, for x264
-BT709, LIMITED = 1, 1  # H.264's numbers of a colour space and a range; without them players guess
 
 
 def to_gif(path: Path, source: Source, walks: int, *, stops: int, frames: int) -> None:
     """Walks side by side, each through random latents and back to its first, so that the film can repeat."""
-    images = list(_images(source, walks, stops, frames))
-    if images[0].mode != "L":
-        # One set of colours for all frames, without dithering: otherwise still areas would flicker.
-        some = images[:: max(1, frames // 8)]
-        strip = Image.new("RGB", (images[0].width, images[0].height * len(some)))
-        for number, image in enumerate(some):
-            strip.paste(image, (0, number * image.height))
-        palette = strip.quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
-        images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
-    first, *others = images
     with atomic_write(path) as file:
-        first.save(file, format="GIF", save_all=True, append_images=others, duration=MILLISECONDS, loop=0)
+        file.write_bytes(gif(list(_images(source, walks, stops, frames)), MILLISECONDS))
 
 
 def to_mp4(path: Path, source: Source, walks: int, *, stops: int, frames: int) -> None:
-    """The same walks as H.264, which browsers play; it stores colours at half the resolution."""
-    import av
-
-    stream: Any = None
-    layout = {"movflags": "+faststart"}  # so that a player can begin before it has the whole file
-    with atomic_write(path) as temporary, av.open(str(temporary), "w", format="mp4", options=layout) as file:
-        for image in _images(source, walks, stops, frames):
-            to_even = ((0, image.height % 2), (0, image.width % 2), (0, 0))
-            pixels = np.pad(np.asarray(image.convert("RGB")), to_even, "edge")
-            if max(pixels.shape) > WIDEST:
-                raise Refused(
-                    f"{image.width:,} × {image.height:,} pixels are too many for a video: fewer --count."
-                )
-            if stream is None:
-                stream = file.add_stream("libx264", Fraction(1000, MILLISECONDS), options={"crf": CRF})
-                stream.height, stream.width, stream.pix_fmt = *pixels.shape[:2], "yuv420p"
-                codec = stream.codec_context
-                codec.colorspace = codec.color_primaries = codec.color_trc = BT709
-                codec.color_range = LIMITED
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            file.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace="ITU709")))
-        file.mux(stream.encode())
+    """The same walks as a video."""
+    with atomic_write(path) as file:
+        write_mp4(file, _images(source, walks, stops, frames), Fraction(1000, MILLISECONDS))
 
 
 def _images(source: Source, walks: int, stops: int, frames: int) -> Iterator[Image.Image]:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +27,7 @@ from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.media import Medium, tiles
+from ganlab.media.films import gif, write_mp4
 from ganlab.sampling.plan import portions
 from ganlab.sampling.sheet import beside
 from ganlab.system.atomic_file import atomic_write
@@ -69,6 +71,12 @@ class Source:
         for first, some in portions(count // len(ways)):
             drawn = (self.game.sample(some, seed=self.seed, at=first, whole=True, **how) for how in ways)
             yield torch.stack([*drawn], 1).flatten(0, 1)
+
+    @property
+    def moves(self) -> bool:
+        """Whether samples are clips, which move by themselves."""
+        made = self.game.media[:1]
+        return any(medium.film(medium.blank()) is not None for medium in made)
 
     @property
     def _ways(self) -> list[dict[str, Any]]:
@@ -156,6 +164,21 @@ def to_picture(path: Path, source: Source, count: int) -> None:
     image = sheet(source, count)
     with atomic_write(path) as file:
         image.save(file, format="PNG")
+
+
+def to_film(path: Path, source: Source, count: int) -> None:
+    """Clips side by side, in a film that repeats."""
+    if count > LARGEST:
+        raise Refused(f"{count:,} samples are too many for one film: take a folder or a file.npz.")
+    samples = torch.cat([block.cpu() for block in source.blocks(count)])
+    film = source.game.medium(samples).film(samples, source.columns)
+    assert film
+    frames, rate = film
+    with atomic_write(path) as file:
+        if path.suffix == ".gif":
+            file.write_bytes(gif(frames, round(1000 / rate)))
+        else:
+            write_mp4(file, frames, Fraction(rate).limit_denominator(1000))
 
 
 def refuse_existing(path: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import SMALL, Answer, contents, here, refused, write
-from PIL import Image
+from PIL import Image, ImageSequence
 from torch import Tensor
 from trained_runs import (
     CONDITIONAL,
@@ -33,16 +33,14 @@ import ganlab
 from ganlab.data import Gaussians
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
+from ganlab.media.films import BT709, LIMITED, WIDEST
 from ganlab.media.pictures import grid, quantise
 from ganlab.networks import MLPDiscriminator, MLPGenerator
 from ganlab.runs.load import checkpoint_or_export
 from ganlab.sampling.plan import BLOCK, fake_batches
 from ganlab.sampling.walk import (
-    BT709,
     CONVERSIONS,
-    LIMITED,
     MILLISECONDS,
-    WIDEST,
     round_trip,
     spherical,
     to_gif,
@@ -529,7 +527,8 @@ def test_a_label_reaches_the_generator(
     assert (read_images(tmp_path / "3.npz") != read_images(tmp_path / "7.npz")).all()
     sample_here(*trusted, "--out", "walk.gif", "--class", "3", "--frames", "4", folder=tmp_path)
     with Image.open(tmp_path / "walk.gif") as moving:
-        assert moving.n_frames == 1
+        frames = {frame.convert("RGB").tobytes() for frame in ImageSequence.Iterator(moving)}
+        assert (moving.n_frames, len(frames)) == (4, 1)
     wrong = here("sample", *trusted, "--out", "no.png", "--class", "10", folder=tmp_path)
     assert "no class 10" in refused(wrong, tmp_path)
     assert not (tmp_path / "no.png").exists()

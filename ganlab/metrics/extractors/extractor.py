@@ -30,18 +30,8 @@ from ganlab.metrics.names import words_after_number
 FOLDER = Path(__file__).parent / "weights"
 # Words with which what follows the number of samples begins in our own names: nobody else's suffix does.
 OURS = (
-    "inception",
-    "custom",
-    "clean",
-    "bf",
-    "pixels",
-    "points",
-    "stacked",
-    "dinov2",
-    "clip",
-    "spoken",
-    "cats",
-    "celeba",
+    *("inception", "custom", "clean", "bf", "pixels", "points", "stacked", "dinov2", "clip", "spoken"),
+    *("moving", "cats", "celeba"),
 )
 
 
