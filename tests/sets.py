@@ -158,3 +158,21 @@ def packed(path: Path, files: dict[str, bytes]) -> Path:
         for name, content in files.items():
             archive.writestr(name, content)
     return path
+
+
+def gif(clip: np.ndarray) -> bytes:
+    """A film of bytes (frames, height, width), or with three channels behind; equal frames become one."""
+    first, *others = [Image.fromarray(frame) for frame in clip]
+    first.save(file := io.BytesIO(), "GIF", save_all=True, append_images=others, duration=100)
+    return file.getvalue()
+
+
+def films(count: int = 20, frames: int = 20) -> dict[str, bytes]:
+    """Of each a light square that moves to the right, at a height of its own, on black."""
+    files = {}
+    for number in range(count):
+        clip = np.zeros((frames, 24, 32), np.uint8)
+        for frame in range(frames):
+            clip[frame, number % 16 : number % 16 + 8, frame : frame + 8] = 150 + number
+        files[f"{number:02}.gif"] = gif(clip)
+    return files

@@ -5,6 +5,7 @@ from ganlab.data.sets.blanked import Blanked
 from ganlab.data.sets.cats_vs_dogs import CatsVsDogs
 from ganlab.data.sets.celeba import CelebA
 from ganlab.data.sets.cifar10 import CIFAR10
+from ganlab.data.sets.clips import Clips
 from ganlab.data.sets.degraded import Degraded, Downscaled, Masked
 from ganlab.data.sets.digits import Digits
 from ganlab.data.sets.folder import ImageFolder
@@ -28,6 +29,7 @@ __all__ = [
     "Blocks",
     "CatsVsDogs",
     "CelebA",
+    "Clips",
     "Degraded",
     "Digits",
     "Downscaled",

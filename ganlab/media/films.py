@@ -31,6 +31,15 @@ def gif_frames(content: bytes) -> Iterator[tuple[Image.Image, int]]:
             yield frame.convert("RGB"), int(frame.info.get("duration") or SHOWN)
 
 
+def lengths(milliseconds: Sequence[int]) -> list[int]:
+    """How often the shortest of these times goes into each, by which frames become equally long again.
+
+    Programs that write GIFs join equal frames to one that is shown as long as all of them.
+    """
+    shortest = min(milliseconds)
+    return [round(each / shortest) for each in milliseconds]
+
+
 def gif(frames: Sequence[Image.Image], milliseconds: int | Sequence[int]) -> bytes:
     """A GIF that repeats for ever; its times are rounded down to hundredths of a second.
 
@@ -67,8 +76,8 @@ def _indexed(frames: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]
     return np.pad(own, ((0, COLOURS - len(own)), (0, 0))), [np.asarray(each) for each in near]
 
 
-def mp4_frames(content: bytes, what: str) -> Iterator[Image.Image]:
-    """The frames of a video that PyAV knows, in RGB; damage raises anything.
+def mp4_frames(content: bytes, what: str) -> Iterator[tuple[Image.Image, int]]:
+    """The same of a video that PyAV knows, where all frames count as equally long.
 
     Args:
         what: Needs PyAV, for the message where that is missing.
@@ -78,7 +87,7 @@ def mp4_frames(content: bytes, what: str) -> Iterator[Image.Image]:
 
     with av.open(BytesIO(content), "r") as file:
         for frame in file.decode(video=0):
-            yield frame.to_image()
+            yield frame.to_image(), SHOWN
 
 
 def write_mp4(path: Path, frames: Iterable[Image.Image], rate: Fraction) -> None:

@@ -16,7 +16,7 @@ from torch.nn.functional import pad
 from ganlab import bounds
 from ganlab.errors import Refused
 from ganlab.media.captions import captioned
-from ganlab.media.films import gif
+from ganlab.media.films import gif, lengths
 from ganlab.media.medium import Medium
 from ganlab.media.pictures import DRAWN, Pictures, as_bytes, grid
 from ganlab.media.shown import Film
@@ -117,15 +117,14 @@ class Video(Medium):
     def read(cls, content: bytes) -> Tensor:
         """All frames of a .gif, of one channel if they are grey, else of three.
 
-        A frame that is shown several times as long as the shortest is as many frames, as it was before a
-        program joined equal ones.
+        A frame that is shown several times as long as the shortest is as many frames.
         """
         film = Film.read(content)
         if len(film.frames) == 1:
             raise ValueError("it is a still picture: a clip has two frames or more")
-        shortest = min(film.durations)
-        times = [round(each / shortest) for each in film.durations]
-        pixels = np.stack([np.asarray(frame) for frame in film.frames]).repeat(times, 0)
+        if len({frame.size for frame in film.frames}) > 1:
+            raise ValueError("its frames are of several sizes")
+        pixels = np.stack([np.asarray(frame) for frame in film.frames]).repeat(lengths(film.durations), 0)
         grey = (pixels == pixels[..., :1]).all()
         return torch.from_numpy(pixels[..., :1] if grey else pixels).movedim(-1, 1).contiguous()
 

@@ -11,13 +11,31 @@ from PIL import Image
 from ganlab.checkpoints.allow_list import ALLOWED
 from ganlab.data import CelebA, Digits, Gaussians
 from ganlab.errors import Refused
-from ganlab.media import Labels, Medium, Pictures, PicturesWithHoles, Points, Sound, Text, medium_of, played
+from ganlab.media import (
+    Labels,
+    Medium,
+    Pictures,
+    PicturesWithHoles,
+    Points,
+    Sound,
+    Text,
+    Video,
+    medium_of,
+    played,
+)
 from ganlab.media.text import tokens_of
 
 NAMES = ("ant", "bee", "cat")
 GREY, COLOUR, MANY = Pictures((1, 4, 6)), Pictures((3, 4, 6)), Pictures((5, 4, 6))
 LETTERS = Text("z a中", 5)
-OTHERS = (Points((2,)), Points((1, 9)), Sound((1, 40), 8000), LETTERS, Labels(3, NAMES))
+OTHERS = (
+    Points((2,)),
+    Points((1, 9)),
+    Sound((1, 40), 8000),
+    Video((3, 1, 4, 6), 12.5),
+    LETTERS,
+    Labels(3, NAMES),
+)
 MEDIA = (GREY, COLOUR, MANY, Pictures((2, 4, 4, 4)), *OTHERS)
 
 
