@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torch.utils._pytree import tree_map
 
 from ganlab import bounds
 from ganlab.errors import Refused
+from ganlab.judgements import Judged
 from ganlab.media import Medium
 from ganlab.networks.conditioning import (
     DiscriminatorConditioning,
@@ -88,7 +91,7 @@ class RandomFrames(Wrapping):
     """A critic of pictures that judges frames of each clip: the image discriminator of MoCoGAN, section 3.
 
     In training they are drawn by chance, with the numbers that the step has seeded; else all are judged. Of
-    several frames the logits are a map, a row for each frame.
+    several frames the logits are a map, a row for each frame, and what heads say is the mean over frames.
 
     Args:
         network: What makes the critic; it is told the shape of a frame.
@@ -118,7 +121,15 @@ class RandomFrames(Wrapping):
         frames = clips.shape[:2]
         told_each = () if condition is None else (condition.repeat_interleave(frames[1], 0),)
         judged = self.network(clips.flatten(0, 1), *told_each)
-        return tree_map(lambda each: each.unflatten(0, frames), judged) if frames[1] > 1 else judged
+        return tree_map(partial(_of_clips, frames=frames), judged) if frames[1] > 1 else judged
+
+
+def _of_clips(part: Any, frames: Sequence[int]) -> Any:
+    """What is said of frames as what is said of clips."""
+    if not isinstance(part, Judged):
+        return part.unflatten(0, frames)
+    logits = tree_map(partial(_of_clips, frames=frames), part.logits)
+    return Judged(logits, tree_map(lambda head: head.unflatten(0, frames).mean(1), part.heads))
 
 
 class ClipDiscriminator(nn.Module):

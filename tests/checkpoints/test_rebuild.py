@@ -222,6 +222,24 @@ def test_several_generators_are_rebuilt() -> None:
     check_same(hyperparameters(generator=pair))
 
 
+def test_networks_of_clips_are_rebuilt() -> None:
+    shape = [4, 1, 8, 8]
+    frames = {"class_path": "ganlab.networks.DCGANGenerator", "init_args": {"width": 4}}
+    facts = {"shape": shape, "condition": LABELS, "latent_size": 60}
+    generator = {"class_path": "ganlab.networks.MoCoGANGenerator", "init_args": {**facts, "network": frames}}
+    critics = {
+        "frame": {
+            "class_path": "ganlab.networks.RandomFrames",
+            "init_args": {"network": TALLER, "frames": 2},
+        },
+        "clip": {"class_path": "ganlab.networks.ClipDiscriminator", "init_args": {"width": 4}},
+    }
+    judging = within_others(critics, **{"shape": shape, "condition": LABELS})
+    video = {"class_path": "ganlab.media.Video", "init_args": {"shape": shape, "rate": 12.5}}
+    media = {"media": [video, LABELS], "conditional": True}
+    check_same(hyperparameters(generator=generator, discriminator=judging, **{"latent_size": 60, **media}))
+
+
 def check_same(arguments: dict[str, Any]) -> None:
     """Check that games built with and without trust are equal."""
     games = []

@@ -38,7 +38,15 @@ ANY_SET = {
 }
 # Scores that invented sets cannot have: they hold out too few images, and these look like no class.
 OF_REAL_SETS = ("copied", "class_agreement")
-EIGHT = ("digits", "fashion_mnist", "gaussians", "mnist", "spoken_digits")  # of a batch, of the others two
+EIGHT = (
+    "clips",
+    "digits",
+    "fashion_mnist",
+    "gaussians",
+    "mnist",
+    "moving_digits",
+    "spoken_digits",
+)  # of a batch, of the others two
 UNHURRIED = ("BigGANGenerator", "RRDBGenerator", "Several")
 OPTIONAL = ("trainer", "samples", "evaluation", "checkpoints")
 
@@ -127,6 +135,7 @@ def sets_on_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sets.packed(root / "pairs.zip", sets.pairs())
     sets.folder(root / "pets", sets.pets("microsoft"))
     sets.packed(root / "speech.zip", sets.speech())
+    sets.folder(root / "films", sets.films())
     return sets.folder(root / "celeba", sets.faces()).parent
 
 
@@ -203,14 +212,17 @@ def test_it_trains(file: Path, sets_on_disk: Path, tmp_path: Path, monkeypatch: 
     of = "data.of" if "of" in settings_of_data(file) else "data"
     unpaired_pets = file.parent.name in ("cats_vs_dogs", "image_folder") and of == "data.of"
     few += ("--data.of.held_out", "0.5") if unpaired_pets else ()
-    of_ones_own = {"maps": "pairs.zip", "image_folder": "pets", "spoken_digits": "speech.zip"}.get(
-        file.parent.name
-    )
+    of_ones_own = {
+        "maps": "pairs.zip",
+        "image_folder": "pets",
+        "spoken_digits": "speech.zip",
+        "clips": "films",
+    }.get(file.parent.name)
     few += (f"--{of}.root", str(sets_on_disk / of_ones_own)) if of_ones_own else ()
     named = [
         score for score in choices(file).get("evaluation", {}).get("scores", []) if score not in OF_REAL_SETS
     ]
-    few += ("--evaluation.scores", f"[{','.join(named)}]") if named else ()
+    few += ("--evaluation.scores", json.dumps(named)) if named else ()
     stages = choices(file)["model"].get("init_args", {}).get("stages", [])  # of the generator alone
     few += ("--model.stages", json.dumps([{**stage, "steps": 1} for stage in stages])) if stages else ()
     machine = ("--trainer.accelerator", "cpu", "--trainer.log_every_n_steps", "1", "--runs", str(tmp_path))

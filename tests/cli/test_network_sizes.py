@@ -17,6 +17,7 @@ MADE_OF_OTHERS = {
     "AroundHole",
     "Composited",
     *("Heads", "MultiScale", "Packed", "Pretrained", "RandomProjection", "Several", "SharedTrunk"),
+    *("MoCoGANGenerator", "RandomFrames"),
     "ToldSteps",
 }
 
@@ -41,20 +42,21 @@ def test_a_convolution_counts_two_for_each_weight_and_place(monkeypatch: pytest.
 
 @pytest.mark.slow
 def test_all_networks_are_there_or_say_why_they_are_not() -> None:
-    of_all = {shape: sizes(shape) for shape in ((3, 32, 32), (5, 8), (1, 1024), (2,))}
+    of_all = {shape: sizes(shape) for shape in ((3, 32, 32), (5, 8), (1, 1024), (8, 1, 32, 32), (2,))}
     for of_shape in of_all.values():
         assert of_shape.keys() == {*networks.__all__} - MADE_OF_OTHERS
         for name, size in of_shape.items():
             if "refused" not in size:
                 assert size["parameters"] > 0, name
                 assert size["operations"] > size["parameters"] / 10, name
-    pictures, lines, sounds, points = (
+    pictures, lines, sounds, clips, points = (
         {name for name, size in of_shape.items() if "refused" not in size} for of_shape in of_all.values()
     )
     assert points == {MLPGenerator.__name__, MLPDiscriminator.__name__}
     assert lines - points == {name for name in networks.__all__ if name.startswith(("GRU", "Text"))}
     assert sounds - lines == {"WaveGANDiscriminator", "WaveGANGenerator"}
-    assert pictures - points == {*networks.__all__} - MADE_OF_OTHERS - sounds
+    assert clips - points == {"ClipDiscriminator"}
+    assert pictures - points == {*networks.__all__} - MADE_OF_OTHERS - sounds - clips
     with torch.device("meta"):
         unet = UNetGenerator(shape=(3, 32, 32), condition=Pictures((3, 32, 32)))
     assert of_all[3, 32, 32]["UNetGenerator"]["parameters"] == sum(each.numel() for each in unet.parameters())
