@@ -47,7 +47,7 @@ EIGHT = (
     "moving_digits",
     "spoken_digits",
 )  # of a batch, of the others two
-UNHURRIED = ("BigGANGenerator", "RRDBGenerator", "Several")
+UNHURRIED = ("BigGANGenerator", "MoCoGANGenerator", "RRDBGenerator", "Several")
 OPTIONAL = ("trainer", "samples", "evaluation", "checkpoints")
 
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
@@ -167,8 +167,8 @@ def cost(file: Path) -> tuple[bool, bool, int, int, Path]:
 def quick() -> set[Path]:
     """The cheapest experiment of each variant, of each family of networks, and of each data set.
 
-    Residual networks, which take longest, are played for their own sake alone, and BigGAN's and RRDB's, which
-    take a minute, and the four of a translation not at all. What the others play, these play, too, though not
+    Residual networks, which take longest, are played for their own sake alone, and BigGAN's, MoCoGAN's and
+    RRDB's, which take a minute, and the four of a translation not at all. What the others play, these play, too, though not
     together.
     """
     chosen, covered = set(), set()
