@@ -1,11 +1,12 @@
 """Differentiable augmentation of the discriminator's images: Zhao et al. 2020, arXiv:2006.10738.
 
-Each function takes images (N, C, H, W) and draws its own random numbers for each image from the device's
-global generator, which the step has seeded.
+Each function takes images (N, C, H, W), or clips (N, T, C, H, W), all of whose frames it treats alike, and
+draws its own random numbers for each from the device's global generator, which the step has seeded.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Literal, get_args
+from functools import wraps
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -18,15 +19,28 @@ def colour(images: Tensor) -> Tensor:
     """Brightness by ±0.5, saturation by a factor in [0, 2], contrast by a factor in [0.5, 1.5]."""
 
     def draw() -> Tensor:
-        return torch.rand(len(images), 1, 1, 1, device=images.device, dtype=images.dtype)
+        shape = len(images), *[1] * (images.ndim - 1)
+        return torch.rand(shape, device=images.device, dtype=images.dtype)
 
     images = images + draw() - 0.5
-    grey = images.mean(1, keepdim=True)
+    grey = images.mean(-3, keepdim=True)
     images = grey + (images - grey) * 2 * draw()
-    level = images.mean((1, 2, 3), keepdim=True)
+    level = images.mean(tuple(range(1, images.ndim)), keepdim=True)
     return level + (images - level) * (draw() + 0.5)
 
 
+def of_frames(augmentation: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same of clips, whose frames are to it as channels are: all are treated alike."""
+
+    @wraps(augmentation)
+    def augmented(images: Tensor, *arguments: Any, **named: Any) -> Tensor:
+        channels = images.shape[1:-2]
+        return augmentation(images.flatten(1, -3), *arguments, **named).unflatten(1, channels)
+
+    return augmented
+
+
+@of_frames
 def translation(images: Tensor, share: float = 1 / 8) -> Tensor:
     """Shift by up to `share` of the size in each direction; the pixels that come into view are 0."""
     count, _, height, width = images.shape
@@ -43,6 +57,7 @@ def _window(count: int, size: int, reach: int, device: torch.device) -> Tensor:
     return start + torch.arange(size, device=device)
 
 
+@of_frames
 def cutout(images: Tensor, share: float = 1 / 2) -> Tensor:
     """Set one rectangle of `share` of the size in each direction to 0; it may reach beyond the border."""
     count, _, height, width = images.shape
@@ -59,6 +74,7 @@ def _interval(count: int, size: int, length: int, device: torch.device) -> Tenso
     return (place >= start) & (place < start + length)
 
 
+@of_frames
 def flip(images: Tensor) -> Tensor:
     """Mirror left and right, every second image on average."""
     mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5

@@ -51,6 +51,16 @@ def shifted(image: Tensor, down: int, right: int) -> Tensor:
 
 class TestEveryAugmentation:
     @every_augmentation
+    def test_all_frames_of_a_clip_are_treated_alike(self, name: Augmentation) -> None:
+        images = pictures(6)
+        torch.manual_seed(1)
+        alone = TABLE[name](images)
+        torch.manual_seed(1)
+        clips = TABLE[name](images[:, None].expand(-1, 5, -1, -1, -1))
+        assert clips.shape == (6, 5, 3, 8, 16)
+        torch.testing.assert_close(clips, alone[:, None].expand(-1, 5, -1, -1, -1))
+
+    @every_augmentation
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
     @pytest.mark.parametrize("size", [(1, 1, 8, 8), (5, 3, 8, 16), (2, 4, 7, 9), (3, 2, 1, 1)], ids=str)
     def test_shape_and_dtype_stay(

@@ -81,10 +81,12 @@ class MoCoGANGenerator(nn.Module):
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
         content, noise = latent.split([self.content, math.prod(self.noise)], 1)
-        motion, _ = self.recurrent(noise.unflatten(1, self.noise))
+        noise = noise.unflatten(1, self.noise)
+        # It begins at 0, by a product: zeros that torch makes have a fixed number of rows in ONNX.
+        motion, _ = self.recurrent(noise, 0 * noise[:, :1].transpose(0, 1))
         content = self.conditioning.inputs(content, condition)
-        codes = torch.cat([content[:, None].expand(-1, len(motion[0]), -1), motion], 2)
-        return self.network(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+        codes = torch.cat([content[:, None].expand(-1, self.noise[0], -1), motion], 2)
+        return self.network(codes.flatten(0, 1)).unflatten(0, (-1, self.noise[0]))
 
 
 class RandomFrames(Wrapping):

@@ -168,8 +168,8 @@ def quick() -> set[Path]:
     """The cheapest experiment of each variant, of each family of networks, and of each data set.
 
     Residual networks, which take longest, are played for their own sake alone, and BigGAN's, MoCoGAN's and
-    RRDB's, which take a minute, and the four of a translation not at all. What the others play, these play, too, though not
-    together.
+    RRDB's, which take a minute, and the four of a translation not at all. What the others play, these play,
+    too, though not together.
     """
     chosen, covered = set(), set()
     for file in sorted(FILES, key=cost):

@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 import torch
+import wandb
 from command_line import checkpoint, here, run_folders, write
 from PIL import Image
 from torch import Tensor
@@ -106,7 +107,9 @@ evaluation:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train_run(tmp_path_factory.mktemp("clips"), CONFIG)
+    trained = train_run(tmp_path_factory.mktemp("clips"), CONFIG)
+    wandb.finish()  # as the end of the process would
+    return trained
 
 
 def clip(path: Path) -> Tensor:
@@ -192,7 +195,7 @@ def test_sheets_move_and_walks_are_asked_for(run: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_export_makes_the_same_clips(run: Path, tmp_path: Path) -> None:
-    assert here("export", run, "--out", "mine", folder=tmp_path).code == 0
+    assert here("export", run, "--out", "mine", "--onnx", folder=tmp_path).code == 0
     for source in (run, tmp_path / "mine"):
         answer = here("sample", source, "--class", "2", "--out", f"{source.name}.npz", folder=tmp_path)
         assert answer.code == 0, answer
@@ -200,6 +203,7 @@ def test_an_export_makes_the_same_clips(run: Path, tmp_path: Path) -> None:
     assert np.array_equal(one, other)
     medium = ganlab.load(tmp_path / "mine").media[0]
     assert (type(medium), medium.rate, medium.shape) == (Video, 20, SHAPE)
+    assert (tmp_path / "mine" / "generator.onnx").is_file(), "compared with the game when it is written"
     assert "image-generation" not in (tmp_path / "mine" / "README.md").read_text()
 
 
