@@ -46,7 +46,9 @@ class ClipTransform(Transform):
             for frame, shown in frames_of(content):
                 squares.append(self._square(convert(frame, self.channels)))
                 times.append(shown)
-            frames = np.arange(len(squares)).repeat(lengths(times))
+            if sum(repeats := lengths(times)) > LONGEST:
+                raise Broken(f"more than {LONGEST:,} times its shortest frame: cut it into parts")
+            frames = np.arange(len(squares)).repeat(repeats)
         except (Broken, Refused):
             raise
         # Decoders fail in as many ways as files are damaged.

@@ -19,7 +19,7 @@ from ganlab.media.captions import captioned
 from ganlab.media.films import gif, lengths
 from ganlab.media.medium import Medium
 from ganlab.media.pictures import DRAWN, Pictures, as_bytes, grid
-from ganlab.media.shown import Film
+from ganlab.media.shown import MOST_FRAMES, MOST_PIXELS, Film
 
 HIGHEST_RATE = 1_000  # frames a second
 APART = 1  # pixels between the frames of a strip
@@ -124,7 +124,10 @@ class Video(Medium):
             raise ValueError("it is a still picture: a clip has two frames or more")
         if len({frame.size for frame in film.frames}) > 1:
             raise ValueError("its frames are of several sizes")
-        pixels = np.stack([np.asarray(frame) for frame in film.frames]).repeat(lengths(film.durations), 0)
+        times, (width, height) = lengths(film.durations), film.frames[0].size
+        if sum(times) > MOST_FRAMES or sum(times) * width * height > MOST_PIXELS:
+            raise ValueError(f"it is as long as {sum(times):,} of its shortest frame, which is too long")
+        pixels = np.stack([np.asarray(frame) for frame in film.frames]).repeat(times, 0)
         grey = (pixels == pixels[..., :1]).all()
         return torch.from_numpy(pixels[..., :1] if grey else pixels).movedim(-1, 1).contiguous()
 

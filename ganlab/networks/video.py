@@ -112,12 +112,12 @@ class RandomFrames(Wrapping):
     ) -> None:
         super().__init__()
         bounds.at_least(1, self, frames=frames)
-        self.all, picture = clip(self, shape)
-        self.shape, self.frames = tuple(shape), min(frames, self.all)
+        self.total, picture = clip(self, shape)
+        self.shape, self.frames = tuple(shape), min(frames, self.total)
         self.network = told(network, {"shape": picture, "classes": classes, "condition": condition})
 
     def forward(self, clips: Tensor, condition: Any = None) -> Any:
-        if self.training and self.frames < self.all:
+        if self.training and self.frames < self.total:
             order = uniform_like(clips[:, :, 0, 0, 0]).argsort(1)[:, : self.frames]
             clips = clips[torch.arange(len(clips), device=clips.device)[:, None], order]
         frames = clips.shape[:2]

@@ -17,7 +17,7 @@ from torch import Tensor
 from ganlab.data import Clips
 from ganlab.errors import Refused
 from ganlab.media import Labels, Video
-from ganlab.media.films import write_mp4
+from ganlab.media.films import gif, write_mp4
 
 
 @pytest.fixture(autouse=True)
@@ -138,6 +138,11 @@ WRONG: dict[str, tuple[Mapping[str, bytes], dict[str, Any], str]] = {
     "no films": ({"a.png": b"x"}, {}, "no films in"),
     "shorter than a clip": ({"a.gif": WHOLE}, {"frames": 10}, "a clip takes 10 frames, and it has 9"),
     "too far apart": ({"a.gif": WHOLE}, {"stride": 5}, "a clip takes 11 frames, and it has 9"),
+    "a pause of minutes": (
+        {"a.gif": gif([Image.fromarray(frame) for frame in counting(4)], [10, 10, 10, 600_000])},
+        {},
+        "more than 20,000 times its shortest",
+    ),
     "a still picture": ({"a.gif": sets.gif(counting(1))}, {}, "a clip takes 3 frames, and it has 1"),
     "a broken gif": ({"a.gif": WHOLE[:60]}, {}, r"a\.gif \(no whole film"),
     "a broken mp4": ({"a.mp4": b"\0\0\0\x20ftypisom" + bytes(200)}, {}, r"a\.mp4 \(no whole film"),

@@ -112,6 +112,7 @@ def test_clips_of_other_channels_cannot_be_shown(tmp_path: Path) -> None:
 
 
 WHOLE = gif([Image.fromarray(frame[0].numpy()) for frame in clips(GREY)[0]], 100)
+PAUSED = gif([Image.fromarray(frame[0].numpy()) for frame in clips(GREY)[0]], [10, 10, 10, 600_000])
 STILL = gif([Image.fromarray(clips(GREY)[0, 0, 0].numpy())], 100)
 
 
@@ -123,8 +124,9 @@ STILL = gif([Image.fromarray(clips(GREY)[0, 0, 0].numpy())], 100)
         (WHOLE[:9], "no whole"),
         (WHOLE[: len(WHOLE) // 2], "no whole"),
         (STILL, "still picture"),
+        (PAUSED, "as long as 60,003 of its shortest frame"),
     ],
-    ids=["empty", "text", "a head", "cut in two", "still"],
+    ids=["empty", "text", "a head", "cut in two", "still", "a pause of minutes"],
 )
 def test_a_broken_file_is_no_clip(content: bytes, said: str) -> None:
     with pytest.raises((Unreadable, ValueError), match=said):
