@@ -20,6 +20,7 @@ from ganlab.game.parts import Penalty
 from ganlab.game.players import evaluating
 from ganlab.game.turn import Turn
 from ganlab.losses import boundary_of
+from ganlab.media import Video
 from ganlab.networks.heads import Heads
 from ganlab.networks.several import single_networks, wrapped_networks
 
@@ -87,9 +88,9 @@ def parts(game: Any, *, has_penalties: bool) -> None:
 
 
 def augmentations(game: Any) -> None:
-    """Refuse augmentations, which are of pictures, where data told that something else is made."""
+    """Refuse augmentations, which are of pictures and clips, where data told that something else is made."""
     made = game.media[0] if game.media else None
-    if made is None or len(made.shape) == 3:
+    if made is None or len(made.shape) == 3 or isinstance(made, Video):
         return
     for owner in (game, *game.regularisers):
         if owner.augmentations:

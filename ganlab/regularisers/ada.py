@@ -41,7 +41,8 @@ class ADA(Regulariser):
 
     def seen(self, samples: Tensor) -> Tensor:
         for name in self.augmentations:
-            chosen = torch.rand(len(samples), 1, 1, 1, device=samples.device) < self.overfitting.strength
+            shape = len(samples), *[1] * (samples.ndim - 1)
+            chosen = torch.rand(shape, device=samples.device) < self.overfitting.strength
             samples = torch.where(chosen, TABLE[name](samples), samples)
         return samples
 

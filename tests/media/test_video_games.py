@@ -30,6 +30,7 @@ from ganlab.networks import (
     RandomFrames,
     Several,
 )
+from ganlab.regularisers import ADA, BCR
 from ganlab.testing import CHECKS, Game, assert_same
 from ganlab.testing.process_checks import two_processes_are_one_of_twice_the_batch
 from ganlab.testing.sampling_checks import samples_follow_from_seed_and_number
@@ -75,6 +76,18 @@ def test_a_game_of_clips_keeps_the_laws(check: Callable[[Game], None]) -> None:
 )
 def test_a_game_without_penalties_keeps_the_laws(check: Callable[[Game], None]) -> None:
     check(game(4 if check in OF_ALL_FRAMES else 2, HingeGAN))
+
+
+def test_clips_are_augmented_and_all_frames_of_one_alike() -> None:
+    ada = ADA()
+    how = {"augmentations": ["flip", "translation"], "regularisers": [ada, BCR()]}
+    played = game(1, HingeGAN).having(**how)
+    played.play(played(), steps=1)
+    ada.overfitting.strength.fill_(0.5)
+    clips = torch.rand(9, 1, 1, 8, 8).expand(-1, 4, -1, -1, -1)
+    seen = ada.seen(clips)
+    assert torch.equal(seen, seen[:, :1].expand_as(seen))
+    assert 0 < (seen == clips).flatten(1).all(1).sum() < 9
 
 
 CONFIG = """\
