@@ -784,7 +784,8 @@ def test_what_cannot_be_scored_is_refused(how, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("reference", "extractor", "nearest"), [("Digits", "Pixel", "Pixels"), ("Digit", "Pixels", "Digits")]
+    ("reference", "extractor", "nearest"),
+    [("Digits", "Pixel", "Pixels, MovingPixels"), ("Digit", "Pixels", "Digits, MovingDigits")],
 )
 def test_a_misspelt_class_is_answered_with_the_nearest(reference, extractor, nearest, tmp_path, capsys):
     images = forms(tmp_path)[0]

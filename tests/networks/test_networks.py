@@ -488,14 +488,20 @@ def test_the_kinds_that_a_signature_offers_are_the_rows_of_its_table() -> None:
     assert set(get_args(ActivationKind)) == set(ACTIVATIONS)
 
 
-OF_TEXT = {name for name in networks.__all__ if name.startswith("Text")} | {"GRUGenerator"}
+# Of what they make or judge; all others are of pictures.
+SHAPES = {
+    **{name: (1, 1024) for name in networks.__all__ if name.startswith("WaveGAN")},
+    **{name: (3, 8) for name in networks.__all__ if name.startswith("Text")},
+    "GRUGenerator": (3, 8),
+    **dict.fromkeys(("ClipDiscriminator", "MoCoGANGenerator", "RandomFrames"), (4, 1, 32, 32)),
+}
 
 
 @pytest.mark.parametrize("name", [name for name in networks.__all__ if name != "Pretrained"])
 def test_a_configuration_builds_every_network(name: str) -> None:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(nn.Module, "network")
-    shape = (1, 1024) if name.startswith("WaveGAN") else (3, 8) if name in OF_TEXT else (1, 32, 32)
+    shape: tuple[int, ...] = SHAPES.get(name, (1, 32, 32))
     arguments: dict[str, Any] = {"shape": [*shape]}
     sources = {"EncodedGenerator", "GatedGenerator", "RRDBGenerator", "ResNetTranslator", "SRResNetGenerator"}
     if name in {*sources, "UNetGenerator"}:
@@ -503,9 +509,11 @@ def test_a_configuration_builds_every_network(name: str) -> None:
     if name in ("AroundHole", "Composited"):
         arguments["condition"] = PicturesWithHoles((2, 32, 32)).plain()
         arguments["network"] = {"class_path": "UNetGenerator" if name == "Composited" else "MLPDiscriminator"}
+    if name == "MoCoGANGenerator":
+        arguments["network"] = {"class_path": "MLPGenerator"}
     if name in ("MultiScale", "Several"):
         arguments["networks"] = [{"class_path": "MLPDiscriminator"}] * 2
-    if name in ("Heads", "Packed", "RandomProjection", "SharedTrunk", "ToldSteps"):
+    if name in ("Heads", "Packed", "RandomFrames", "RandomProjection", "SharedTrunk", "ToldSteps"):
         arguments["network"] = {"class_path": "MLPDiscriminator"}
     if name == "Heads":
         arguments["heads"] = {"code": 3}
