@@ -64,7 +64,7 @@ HUGE: dict[str, dict[str, Any]] = {
     "hidden": sized("MLP", hidden=[10**9]),
     "many hidden": sized("MLP", hidden=[10_000] * 300),
     "blocks": sized("R3GAN", blocks=10**9),
-    "many blocks": sized("R3GAN", blocks=1000, shape=[1, 2**12, 2**12]),
+    "many blocks": sized("R3GAN", blocks=400, shape=[1, 2**12, 2**12]),
     "pixels": sized("DCGAN", shape=[1, 2**40, 2**40]),
     "doublings": sized("DCGAN", shape=[1, 2**2000, 2**2000]),
     "latents": hyperparameters(latent_size=10**11),
