@@ -643,7 +643,8 @@ def test_what_is_installed_is_not_taken_for_mine(user_folder: Path, monkeypatch:
     assert contents(user_folder / "copy").keys() == {"part/__init__.py", "part/inner.py"}
 
 
-@pytest.mark.parametrize("started", [pytest.param("beside", marks=pytest.mark.slow), "elsewhere"])
+@pytest.mark.slow
+@pytest.mark.parametrize("started", ["beside", "elsewhere"])
 def test_my_files_train_on_two_processes(started: str, user_folder: Path, tmp_path: Path) -> None:
     write(user_folder, MINE, "mine.yaml")
     folder = user_folder if started == "beside" else tmp_path / "elsewhere"

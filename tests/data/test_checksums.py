@@ -259,6 +259,7 @@ def test_training_stops_with_a_sentence_and_goes_on_when_resumed(cached, cache_f
     assert steps(run)[0] == 8
 
 
+@pytest.mark.slow
 def test_data_check_says_it_in_a_sentence(cached, cache_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("ganlab.cli.data_check.SECONDS", 0.05)

@@ -379,6 +379,7 @@ def many(tmp_path):
     return folder(tmp_path / "many", {f"{n}.jpg": encoded(picture(n)) for n in range(60)})
 
 
+@pytest.mark.slow
 def test_two_builders_leave_one_cache(many, cache_folder, tmp_path):
     builders = [build(many, tmp_path / name, 0.01) for name in ("one", "two")]
     answers = [builder.end().out.splitlines() for builder in builders]

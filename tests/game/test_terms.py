@@ -214,7 +214,7 @@ def test_terms_that_only_one_process_has_are_named(tmp_path: Path) -> None:
         assert "became" not in sentence
 
 
-class Clips(Specks):
+class FilmsOfSpecks(Specks):
     """Films of four pictures."""
 
     def __init__(self, **base: Any) -> None:
@@ -240,7 +240,7 @@ def test_three_dimensional_convolutions_train(precision: str) -> None:
     )
     game = new(R1GAN, generator=generator, discriminator=discriminator.append(nn.Flatten(0)))
     before = state(game)
-    trainer = play(game, Clips(), steps=2, precision=precision)
+    trainer = play(game, FilmsOfSpecks(), steps=2, precision=precision)
     assert trainer.global_step == 2
     assert not torch.equal(before["generator.2.weight"], state(game)["generator.2.weight"])
     assert game.sample(3, seed=0).shape == (3, 1, 4, 8, 8)

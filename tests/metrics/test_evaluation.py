@@ -344,6 +344,7 @@ def test_the_hash_of_an_unchanged_protocol_stays(known):
 # The real floor, like for like
 
 
+@pytest.mark.slow
 def test_a_floor_of_fewer_images_stands_beside_scores_of_as_many():
     """And both are those that an evaluation of as many samples has: all 1,497 reals' features are kept."""
     many, few = (Scorer(Classifier("digits"), ALL, count) for count in (1500, 300))
