@@ -120,6 +120,7 @@ evaluation:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    wandb.teardown()  # Other tests of this process may have disabled it, which it remembers.
     trained = train_run(tmp_path_factory.mktemp("clips"), CONFIG)
     wandb.finish()  # as the end of the process would
     return trained
