@@ -30,7 +30,7 @@ from torch_fidelity.metric_fid import (  # type: ignore[import-untyped]
     fid_features_to_statistics,
     fid_statistics_to_metric,
 )
-from train_extractors import digest_of
+from train_extractors import digest_of, standardise, without_more
 
 from ganlab.data import CatsVsDogs, CelebA, StreamData
 from ganlab.metrics.extractors.colour_classifiers import FOLDER, SIDE, ColourClassifier, ColourNet, framed
@@ -151,28 +151,9 @@ def train(images: Tensor, labels: Tensor, epochs: int) -> ColourNet:
     return without_more(network, classes)
 
 
-def without_more(network: ColourNet, classes: int) -> ColourNet:
-    state = network.state_dict()
-    for name in ("classes.weight", "classes.bias"):
-        state[name] = state[name][:classes]
-    fewer = ColourNet(classes)
-    fewer.load_state_dict(state)
-    return fewer.eval().requires_grad_(False)
-
-
 def seen(network: ColourNet, images: Tensor) -> Pair:
     features, logits = zip(*(network(framed(block)) for block in images.split(BLOCK)), strict=True)
     return torch.cat(features), torch.cat(logits)
-
-
-def standardise(network: ColourNet, images: Tensor) -> None:
-    """Give each feature mean 0 and standard deviation 1 over the images; the logits stay the same."""
-    features = seen(network, images)[0]
-    mean, deviation = features.mean(0), features.std(0)
-    network.classes.bias.add_(network.classes.weight @ mean)
-    network.classes.weight.mul_(deviation)
-    network.features.bias.sub_(mean).div_(deviation)
-    network.features.weight.div_(deviation[:, None])
 
 
 def accuracy(network: ColourNet, images: Tensor, labels: Tensor) -> tuple[float, float]:
@@ -188,7 +169,7 @@ def ship(name: str, row: Row, root: str, folder: Path) -> None:
     start = time.perf_counter()
     (images, labels), held_out = parts(row, root)
     network = train(images, labels, row.epochs)
-    standardise(network, images)
+    standardise(network, seen(network, images)[0])
     state = network.state_dict()
     right, most = accuracy(network, *held_out)
     record = {

@@ -105,18 +105,18 @@ def train(images: Tensor, labels: Tensor, row: Row) -> LeNet:
     return without_more(network, classes)
 
 
-def without_more(network: LeNet, classes: int) -> LeNet:
+def without_more(network: Any, classes: int) -> Any:
+    """The same network with the first classes alone."""
     state = network.state_dict()
     for name in ("classes.weight", "classes.bias"):
-        state[name] = state[name][:classes]
-    fewer = LeNet(classes)
+        state[name] = state[name][:classes].clone()
+    fewer = type(network)(classes)
     fewer.load_state_dict(state)
-    return fewer.requires_grad_(False)
+    return fewer.eval().requires_grad_(False)
 
 
-def standardise(network: LeNet, images: Tensor, row: Row) -> None:
-    """Give each feature mean 0 and standard deviation 1 over the images; the logits stay the same."""
-    features = torch.cat([network(framed(block, row.native))[0] for block in images.split(BLOCK)])
+def standardise(network: Any, features: Tensor) -> None:
+    """Give each feature mean 0 and standard deviation 1, which it had not; the logits stay the same."""
     mean, deviation = features.mean(0), features.std(0)
     network.classes.bias.add_(network.classes.weight @ mean)
     network.classes.weight.mul_(deviation)
@@ -140,7 +140,7 @@ def ship(name: str, row: Row, root: str | None, folder: Path) -> None:
     start = time.perf_counter()
     (images, labels), held_out = parts(row, root)
     network = train(images, labels, row)
-    standardise(network, images, row)
+    standardise(network, torch.cat([network(framed(block, row.native))[0] for block in images.split(BLOCK)]))
     state = network.state_dict()
     record = {
         "dataset": name,

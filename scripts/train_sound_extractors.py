@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
-from train_extractors import digest_of
+from train_extractors import digest_of, standardise, without_more
 
 from ganlab.data import Waveforms
 from ganlab.metrics.extractors.sounds import FOLDER, LENGTH, RATE, SoundNet, loudness
@@ -84,28 +84,9 @@ def train(sounds: Tensor, labels: Tensor, epochs: int = EPOCHS) -> SoundNet:
     return without_more(network, classes)
 
 
-def without_more(network: SoundNet, classes: int) -> SoundNet:
-    state = network.state_dict()
-    for name in ("classes.weight", "classes.bias"):
-        state[name] = state[name][:classes].clone()
-    fewer = SoundNet(classes)
-    fewer.load_state_dict(state)
-    return fewer.requires_grad_(False).eval()
-
-
 def seen(network: SoundNet, sounds: Tensor) -> tuple[Tensor, Tensor]:
     features, logits = zip(*(network(loudness(block)) for block in sounds.split(BLOCK)), strict=True)
     return torch.cat(features), torch.cat(logits)
-
-
-def standardise(network: SoundNet, sounds: Tensor) -> None:
-    """Give each feature mean 0 and standard deviation 1 over the sounds; the logits stay the same."""
-    features, _ = seen(network, sounds)
-    mean, deviation = features.mean(0), features.std(0)
-    network.classes.bias.add_(network.classes.weight @ mean)
-    network.classes.weight.mul_(deviation)
-    network.features.bias.sub_(mean).div_(deviation)
-    network.features.weight.div_(deviation[:, None])
 
 
 def accuracy(network: SoundNet, sounds: Tensor, labels: Tensor) -> float:
@@ -116,7 +97,7 @@ def ship(root: str, folder: Path) -> None:
     start = time.perf_counter()
     (sounds, labels), held_out = parts(root, {"take": [*TAKES]})
     network = train(sounds, labels)
-    standardise(network, sounds)
+    standardise(network, seen(network, sounds)[0])
     state = network.state_dict()
     record = {
         "dataset": NAME,

@@ -82,7 +82,7 @@ def test_it_is_trained_to_tell_kinds_or_attributes_with_standardised_features(se
     assert right > 0.95
     assert most == 0.5
     before = functions["seen"](network, images)[1]
-    functions["standardise"](network, images)
+    functions["standardise"](network, functions["seen"](network, images)[0])
     features, logits = functions["seen"](network, images)
     assert torch.allclose(logits, before, atol=1e-3)
     assert torch.allclose(features.mean(0), torch.zeros(64), atol=1e-3)

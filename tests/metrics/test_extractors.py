@@ -592,8 +592,8 @@ def test_training_has_two_classes_more_that_do_not_ship():
 def test_standardising_leaves_the_logits_what_they_are():
     torch.manual_seed(0)
     network, images = LeNet().requires_grad_(False), noise(50, 1, 28, 28)
-    _, before = network(framed(images, 28))
-    TRAINING["standardise"](network, images, TRAINING["ROWS"]["mnist"])
+    unequal, before = network(framed(images, 28))
+    TRAINING["standardise"](network, unequal)
     features, after = network(framed(images, 28))
     assert torch.allclose(after, before, atol=1e-4)
     assert torch.allclose(features.std(0), torch.ones(64), atol=1e-2)
