@@ -11,4 +11,6 @@ if [ $# -eq 0 ]; then
 fi
 # One process for each core with one thread each: the tests' networks are too small for more threads.
 export OMP_NUM_THREADS=1
+# Many processes import the same files: each would compile them again.
+unset PYTHONDONTWRITEBYTECODE
 exec .venv/bin/python -m pytest --quiet --numprocesses "$(.venv/bin/python -c 'import os; print(len(os.sched_getaffinity(0)))')" --dist loadfile "$@"

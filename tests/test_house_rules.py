@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,10 +36,15 @@ def sources() -> Sources:
     return texts
 
 
+@cache
+def parsed(text: str) -> list[ast.AST]:
+    return [*ast.walk(ast.parse(text))]
+
+
 def nodes(texts: Sources, *kinds: type[ast.AST], under: str = "ganlab") -> Iterator[tuple[str, ast.AST]]:
     for module, text in texts.items():
         if f"{module}.".startswith(f"{under}."):
-            yield from ((module, node) for node in ast.walk(ast.parse(text)) if isinstance(node, kinds))
+            yield from ((module, node) for node in parsed(text) if isinstance(node, kinds))
 
 
 # The rules: each yields what breaks it.

@@ -66,6 +66,8 @@ def test_the_table_names_its_columns() -> None:
     assert table_row(*COLUMNS) in README.read_text()
 
 
-@pytest.mark.parametrize("name", PLAYED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name.startswith("the ") else ()) for name in PLAYED]
+)
 def test_the_table_says_what_a_run_counts(name: str, tmp_path: Path) -> None:
     assert table_row(name, *counted(PLAYED[name], tmp_path)) in README.read_text()

@@ -215,7 +215,7 @@ LAWS = [
 
 
 @pytest.mark.parametrize("check", LAWS)
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", PARAMS)
 def test_a_users_variant_keeps_the_laws(
     name: str, check: Callable[[Game], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
