@@ -1,5 +1,6 @@
 """The real samples: data sets, and the endless stream that training reads them from."""
 
+from ganlab.data.order import Blocks, Shuffled, Stream
 from ganlab.data.rows import Rows
 from ganlab.data.sets.blanked import Blanked
 from ganlab.data.sets.cats_vs_dogs import CatsVsDogs
@@ -18,7 +19,7 @@ from ganlab.data.sets.pairs import Pairs
 from ganlab.data.sets.stacked_mnist import StackedMNIST
 from ganlab.data.sets.unpaired import Unpaired
 from ganlab.data.sets.waveforms import Waveforms
-from ganlab.data.stream import Blocks, Shuffled, Stream, StreamData
+from ganlab.data.stream import StreamData
 
 __all__ = [
     "CIFAR10",

@@ -9,7 +9,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ganlab.data.stream import FiniteItems, Split, StreamData
+from ganlab.data.order import FiniteItems
+from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
 from ganlab.game.draws import BLOCK
 from ganlab.seeds import seed_for

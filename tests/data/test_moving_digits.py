@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ganlab.data import MovingDigits
+from ganlab.data.order import Endless
 from ganlab.data.sets.moving_digits import drawn, thrown_back
-from ganlab.data.stream import Endless
 from ganlab.errors import Refused
 from ganlab.media import Labels, Video
 

@@ -17,12 +17,13 @@ import torch
 
 from ganlab import bounds
 from ganlab.data.checksums import Damaged
+from ganlab.data.order import FiniteItems
 from ganlab.data.pictures.archive import Archive, encoded_name, open_archive, reading
 from ganlab.data.pictures.cache import Cache, Decoding, Pictures, open_cache
 from ganlab.data.pictures.images import data_folder, fetching
 from ganlab.data.pictures.placed import Placed
 from ganlab.data.rows import Rows, map_file
-from ganlab.data.stream import FiniteItems, Split
+from ganlab.data.stream import Split
 from ganlab.errors import Refused
 from ganlab.system.untrusted import readable
 

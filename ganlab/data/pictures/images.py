@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganlab.data.order import Batch, Stream
 from ganlab.data.pictures.placed import Placed
-from ganlab.data.stream import Batch, Stream
 from ganlab.errors import Refused
 from ganlab.media import Pictures
 from ganlab.seeds import seed_for

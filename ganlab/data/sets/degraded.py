@@ -17,7 +17,8 @@ from ganlab.data.degradations import (
     Masking,
     Spoiling,
 )
-from ganlab.data.stream import Batch, FiniteItems, Items, Split, StreamData, splits_of
+from ganlab.data.order import Batch, FiniteItems, Items
+from ganlab.data.stream import Split, StreamData, splits_of
 from ganlab.errors import Refused
 from ganlab.media import Medium, Pictures
 from ganlab.media.holes import Fill

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from ganlab import bounds
-from ganlab.data.stream import Batch, Blocks, ModeIndices, StreamData
+from ganlab.data.order import Batch, Blocks
+from ganlab.data.stream import ModeIndices, StreamData
 from ganlab.errors import Refused
 from ganlab.media import Medium, Points
 from ganlab.seeds import seed_for

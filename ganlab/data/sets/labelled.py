@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ganlab import bounds
+from ganlab.data.order import Batch, FiniteItems
 from ganlab.data.pictures.images import Images
-from ganlab.data.stream import Batch, FiniteItems, Split, StreamData, labels_of, splits_of
+from ganlab.data.stream import Split, StreamData, labels_of, splits_of
 from ganlab.errors import Refused
 from ganlab.media import Labels, Medium
 from ganlab.seeds import seed_for

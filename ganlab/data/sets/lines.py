@@ -11,8 +11,9 @@ from torch.utils.data import TensorDataset
 
 from ganlab import bounds
 from ganlab.data.grammars import GRAMMARS, GrammarKind
+from ganlab.data.order import FiniteItems
 from ganlab.data.pictures.file_sets import uniform_number
-from ganlab.data.stream import FiniteItems, Split, StreamData
+from ganlab.data.stream import Split, StreamData
 from ganlab.data.text_files import Line, read_lines
 from ganlab.errors import Refused
 from ganlab.media import Labels, Medium, Text

@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from ganlab import bounds
+from ganlab.data.order import Batch, Blocks, FiniteItems
 from ganlab.data.sets.digits import Digits
-from ganlab.data.stream import Batch, Blocks, FiniteItems, Split, StreamData
+from ganlab.data.stream import Split, StreamData
 from ganlab.errors import Refused
 from ganlab.media import Labels, Medium, Video
 from ganlab.seeds import seed_for

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganlab.data.order import Batch, FiniteItems
 from ganlab.data.pictures.file_sets import empty_folder_beside
 from ganlab.data.pictures.images import Images, flips, mirrored
 from ganlab.data.pictures.picture_files import PictureFiles
-from ganlab.data.stream import Batch, FiniteItems, Split, StreamData, labels_of, splits_of
+from ganlab.data.stream import Split, StreamData, labels_of, splits_of
 from ganlab.errors import Refused
 from ganlab.media import Labels, Medium
 from ganlab.seeds import seed_for
