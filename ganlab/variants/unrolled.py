@@ -19,18 +19,20 @@ class UnrolledGAN(GAN):
     The generator's loss is that against a discriminator some steps of gradient descent ahead, with the
     gradient through these steps (eqs. 7, 10). They are taken on copies of its weights, with the turn's
     samples, by its loss without penalties, in float32. Each costs as much as a turn of the discriminator, and
-    its backward pass about twice that again.
+    its backward pass about twice that again. The loss is the non-saturating one, of fakes alone: with eq. 7's
+    the discriminator of digits is soon sure of all of them, and the generator learns nothing.
 
     Couples samples: a process takes these steps on its own micro-batch.
 
     Args:
         unrolled_steps: Steps ahead; 0 is the non-saturating game.
-        unrolled_rate: Learning rate of these steps.
+        unrolled_rate: Learning rate of these steps: with 1e-2 the gradient through the steps of a DCGAN with
+            batch normalisation is ten times as long as the one beside it.
     """
 
     loss = losses.non_saturating
 
-    def __init__(self, *, unrolled_steps: int = 5, unrolled_rate: float = 0.01, **base: Any) -> None:
+    def __init__(self, *, unrolled_steps: int = 5, unrolled_rate: float = 1e-4, **base: Any) -> None:
         super().__init__(**base)
         bounds.at_least(0, self, unrolled_steps=unrolled_steps, unrolled_rate=unrolled_rate)
         self.unrolled_steps, self.unrolled_rate = unrolled_steps, unrolled_rate
