@@ -13,14 +13,15 @@ from ganlab.networks.conditioning import (
     required,
 )
 from ganlab.networks.layers import Layers
-from ganlab.networks.transformer import ModulatedLayerNorm, TokenFeatures, block, positions, refuse_unfit
+from ganlab.networks.transformer import FirstTokens, ModulatedLayerNorm, TokenFeatures, block, refuse_unfit
 
 
 class TextTransformerGenerator(nn.Module):
     """`TransformerGenerator` for text: it writes all places at once, and they attend to one another.
 
-    The latent, with labels beside it, scales and shifts what the blocks normalise. A text that is known is
-    added to the tokens. It costs memory by the square of the length.
+    The latent, with labels beside it, is what the first tokens are linear in, and scales and shifts what the
+    blocks normalise. A text that is known is added to the first tokens. It costs memory by the square of the
+    length.
 
     Args:
         width: Numbers in a token.
@@ -49,7 +50,7 @@ class TextTransformerGenerator(nn.Module):
         self.conditioning = generator_conditioning(self, None if text else condition, latent_size)
         self.known = nn.Linear(known_channels(self, text, length), width) if text else None
         size = latent_size + self.conditioning.added
-        self.positions = positions(length, width)
+        self.start = FirstTokens(length, width, size)
         self.blocks = Layers(
             *(block(width, heads, [ModulatedLayerNorm(width, size) for _ in range(2)]) for _ in range(blocks))
         )
@@ -58,10 +59,9 @@ class TextTransformerGenerator(nn.Module):
         self.characters = Characters(distribution, temperature)
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
-        tokens, vector = self.positions[None], latent
-        if self.known is None:
-            vector = self.conditioning.inputs(latent, condition)
-        else:
+        vector = latent if self.known else self.conditioning.inputs(latent, condition)
+        tokens = self.start(vector)
+        if self.known:
             tokens = tokens + self.known(required(condition).transpose(1, 2))
         tokens = self.norm(self.blocks(tokens, vector), vector)
         return self.characters(self.logits(tokens).transpose(1, 2))

@@ -19,7 +19,7 @@ from ganlab.networks.conditioning import (
 from ganlab.networks.layers import Conditional, Layers, Residual, picture
 
 EXPANSION = 4  # the hidden layer of a block to its tokens, as in Vaswani et al. 2017, arXiv:1706.03762
-POSITION_STD = 0.02  # of positions at the start, as in Dosovitskiy et al. 2021, arXiv:2010.11929
+ADDED_STD = 0.02  # of positions that are added to patches, as in Dosovitskiy et al. 2021, arXiv:2010.11929
 
 
 def _grid(network: nn.Module, shape: tuple[int, ...], patch: int) -> tuple[int, int, int]:
@@ -40,8 +40,24 @@ def refuse_unfit(network: nn.Module, *, width: int, blocks: int, heads: int) -> 
         raise Refused(f"{type(network).__name__}: width is {width}, no multiple of heads, {heads}.")
 
 
-def positions(count: int, width: int) -> nn.Parameter:
-    return nn.Parameter(POSITION_STD * torch.randn(count, width))
+def positions(count: int, width: int, *, std: float) -> nn.Parameter:
+    return nn.Parameter(std * torch.randn(count, width))
+
+
+class FirstTokens(nn.Module):
+    """A token for each place: a learned one, and beside it one that is linear in a vector.
+
+    As in Jiang et al. 2021 (TransGAN), arXiv:2102.07074, section 3.2, but that the learned ones start as
+    large as the others: a block's branches would drown smaller ones.
+    """
+
+    def __init__(self, count: int, width: int, size: int) -> None:
+        super().__init__()
+        self.learned = positions(count, width, std=1.0)
+        self.linear = nn.Linear(size, count * width)
+
+    def forward(self, vector: Tensor) -> Tensor:
+        return self.learned + self.linear(vector).unflatten(1, self.learned.shape)
 
 
 class TokenAttention(nn.Module):
@@ -88,9 +104,10 @@ def block(width: int, heads: int, norms: list[nn.Module]) -> Layers:
 class TransformerGenerator(nn.Module):
     """A generator of patches, after Lee et al. 2022 (ViTGAN), arXiv:2107.04589, section 3.3.
 
-    It starts from a learned token for each patch; the latent scales and shifts what the blocks normalise.
-    A linear map makes the pixels of a patch of its token, where the paper has a small network. The picture's
-    sides are multiples of `patch`. It costs memory by the square of the number of patches.
+    Its first tokens are learned, and linear in the latent (`FirstTokens`), which also scales and shifts what
+    the blocks normalise. A linear map makes the pixels of a patch of its token, where the paper has a small
+    network. The picture's sides are multiples of `patch`. It costs memory by the square of the number of
+    patches.
 
     Labels lie beside the latent.
 
@@ -117,7 +134,7 @@ class TransformerGenerator(nn.Module):
         self.shape, self.latent_size = tuple(shape), latent_size
         self.conditioning = generator_conditioning(self, condition, latent_size)
         size = latent_size + self.conditioning.added
-        self.positions = positions(math.prod(self.grid), width)
+        self.start = FirstTokens(math.prod(self.grid), width, size)
         self.blocks = Layers(
             *(block(width, heads, [ModulatedLayerNorm(width, size) for _ in range(2)]) for _ in range(blocks))
         )
@@ -129,8 +146,7 @@ class TransformerGenerator(nn.Module):
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
         vector = self.conditioning.inputs(latent, condition)
-        # Each sample gets tokens of its own from the first scales and shifts on.
-        tokens = self.blocks(self.positions[None], vector)
+        tokens = self.blocks(self.start(vector), vector)
         return self.image(self.norm(tokens, vector).transpose(1, 2).unflatten(2, self.grid))
 
 
@@ -144,8 +160,8 @@ class TokenFeatures(nn.Module):
     def __init__(self, patches: nn.Module, *, count: int, width: int, blocks: int, heads: int) -> None:
         super().__init__()
         self.patches = patches
-        self.whole = positions(1, width)
-        self.positions = positions(count, width)
+        self.whole = positions(1, width, std=ADDED_STD)
+        self.positions = positions(count, width, std=ADDED_STD)
         self.blocks = Layers(
             *(block(width, heads, [nn.LayerNorm(width) for _ in range(2)]) for _ in range(blocks))
         )
@@ -167,6 +183,8 @@ class TransformerDiscriminator(nn.Module):
 
     Args:
         patch: Its side in pixels.
+        overlap: Pixels that a token sees beyond its patch on each side (Lee et al. 2022, section 3.2); by
+            default half a patch.
         width: Numbers in a token.
     """
 
@@ -176,6 +194,7 @@ class TransformerDiscriminator(nn.Module):
         shape: tuple[int, ...],
         condition: Medium | None = None,
         patch: int = 4,
+        overlap: int | None = None,
         width: int = 128,
         blocks: int = 4,
         heads: int = 4,
@@ -189,7 +208,10 @@ class TransformerDiscriminator(nn.Module):
             self, condition, conditioning, inputs=(1, *shape[1:]), features=width
         )
         inputs = channels + self.conditioning.added
-        patches = nn.Sequential(nn.Conv2d(inputs, width, patch, stride=patch), nn.Flatten(2))
+        beyond = patch // 2 if overlap is None else overlap
+        bounds.at_least(0, self, overlap=beyond)
+        seen = nn.Conv2d(inputs, width, patch + 2 * beyond, stride=patch, padding=beyond)
+        patches = nn.Sequential(seen, nn.Flatten(2))
         sizes = {"width": width, "blocks": blocks, "heads": heads}
         self.features = TokenFeatures(patches, count=math.prod(grid), **sizes)
         self.logit = nn.Linear(width, 1)
