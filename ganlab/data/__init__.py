@@ -15,6 +15,7 @@ from ganlab.data.sets.labelled import Labelled
 from ganlab.data.sets.lines import Lines
 from ganlab.data.sets.mnist import EMNIST, KMNIST, MNIST, FashionMNIST
 from ganlab.data.sets.moving_digits import MovingDigits
+from ganlab.data.sets.one_class import LeaveOut, OneClass
 from ganlab.data.sets.pairs import Pairs
 from ganlab.data.sets.stacked_mnist import StackedMNIST
 from ganlab.data.sets.unpaired import Unpaired
@@ -38,9 +39,11 @@ __all__ = [
     "Gaussians",
     "ImageFolder",
     "Labelled",
+    "LeaveOut",
     "Lines",
     "Masked",
     "MovingDigits",
+    "OneClass",
     "Pairs",
     "Rows",
     "Shuffled",

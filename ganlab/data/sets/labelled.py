@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from ganlab import bounds
+from ganlab.data.classes import refuse_without_classes
 from ganlab.data.order import Batch, FiniteItems
 from ganlab.data.pictures.images import Images
 from ganlab.data.stream import Split, StreamData, labels_of, splits_of
 from ganlab.errors import Refused
-from ganlab.media import Labels, Medium
+from ganlab.media import Medium
 from ganlab.seeds import seed_for
 
 
@@ -34,10 +35,7 @@ class Labelled(StreamData):
         super().__init__(**base)
         bounds.at_least(1, self, labels=labels)
         bounds.seed(self, draw=draw)
-        if data.classes is None or not isinstance(data.condition, Labels) or data.condition.several:
-            raise Refused(
-                f"Labelled needs a set with a class for each item, and {type(data).__name__} has none."
-            )
+        refuse_without_classes("Labelled", data)
         if isinstance(data, Images) and data.flip:
             raise Refused("Labelled shows items as they are: leave flip out of its data.")
         self.data, self.labels, self.draw = data, labels, draw

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganlab.data.classes import class_number
 from ganlab.data.order import Batch, FiniteItems
 from ganlab.data.pictures.file_sets import empty_folder_beside
 from ganlab.data.pictures.images import Images, flips, mirrored
@@ -96,7 +97,9 @@ class Unpaired(StreamData):
                 f"{name} has {len(names)} classes: name Unpaired's source and target, two of\n"
                 f"{', '.join(names[:20])}."
             )
-        source, target = (0, 1) if self.source is None else (_number(each, names) for each in self._named)
+        source, target = (
+            (0, 1) if self.source is None else (class_number("Unpaired", each, names) for each in self._named)
+        )
         if source == target:
             raise Refused("Unpaired: source and target are one class. Name two.")
         return source, target
@@ -152,14 +155,6 @@ class _Domains:
 def _mixed(positions: Tensor) -> Tensor:
     source = torch.Generator().manual_seed(seed_for("unpaired"))
     return positions[torch.randperm(len(positions), generator=source)]
-
-
-def _number(named: str | int, names: tuple[str, ...]) -> int:
-    if str(named) in names:
-        return names.index(str(named))
-    if isinstance(named, int) and 0 <= named < len(names):
-        return named
-    raise Refused(f"Unpaired: no class is {named}. Known: {', '.join(names[:20])}.")
 
 
 def _of_class(labels: Tensor, number: int, data: StreamData, items: FiniteItems) -> Tensor:
