@@ -40,7 +40,9 @@ from ganlab.variants import (
     R3GAN,
     CycleGAN,
     DiffusionGAN,
+    Encoder,
     FeatureMatchingGAN,
+    GANomaly,
     HingeGAN,
     InfoGAN,
     Pix2Pix,
@@ -102,7 +104,7 @@ PLAYERS: dict[type, dict[str, Any]] = {
         "discriminator": partial(PatchGANDiscriminator, **PAIRED, layers=1),
     },
     # Their networks treat each sample by itself as they are.
-    CycleGAN: {},
+    **{kind: {} for kind in (CycleGAN, Encoder, GANomaly)},
     Restoration: {**PLAIN, "generator": partial(UNetGenerator, **HOLED, latent_size=8)},
     StyleGAN2: {**PLAIN, "generator": lambda: styled()},
 }

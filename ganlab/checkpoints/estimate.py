@@ -41,8 +41,8 @@ def refuse_too_large(build: Callable[[], GAN], source: Path) -> None:
     with torch.no_grad(), meter:
         game = build()
         meter.built = meter.allocated
-        # As commands do; a conditional game is told zeros.
-        medium = game.condition_medium if game.conditional else None
+        # As commands do; a game that is told something is told zeros.
+        medium = game.source_medium
         told: dict[str, Any] = {"given": medium.blank()} if medium else {}
         game.sample(SAMPLES, seed=0, raw=False, condition=None, **told)
 

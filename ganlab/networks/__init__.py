@@ -11,6 +11,7 @@ from ganlab.networks.mlp import MLPDiscriminator, MLPGenerator
 from ganlab.networks.pix2pix import PatchGANDiscriminator, UNetGenerator
 from ganlab.networks.pretrained import Pretrained
 from ganlab.networks.r3gan import R3GANDiscriminator, R3GANGenerator
+from ganlab.networks.rebuilding import Rebuilding
 from ganlab.networks.resnet import ResNetDiscriminator, ResNetGenerator
 from ganlab.networks.several import MultiScale, Several
 from ganlab.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
@@ -50,6 +51,7 @@ __all__ = [
     "RRDBGenerator",
     "RandomFrames",
     "RandomProjection",
+    "Rebuilding",
     "ResNetDiscriminator",
     "ResNetGenerator",
     "ResNetTranslator",

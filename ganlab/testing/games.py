@@ -25,6 +25,8 @@ from ganlab.networks import (
     MLPDiscriminator,
     MLPGenerator,
     PatchGANDiscriminator,
+    Pretrained,
+    Rebuilding,
     ResNetTranslator,
     Several,
     StyleGAN2Generator,
@@ -40,7 +42,9 @@ from ganlab.variants import (
     NICEGAN,
     CycleGAN,
     DiffusionGAN,
+    Encoder,
     FeatureMatchingGAN,
+    GANomaly,
     InfoGAN,
     Mixed,
     Pix2Pix,
@@ -144,6 +148,12 @@ def with_heads(**heads: Any) -> Callable[[], nn.Module]:
     )
 
 
+def finished_with_features() -> nn.Module:
+    """A small discriminator that learns no more, and gives its features."""
+    finished = MLPDiscriminator(shape=SHAPE, hidden=(16,))
+    return Heads(network=partial(Pretrained, network=finished), heads={"features": "features"})
+
+
 def from_latents(**told: Any) -> Callable[[], nn.Module]:
     """Makes a small generator, which treats each sample by itself."""
     return partial(MLPGenerator, shape=SHAPE, latent_size=8, hidden=(16,), **told)
@@ -162,6 +172,10 @@ def of_each_domain(network: Callable[..., nn.Module]) -> Callable[[], nn.Module]
     return partial(Several, shape=SHAPE, networks={"target": network, "source": network})
 
 
+REBUILT: dict[str, Any] = {
+    **{"shape": SHAPE, "code_size": 8, "encoder": partial(MLPDiscriminator, hidden=(16,))},
+    "decoder": partial(MLPGenerator, hidden=(16,)),
+}
 AUTOENCODER = partial(DCGANAutoencoder, shape=SHAPE, width=4, code_size=5)
 # Without noise of its own, which two processes draw otherwise than one.
 STYLED: dict[str, Any] = {
@@ -207,6 +221,13 @@ TRIED_WITH: dict[type[GAN], TriedWith] = {
         partial(UNetGenerator, **HOLED, latent_size=8, normalization="batch"),
         Discriminator,
         {"fidelity": [L1()]},
+    ),
+    Encoder: TriedWith(Specks, partial(Rebuilding, **REBUILT), finished_with_features, {"way": "ziz"}),
+    GANomaly: TriedWith(
+        Specks,
+        partial(Rebuilding, **REBUILT, again=True),
+        with_heads(features="features"),
+        {"latent_size": 0},
     ),
     StyleGAN2: TriedWith(Specks, partial(StyleGAN2Generator, **STYLED), Discriminator),
 }

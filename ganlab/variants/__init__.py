@@ -6,7 +6,9 @@ from ganlab.variants.classic import LSGAN, HingeGAN, MinimaxGAN, NonSaturatingGA
 from ganlab.variants.cyclegan import NICEGAN, CycleGAN
 from ganlab.variants.diffusion_gan import DiffusionGAN
 from ganlab.variants.dragan import DRAGAN
+from ganlab.variants.encoder import Encoder
 from ganlab.variants.feature_matching import FeatureMatchingGAN
+from ganlab.variants.ganomaly import GANomaly
 from ganlab.variants.gman import GMAN
 from ganlab.variants.infogan import InfoGAN
 from ganlab.variants.mixed import Mixed
@@ -34,7 +36,9 @@ __all__ = [
     "WGANGP",
     "CycleGAN",
     "DiffusionGAN",
+    "Encoder",
     "FeatureMatchingGAN",
+    "GANomaly",
     "HingeGAN",
     "InfoGAN",
     "MinimaxGAN",

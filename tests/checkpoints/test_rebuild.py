@@ -151,6 +151,18 @@ PLAYERS: dict[Any, dict[str, Any]] = {
     },
 }
 PLAYERS[variants.SRGAN] = deepcopy(PLAYERS[variants.Restoration])
+for kind, again in ((variants.Encoder, False), (variants.GANomaly, True)):
+    PLAYERS[kind] = {
+        "generator": {
+            "class_path": "ganlab.networks.Rebuilding",
+            "init_args": {
+                **{"shape": [1, 8, 8], "code_size": 4, "again": again},
+                "encoder": {"class_path": "ganlab.networks.MLPDiscriminator", "init_args": {"hidden": [4]}},
+                "decoder": {"class_path": "ganlab.networks.MLPGenerator", "init_args": {"hidden": [4]}},
+            },
+        },
+        "media": [PICTURES],
+    }
 
 
 CRITIC_OF_ERRORS = {

@@ -17,7 +17,7 @@ MADE_OF_OTHERS = {
     "AroundHole",
     "Composited",
     *("Heads", "MultiScale", "Packed", "Pretrained", "RandomProjection", "Several", "SharedTrunk"),
-    *("MoCoGANGenerator", "RandomFrames"),
+    *("MoCoGANGenerator", "RandomFrames", "Rebuilding"),
     "ToldSteps",
 }
 

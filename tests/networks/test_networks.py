@@ -517,6 +517,9 @@ def test_a_configuration_builds_every_network(name: str) -> None:
         arguments["network"] = {"class_path": "MLPDiscriminator"}
     if name == "Heads":
         arguments["heads"] = {"code": 3}
+    if name == "Rebuilding":
+        arguments["encoder"] = {"class_path": "MLPDiscriminator"}
+        arguments["decoder"] = {"class_path": "MLPGenerator"}
     settings = {"class_path": f"ganlab.networks.{name}", "init_args": arguments}
     built = parser.instantiate(parser.parse_object({"network": settings})).network
     assert type(built) is getattr(networks, name)
