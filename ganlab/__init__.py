@@ -12,6 +12,7 @@ _NAMES = {
     "Trainer": "ganlab.training.trainer",
     "Turn": "ganlab.game.turn",
     "configured": "ganlab.class_paths",
+    "invert": "ganlab.tasks.inversion",
     "load": "ganlab.runs.load",
 }
 _MODULES = (

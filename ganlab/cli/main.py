@@ -24,6 +24,14 @@ COMMANDS = {
         "draw from a run, a checkpoint or an export: --out grid.png, folder/, x.npz, walk.gif",
     ),
     "export": ("ganlab.cli.export", "a run's generator as safetensors and JSON for others: --out FOLDER"),
+    "invert": (
+        "ganlab.cli.invert",
+        "the latents of pictures, by search or an encoder's run: RUN photos/ --out folder/",
+    ),
+    "anomaly": (
+        "ganlab.cli.anomaly",
+        "which pictures are not normal: RUN [FOLDER] --out folder/",
+    ),
     "data": (
         "ganlab.cli.data_check",
         "check a data set before a run: ganlab data check CatsVsDogs --root FOLDER",

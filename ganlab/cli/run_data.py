@@ -16,19 +16,26 @@ from ganlab.runs.own import CONFIG
 from ganlab.system.untrusted import yaml_config
 
 
+def data_of_run(run: Path) -> StreamData | None:
+    """The data that a run's settings name; None: they name none that is a stream."""
+    config = yaml_config(run / CONFIG, []).get("data")
+    stream = instantiated("data", LightningDataModule, config) if config else None
+    if not isinstance(stream, StreamData):
+        return None
+    stream.prepare_data()
+    return stream
+
+
 def meet_data(game: GAN, run: Path | None, *, back: bool = False) -> None:
     """Let a game that knows nothing to tell meet the data of its run; None: nothing is known of its run.
 
     Args:
         back: Those for the way back.
     """
-    config = yaml_config(run / CONFIG, []).get("data") if run else None
-    if not config or game.conditions or not game.is_conditional:
+    if not run or game.conditions or not game.is_conditional:
         return
     try:
-        stream = instantiated("data", LightningDataModule, config)
-        if isinstance(stream, StreamData):
-            stream.prepare_data()
+        if stream := data_of_run(run):
             game.meet(stream.turned() if back else stream)
     except Refused as refusal:
         reason = str(refusal).splitlines()[0]
