@@ -61,9 +61,8 @@ def add_search(parser: Parser) -> None:
         "feature_share": "share of the discriminator's features in the distance; the rest are pixels",
         "seed": "of the latents that searches begin with",
     }
-    for name, text in fields.items():
-        default = Search._field_defaults[name]
-        parser.add_argument(f"--{name}", type=type(default), default=default, help=text)
+    for name, default in zip(Search._fields, Search(), strict=True):
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=fields[name])
 
 
 def chosen_search(chosen: Any) -> Search:
