@@ -9,15 +9,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from ganlab.cli.invert import add_search, chosen_search, medium_of_game
+from ganlab.cli.invert import add_search, chosen_search, opened
 from ganlab.cli.parser import (
     CHECKPOINT_HELP,
     SOURCE_HELP,
     TRUST_HELP,
     Parser,
-    chosen_source,
     run_command,
     silence_warnings,
 )
@@ -26,7 +23,7 @@ from ganlab.data.sets.one_class import NormalItems
 from ganlab.errors import Refused
 from ganlab.media import Medium
 from ganlab.runs.folder import run_of
-from ganlab.runs.load import Which, load, selection_note
+from ganlab.runs.load import Which, selection_note
 from ganlab.runs.own import is_own
 from ganlab.sampling.write import refuse_existing
 from ganlab.system.atomic_file import atomic_write
@@ -64,11 +61,7 @@ def _parse(arguments: list[str]) -> Any:
 def _anomaly(chosen: Any) -> None:
     out = Path(chosen.out).expanduser()
     refuse_existing(out)
-    checkpoint = chosen_source(chosen)
-    game = load(checkpoint, trust_code=chosen.trust_code)
-    if torch.cuda.is_available():
-        game = game.to("cuda")
-    medium = medium_of_game(game)
+    game, checkpoint, medium = opened(chosen)
     tested = _tested(chosen, checkpoint, medium).first(chosen.count)
     search = chosen_search(chosen)
     threshold = threshold_of(scored(game, tested.normal, search).scores, chosen.share)

@@ -72,11 +72,7 @@ def chosen_search(chosen: Any) -> Search:
 def _invert(chosen: Any) -> None:
     out = Path(chosen.out).expanduser()
     refuse_existing(out)
-    checkpoint = chosen_source(chosen)
-    game = load(checkpoint, trust_code=chosen.trust_code)
-    if torch.cuda.is_available():
-        game = game.to("cuda")
-    medium = medium_of_game(game)
+    game, checkpoint, medium = opened(chosen)
     sources = read_sources(Path(chosen.images).expanduser(), medium)
     found = invert(game, sources.items, chosen_search(chosen))
     _write(out, medium, sources, as_played(game, sources.items), found)
@@ -87,11 +83,10 @@ def _invert(chosen: Any) -> None:
 
 
 def _write(out: Path, medium: Medium, sources: Sources, pictures: Tensor, found: Inverted) -> None:
-    out.mkdir(parents=True)
     width = max(6, len(str(len(pictures) - 1)))
     names = sources.names or [f"{number:0{width}d}" for number in range(len(pictures))]
     for name, made in zip(names, medium.stored(found.pictures).cpu(), strict=True):
-        path = out / f"{name}{medium.suffix}"
+        path = out / "made" / f"{name}{medium.suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
         medium.write(path, made)
     both = torch.stack([medium.stored(each[:SHEET]).cpu() for each in (pictures, found.pictures)], 1)
@@ -105,8 +100,16 @@ def _write(out: Path, medium: Medium, sources: Sources, pictures: Tensor, found:
     np.savez(out / "latents.npz", latents=found.latents.cpu().numpy())
 
 
-def medium_of_game(game: GAN) -> Medium:
-    """Of what it makes."""
+def opened(chosen: Any) -> tuple[GAN, Path, Medium]:
+    """The game that is chosen, where it lies, and the medium of what it makes."""
+    checkpoint = chosen_source(chosen)
+    game = load(checkpoint, trust_code=chosen.trust_code)
+    if torch.cuda.is_available():
+        game = game.to("cuda")
+    return game, checkpoint, _medium(game)
+
+
+def _medium(game: GAN) -> Medium:
     if isinstance(game, Rebuilds):
         return medium_of(cast(Rebuilding, game.ema.network).shape)
     return game.medium(game.sample(1, seed=0))

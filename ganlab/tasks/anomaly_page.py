@@ -77,32 +77,11 @@ def histogram(scores: Tensor, abnormal: Tensor | None, threshold: float) -> Mark
     values = scores.numpy()
     low, high = float(min(values.min(), threshold)), float(max(values.max(), threshold))
     spread = (high - low) or 1.0
-    kinds = (
-        {"normal": values}
-        if abnormal is None
-        else {
-            "normal": values[~abnormal.numpy()],
-            "abnormal": values[abnormal.numpy()],
-        }
-    )
-    counts = {kind: np.histogram(each, BINS, (low, low + spread))[0] for kind, each in kinds.items()}
-    most = max(1, int(sum(counts.values()).max()))  # type: ignore[union-attr]
-    step, bars, below = WIDTH / BINS, [], np.zeros(BINS)
-    for kind, each in counts.items():
-        for number, count in enumerate(each):
-            height = HEIGHT * count / most
-            top = HEIGHT - HEIGHT * below[number] / most - height
-            bars.append(
-                element(
-                    "rect",
-                    x=number * step,
-                    y=round(top, 2),
-                    width=step - 1,
-                    height=round(height, 2),
-                    class_=kind,
-                )
-            )
-        below = below + each
+    is_abnormal = np.zeros(len(values), bool) if abnormal is None else abnormal.numpy()
+    kinds = {"normal": values[~is_abnormal], "abnormal": values[is_abnormal]}
+    counts = {
+        kind: np.histogram(each, BINS, (low, low + spread))[0] for kind, each in kinds.items() if len(each)
+    }
     at = WIDTH * (threshold - low) / spread
     marks = [
         element("line", x1=at, x2=at, y1=0, y2=HEIGHT),
@@ -113,7 +92,7 @@ def histogram(scores: Tensor, abnormal: Tensor | None, threshold: float) -> Mark
     said = ", ".join(f"{int(each.sum()):,} {kind}" for kind, each in counts.items())
     drawing = element(
         "svg",
-        *bars,
+        *_bars(counts),
         *marks,
         viewBox=f"0 0 {WIDTH} {HEIGHT + 22}",
         width="100%",
@@ -121,6 +100,22 @@ def histogram(scores: Tensor, abnormal: Tensor | None, threshold: float) -> Mark
         aria_label=f"Histogram of scores: {said}",
     )
     return drawing + element("p", f"{said}; blue is normal, red is abnormal.")
+
+
+def _bars(counts: Mapping[str, np.ndarray]) -> list[Markup]:
+    """A kind's bars stand on those of the kind before."""
+    height_of_one = HEIGHT / max(1, int(np.sum([*counts.values()], 0).max()))
+    width, below, bars = WIDTH / BINS, np.zeros(BINS), []
+    for kind, each in counts.items():
+        for number, count in enumerate(each):
+            where = {
+                "x": round(number * width, 2),
+                "y": round(HEIGHT - (below[number] + count) * height_of_one, 2),
+            }
+            size = {"width": width - 1, "height": round(count * height_of_one, 2)}
+            bars.append(element("rect", class_=kind, **where, **size))
+        below = below + each
+    return bars
 
 
 def _gallery(rows: Sequence[int], tested: Tested, scored: Scored, medium: Medium) -> Markup:

@@ -200,8 +200,10 @@ def test_pictures_are_inverted_under_their_names(plain: Path, layout: Path, tmp_
     assert answer.code == 0, answer
     found = tmp_path / "found"
     assert sorted(path.name for path in found.iterdir()) == [
-        *(f"{number:03}.png" for number in range(4)),
-        *("distances.csv", "latents.npz", "sheet.png"),
+        *("distances.csv", "latents.npz", "made", "sheet.png"),
+    ]
+    assert sorted(path.name for path in (found / "made").iterdir()) == [
+        f"{number:03}.png" for number in range(4)
     ]
     with np.load(found / "latents.npz") as file:
         assert file["latents"].shape == (4, 8)
@@ -216,4 +218,4 @@ def test_an_encoding_game_inverts_at_once(ganomaly: Path, layout: Path, tmp_path
         row["step"] for row in csv.DictReader((tmp_path / "found" / "distances.csv").read_text().splitlines())
     }
     assert steps == {"0"}
-    assert (tmp_path / "found" / "spot" / "000.png").is_file()
+    assert (tmp_path / "found" / "made" / "spot" / "000.png").is_file()
