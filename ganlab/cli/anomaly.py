@@ -61,6 +61,8 @@ def _parse(arguments: list[str]) -> Any:
 def _anomaly(chosen: Any) -> None:
     out = Path(chosen.out).expanduser()
     refuse_existing(out)
+    if chosen.count is not None and chosen.count < 1:
+        raise Refused(f"--count is {chosen.count}; it is at least 1.")
     game, checkpoint, medium = opened(chosen)
     tested = _tested(chosen, checkpoint, medium).first(chosen.count)
     search = chosen_search(chosen)

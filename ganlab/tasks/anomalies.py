@@ -11,7 +11,6 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from ganlab import bounds
 from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.tasks.inversion import Inverted, Search, as_played, invert
@@ -43,7 +42,8 @@ def scored(game: GAN, pictures: Tensor, search: Search | None = None) -> Scored:
 
 def threshold_of(normal: Tensor, share: float) -> float:
     """The score that this share of normal pictures, which were held out, does not exceed."""
-    bounds.between(0, 1, threshold_of, share=share)
+    if not 0 <= share <= 1:
+        raise Refused(f"share is {share}; it is that of normal pictures below the threshold, from 0 to 1.")
     if not len(normal):
         raise Refused("There are no normal pictures that were held out: a threshold is a quantile of theirs.")
     return float(normal.double().quantile(share, interpolation="higher"))

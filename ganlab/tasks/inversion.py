@@ -75,10 +75,10 @@ def invert(game: GAN, pictures: Tensor, search: Search | None = None) -> Inverte
         codes, made, apart = (torch.cat(column)[: len(pictures)] for column in zip(*rebuilt, strict=True))
         return Inverted(codes, made, apart.double(), torch.zeros(len(pictures), dtype=torch.long))
     search = search or Search()
-    bounds.at_least(1, game, steps=search.steps, patience=search.patience)
-    bounds.between(1, CANDIDATES, game, restarts=search.restarts)
-    bounds.above(0, game, rate=search.rate)
-    bounds.share(game, feature_share=search.feature_share)
+    bounds.at_least(1, search, steps=search.steps, patience=search.patience)
+    bounds.between(1, CANDIDATES, search, restarts=search.restarts)
+    bounds.above(0, search, rate=search.rate)
+    bounds.between(0, 1, search, feature_share=search.feature_share)
     if game.is_conditional or game.latent_size == 0:
         raise Refused(
             f"{type(game).__name__} makes samples of what it is told: latents are sought for games that are\n"

@@ -57,6 +57,25 @@ def test_more_restarts_are_never_worse(game: HingeGAN, pictures: torch.Tensor) -
     assert (three.distances < one.distances).any()
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_any_share_of_features_will_do(share: float, game: HingeGAN, pictures: torch.Tensor) -> None:
+    near, far = (
+        invert(game, pictures[:5], FAST._replace(feature_share=share, steps=steps)) for steps in (60, 1)
+    )
+    assert (near.distances < far.distances).all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [({"steps": 0}, "Search: steps is 0"), ({"feature_share": 1.5}, "feature_share is 1.5")],
+)
+def test_what_cannot_be_searched_is_refused(
+    wrong: Any, words: str, game: HingeGAN, pictures: torch.Tensor
+) -> None:
+    with pytest.raises(Refused, match=words):
+        invert(game, pictures[:2], Search(**wrong))
+
+
 def test_a_search_ends_where_nothing_gets_nearer(game: HingeGAN, pictures: torch.Tensor) -> None:
     found = invert(game, pictures[:5], Search(steps=10_000, rate=1e-30, patience=3))
     assert found.steps.max() <= 3
