@@ -28,7 +28,7 @@ def test_a_threshold_is_not_exceeded_by_its_share_of_normal_pictures() -> None:
     normal = torch.arange(100.0)
     assert (normal <= threshold_of(normal, 0.95)).float().mean() >= 0.95
     assert threshold_of(normal, 1.0) == 99
-    with pytest.raises(Refused, match="share is 1[.]5"):
+    with pytest.raises(Refused, match=r"share is 1\.5"):
         threshold_of(normal, 1.5)
     with pytest.raises(Refused, match="no normal pictures"):
         threshold_of(torch.empty(0), 0.95)
