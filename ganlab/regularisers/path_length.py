@@ -42,7 +42,7 @@ class PathLength(Regulariser):
         self._generators = [game.generator]
 
     def terms(self, turn: Turn) -> Terms:
-        if not turn.generating or turn.step % self.every:
+        if not self.weight or not turn.generating or turn.step % self.every:
             return {}
         (generator,) = self._generators
         lengths = generator.path_lengths(turn.latent, turn.condition, turn.draws.normal(*generator.shape))

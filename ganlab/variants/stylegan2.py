@@ -45,7 +45,7 @@ class StyleGAN2(GAN):
     ) -> None:
         super().__init__(
             penalty_every=penalty_every,
-            regularisers=[*([PathLength(path_weight, path_every)] if path_weight else []), *regularisers],
+            regularisers=[PathLength(path_weight, path_every), *regularisers],
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,
             **base,

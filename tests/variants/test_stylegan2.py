@@ -62,6 +62,15 @@ def test_the_path_penalty_has_the_gradient_of_finite_differences() -> None:
     assert float(slope) == pytest.approx((values[0] - values[1]) / 2e-7, rel=1e-4)
 
 
+def test_without_a_weight_no_lengths_are_taken() -> None:
+    played, logged = game(path_weight=0, path_every=1), []
+    regulariser: Any = played.regularisers[0]
+    regulariser.after_generator_step = lambda terms, images: logged.extend(terms)
+    play(played, steps=2)
+    assert logged
+    assert not [name for name in logged if "path" in name]
+
+
 def test_lengths_are_regularised_every_few_steps_and_their_mean_follows() -> None:
     played, lengths, means = game(path_every=3, path_weight=0.1), [], []
     regulariser: Any = played.regularisers[0]
@@ -150,6 +159,10 @@ def test_choices_that_cannot_work_are_refused(choices: dict[str, Any], words: st
         ({"path_every": 0}, "PathLength: every is 0"),
         ({"mixing": 1.5}, "mixing is 1.5"),
         ({"generator": partial(MLPGenerator, shape=SHAPE, latent_size=8)}, "MLPGenerator has none"),
+        (
+            {"generator": partial(MLPGenerator, shape=SHAPE, latent_size=8), "path_weight": 0},
+            "MLPGenerator has none",
+        ),
     ],
     ids=lambda part: str(part)[:24],
 )
