@@ -9,7 +9,8 @@ the AUROC of
   labels, which nobody has who seeks anomalies: a bound, and no rival.
 
 They are trained on pictures of what is normal, and tested on the held-out ones that `ganlab anomaly RUN
---count N` tests. The mean over classes stands in the last row.
+--count N` tests. With --runs a column follows for each game, of what that command has recorded of its runs:
+the mean over seeds. The mean over classes stands in the last row.
 """
 
 import argparse
@@ -23,8 +24,13 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from ganlab import data
+from ganlab.comparison.read import find_run_folders
 from ganlab.data.order import FiniteItems
 from ganlab.metrics import Classifier
+from ganlab.metrics.contract import short
+from ganlab.runs.status import SCORES
+from ganlab.system.row_files import Records
+from ganlab.system.untrusted import yaml_config
 from ganlab.tasks.tested import of_data
 
 SETS = {"digits": "Digits", "mnist": "MNIST", "fashion_mnist": "FashionMNIST"}
@@ -50,17 +56,33 @@ def isolated(train: np.ndarray, tested: np.ndarray) -> np.ndarray:
     return -IsolationForest(random_state=SEED).fit(train).score_samples(tested)
 
 
+def recorded(folder: str | None, tested: int) -> dict[str, dict[tuple[str, ...], list[float]]]:
+    """By game and normal classes the AUROC of all runs that were tested on so many pictures."""
+    found: dict[str, dict[tuple[str, ...], list[float]]] = {}
+    for run in find_run_folders([folder]) if folder else []:
+        game = yaml_config(run / "config.yaml", [])["model"]["class_path"].rpartition(".")[2]
+        newest = {}
+        for row in Records(run / SCORES).read():
+            if (score := row.get("scores", {}).get(f"auroc{short(tested)}")) is not None:
+                newest[tuple(row["contract"]["data"]["normal"])] = score
+        for normal, score in newest.items():
+            found.setdefault(game, {}).setdefault(normal, []).append(score)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("dataset", choices=SETS)
     parser.add_argument("--root", help="the folder of the set")
     parser.add_argument("--trained", type=int, default=2000, help="on so many normal pictures at most")
     parser.add_argument("--tested", type=int, default=500, help="so many, spread over the held-out ones")
+    parser.add_argument("--runs", help="a folder of runs that `ganlab anomaly` has tested, each below it")
     arguments = parser.parse_args()
+    games = recorded(arguments.runs, arguments.tested)
     given = {} if arguments.dataset == "digits" else {"root": arguments.root, "size": 32}
     whole = getattr(data, SETS[arguments.dataset])(**given)
     extractor = Classifier(dataset=arguments.dataset)
-    print("set-up, nearest, pca, forest")
+    print(", ".join(["set-up, nearest, pca, forest", *games]))
     for kind, name in ((data.OneClass, "normal"), (data.LeaveOut, "abnormal")):
         rows = []
         for number in range(whole.classes):
@@ -72,8 +94,10 @@ def main() -> None:
             features = [extractor(part).features.numpy() for part in (train, tested.pictures)]
             scores = nearest(train, tested.pictures), left_over(train, tested.pictures), isolated(*features)
             rows.append([roc_auc_score(tested.abnormal, each) for each in scores])
+            normal = tuple(tested.data["normal"])
+            rows[-1] += [np.mean(of_runs.get(normal, [np.nan])) for of_runs in games.values()]
             print(f"{name} {number}, " + ", ".join(f"{value:.3f}" for value in rows[-1]), flush=True)
-        print(f"{name}, mean, " + ", ".join(f"{value:.3f}" for value in np.mean(rows, 0)), flush=True)
+        print(f"{name}, mean, " + ", ".join(f"{value:.3f}" for value in np.nanmean(rows, 0)), flush=True)
 
 
 if __name__ == "__main__":

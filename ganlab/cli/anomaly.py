@@ -1,4 +1,7 @@
-"""`ganlab anomaly`: which pictures are not normal, by a game that was trained on what is."""
+"""`ganlab anomaly`: which pictures are not normal, by a game that was trained on what is.
+
+How well the held-out items of a run's own data are told is added to the run's records, for `ganlab compare`.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,18 @@ from ganlab.cli.parser import (
 from ganlab.cli.run_data import data_of_run
 from ganlab.data.sets.one_class import NormalItems
 from ganlab.errors import Refused
+from ganlab.game.rebuilding import Rebuilds
 from ganlab.media import Medium
 from ganlab.runs.folder import run_of
-from ganlab.runs.load import Which, selection_note
+from ganlab.runs.load import Which, selection_note, step_of
 from ganlab.runs.own import is_own
+from ganlab.runs.records import record_scores
 from ganlab.sampling.write import refuse_existing
 from ganlab.system.atomic_file import atomic_write
 from ganlab.tasks.anomalies import Scored, quality, quality_of_pixels, scored, threshold_of
 from ganlab.tasks.anomaly_page import HEADINGS, heat_picture, page
-from ganlab.tasks.tested import Tested, of_data, of_folder
+from ganlab.tasks.inversion import Search
+from ganlab.tasks.tested import Tested, of_data, of_folder, recorded
 
 
 def main(arguments: list[str]) -> int:
@@ -78,6 +84,11 @@ def _anomaly(chosen: Any) -> None:
         "these normal ones": "held out" if tested.is_unseen else "may have been trained on",
     }
     _write(out, tested, found, threshold, known, facts, medium)
+    run = run_of(checkpoint)
+    if tested.data and run:
+        how = "rebuilt" if isinstance(game, Rebuilds) else dict(zip(Search._fields, search, strict=True))
+        place = {"step": step_of(checkpoint), "checkpoint": checkpoint.name}
+        record_scores(run, place | recorded(known, tested, how))
     if chosen.json:
         print(json.dumps({"quality": known, "threshold": threshold, **facts}))
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -57,7 +56,7 @@ from ganlab.runs.load import (
     selection_note,
 )
 from ganlab.runs.own import CONFIG, is_own, is_run
-from ganlab.runs.status import SCORES
+from ganlab.runs.records import record_scores
 from ganlab.sampling.plan import (
     compared_split,
     fake_batches,
@@ -66,7 +65,6 @@ from ganlab.sampling.plan import (
     scored_samples,
 )
 from ganlab.system.hardware import keep_freed_memory
-from ganlab.system.row_files import Records
 from ganlab.system.untrusted import yaml_config
 
 SAMPLES = 50_000  # where no number is asked for
@@ -173,7 +171,7 @@ def evaluate(chosen: Any) -> dict[str, Any]:
     if source:
         row = _told_source(source, row)
         if run and "checkpoint" in row:
-            _record(run, row)
+            record_scores(run, row)
     note = selection_note(source) if source else ""
     said = list(cautions(scorer, reference.reals, row["scores"], reference.floor))
     return row | {"says": says, "note": note, "cautions": said}
@@ -274,13 +272,6 @@ def _trusted_settings(run: Path, chosen: Any) -> dict[str, Any]:
             "Name data and features by --reference and --extractor; or if you trust the run: --trust_code."
         )
     return {}
-
-
-def _record(run: Path, row: dict[str, Any]) -> None:
-    try:
-        Records(run / SCORES).append(row)
-    except OSError as error:
-        print(f"ganlab: The scores were not added to those of {run}: {error.strerror}.", file=sys.stderr)
 
 
 def _source(what: Path, which: Which) -> Path | None:

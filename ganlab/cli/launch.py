@@ -18,7 +18,8 @@ import yaml
 from rich.console import Console
 
 from ganlab.cli.experiment import GanCLI
-from ganlab.cli.local_runs import run_locally
+from ganlab.cli.local_runs import RUN, run_locally
+from ganlab.cli.main import COMMANDS
 from ganlab.cli.parser import run_command, silence_warnings
 from ganlab.cli.run_folder import RunFolder
 from ganlab.errors import Refused
@@ -48,7 +49,7 @@ def join_values(arguments: list[str]) -> list[str]:
     """From `--sbatch --mem=8G` to `--sbatch=--mem=8G`: argparse takes no value that begins like an option."""
     words = iter(arguments)
     return [
-        f"{word}={next(words, '')}" if word in ("--sbatch", "--setup", "--set", "--cross") else word
+        f"{word}={next(words, '')}" if word in ("--sbatch", "--setup", "--set", "--cross", "--then") else word
         for word in words
     ]
 
@@ -65,21 +66,38 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = ShortErrorParser(
-        prog="ganlab launch", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = options("ganlab launch", __doc__ or "", seeds="0")
     add = parser.add_argument
     add("experiments", nargs="*", metavar="EXPERIMENT.yaml", help="each is run with each seed")
-    add("--seeds", default="0", help="for instance 0-4 or 0,3,7-9")
-    add(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="any option of ganlab fit; repeatable"
-    )
     add(
         "--cross",
         action="append",
         default=[],
         metavar="KEY=[A, B]",
         help="a run with each of these values; repeatable: with all combinations",
+    )
+    add(
+        "--then",
+        action="append",
+        default=[],
+        metavar="COMMAND",
+        help="of ganlab, after each run that came to its end, with RUN for its folder; repeatable:"
+        " 'anomaly RUN --out RUN/anomaly'",
+    )
+    add("--status", metavar="FOLDER", help="the states of the runs of a launch, or in any folder")
+    add("--json", action="store_true", help="with --status: for programs")
+    return parser
+
+
+def options(name: str, description: str, *, seeds: str) -> argparse.ArgumentParser:
+    """A parser of what runs are launched with: settings, seeds, and what is asked of SLURM."""
+    parser = ShortErrorParser(
+        prog=name, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = parser.add_argument
+    add("--seeds", default=seeds, help="for instance 0-4 or 0,3,7-9")
+    add(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="any option of ganlab fit; repeatable"
     )
     add("--runs", default="runs", help="the folder that collects all runs")
     one, none = at_least(1), at_least(0)
@@ -106,8 +124,6 @@ def parser() -> argparse.ArgumentParser:
     add("--dry-run", action="store_true", help="print the script and do nothing")
     add("--local", action="store_true", help="run the list on this machine, without SLURM")
     add("--jobs", type=one, default=1, metavar="K", help="with --local: so many at once")
-    add("--status", metavar="FOLDER", help="the states of the runs of a launch, or in any folder")
-    add("--json", action="store_true", help="with --status: for programs")
     return parser
 
 
@@ -118,29 +134,37 @@ def launch(chosen: argparse.Namespace, arguments: list[str]) -> int:
         raise Refused("Name an experiment's file: ganlab launch experiments/digits/r3gan.yaml --seeds 0-4")
     if missing := [name for name in chosen.experiments if not Path(name).is_file()]:
         raise Refused(f"There is no file {missing[0]}.\nThose there are: ganlab list.")
-    if not chosen.local and not chosen.dry_run and not slurm.here():
-        raise Refused("There is no sbatch here. Look at the script by --dry-run, or run the list by --local.")
     seeds = parse_seeds(chosen.seeds)
+    then = [follow_up(command) for command in chosen.then]
     planned = [
         plan_run(chosen, Path(name), [*chosen.set, *values], seed)
         for name in chosen.experiments
         for values in combinations(chosen.cross)
         for seed in seeds
     ]
+    return begin(chosen, arguments, planned, then)[0]
+
+
+def begin(
+    chosen: argparse.Namespace, arguments: list[str], planned: list[PlannedRun], then: list[list[str]]
+) -> tuple[int, list[Path]]:
+    """Write the runs, and submit them or run them here; the exit code, and the runs."""
+    if not chosen.local and not chosen.dry_run and not slurm.here():
+        raise Refused("There is no sbatch here. Look at the script by --dry-run, or run the list by --local.")
     folder = Path(chosen.runs) / LAUNCHES / time.strftime("%Y%m%d-%H%M%S")
     if chosen.dry_run:
-        print(job_script(chosen, arguments, folder, [run.planned_path for run in planned]), end="")
-        return 0
+        print(job_script(chosen, arguments, folder, [run.planned_path for run in planned], then), end="")
+        return 0, []
     folder = create_folder(folder)
     runs = [run.write() for run in planned]
     write_list(folder, runs)
     if chosen.local:
         print(f"{len(runs)} runs; their states: ganlab launch --status {folder}")
-        return run_locally(runs, chosen.jobs, max(1, chosen.gpus_per_node))
-    (path := folder / "job.sh").write_text(job_script(chosen, arguments, folder, runs))
+        return run_locally(runs, chosen.jobs, max(1, chosen.gpus_per_node), then), runs
+    (path := folder / "job.sh").write_text(job_script(chosen, arguments, folder, runs, then))
     (folder / JOB).write_text(job := slurm.submit(path))
     print(f"job {job}: {len(runs)} runs, submitted as {path}\ntheir states: ganlab launch --status {folder}")
-    return 0
+    return 0, runs
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -213,7 +237,21 @@ def processes_per_node(chosen: argparse.Namespace) -> int:
     return chosen.tasks_per_node or max(1, chosen.gpus_per_node)
 
 
-def job_script(chosen: argparse.Namespace, arguments: list[str], folder: Path, runs: list[Path]) -> str:
+def follow_up(command: str) -> list[str]:
+    """The words of a command that follows each run."""
+    words = shlex.split(command)
+    words = words[1:] if words[:1] == ["ganlab"] else words
+    if words[:1] not in ([name] for name in COMMANDS) or not any(map(RUN.search, words)):
+        raise Refused(
+            f"--then '{command}': a command of ganlab, in which RUN stands for a run's folder, such as\n"
+            "--then 'anomaly RUN --out RUN/anomaly'."
+        )
+    return words
+
+
+def job_script(
+    chosen: argparse.Namespace, arguments: list[str], folder: Path, runs: list[Path], then: list[list[str]]
+) -> str:
     """A script for sbatch, which may also be edited and submitted by hand."""
     names = dict.fromkeys(Path(name).stem for name in chosen.experiments)
     options = {
@@ -248,9 +286,16 @@ def job_script(chosen: argparse.Namespace, arguments: list[str], folder: Path, r
         "run=${runs[$SLURM_ARRAY_TASK_ID]}",
         "srun --kill-on-bad-exit=1 --open-mode=append \\",
         '  --output="$run/stdout.log" --error="$run/stderr.log" \\',
-        f'  {shlex.quote(sys.executable)} -m ganlab fit --resume "$run"',
+        f'  {shlex.quote(sys.executable)} -m ganlab fit --resume "$run" || exit',
+        *(f"{shlex.quote(sys.executable)} -m ganlab {_words_of(command)} || exit" for command in then),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _words_of(command: list[str]) -> str:
+    """As a shell takes them, with the run's folder in RUN's place."""
+    parts = ([shlex.quote(part) for part in RUN.split(word)] for word in command)
+    return " ".join('"$run"'.join(each) if len(each) > 1 else each[0] for each in parts)
 
 
 def show_states(folder: Path, *, as_json: bool) -> int:

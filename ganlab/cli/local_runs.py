@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.live import Live
@@ -19,7 +20,17 @@ from ganlab.runs.state import state_of, state_table
 from ganlab.runs.status import write_status
 from ganlab.system.hardware import gpus
 
+RUN = re.compile(r"\bRUN\b")  # in a command that follows a run, in the place of the run's folder
+FIT = ("fit", "--resume", "RUN")
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 75, signal.SIGHUP: 75}
+
+
+class Started(NamedTuple):
+    """A process of a run, the GPUs that it was given, and the commands that follow it."""
+
+    process: subprocess.Popen[bytes]
+    given: list[str]
+    left: list[Sequence[str]]
 
 
 class LocalRuns:
@@ -28,11 +39,15 @@ class LocalRuns:
     Args:
         jobs: How many run at once; fewer where there are not enough GPUs for all.
         gpus_each: How many GPUs a run is given, which no other gets before it has ended.
+        then: The words of commands that follow each run that came to its end, one after the other.
     """
 
-    def __init__(self, runs: list[Path], jobs: int, gpus_each: int) -> None:
-        self.waiting, self.jobs, self.gpus_each = list(runs), jobs, gpus_each
-        self.running: dict[Path, tuple[subprocess.Popen[bytes], list[str]]] = {}
+    def __init__(
+        self, runs: list[Path], jobs: int, gpus_each: int, then: Sequence[Sequence[str]] = ()
+    ) -> None:
+        self.jobs, self.gpus_each = jobs, gpus_each
+        self.waiting = [(run, [FIT, *then]) for run in runs]
+        self.running: dict[Path, Started] = {}
         # One at a time has all there are.
         self.free = gpus() if jobs > 1 else []
         self.shares_gpus = bool(self.free)
@@ -44,22 +59,25 @@ class LocalRuns:
 
     def advance(self) -> None:
         """Note which have ended, and start as many as there is room for."""
-        for run in [run for run, (process, _) in self.running.items() if process.poll() is not None]:
-            process, given = self.running.pop(run)
+        for run in [run for run, started in self.running.items() if started.process.poll() is not None]:
+            process, given, left = self.running.pop(run)
             self.failed += process.returncode != 0
             self.free += given
+            if left and not process.returncode and not self.signalled:
+                self.waiting.insert(0, (run, left))
         while self.waiting and self._has_room():
-            self._start(self.waiting.pop(0))
+            self._start(*self.waiting.pop(0))
 
-    def _start(self, run: Path) -> None:
+    def _start(self, run: Path, commands: list[Sequence[str]]) -> None:
         given, self.free = self.free[: self.gpus_each], self.free[self.gpus_each :]
+        command, *left = commands
         try:
-            process = start(run, self._environment(given))
+            process = start(run, command, self._environment(given))
         except OSError as error:
             print(f"ganlab: {run} could not be started: {error}", file=sys.stderr)
             self.failed, self.free = self.failed + 1, self.free + given
             return
-        self.running[run] = process, given
+        self.running[run] = Started(process, given, left)
         if self.signalled:  # While it was started.
             process.send_signal(self.signalled)
 
@@ -78,17 +96,17 @@ class LocalRuns:
         """Have all that run save and end, and start no others."""
         self.signalled = signal.Signals(number)
         self.waiting.clear()
-        for process, _ in self.running.values():
-            process.send_signal(number)
+        for started in self.running.values():
+            started.process.send_signal(number)
 
     def wait(self) -> None:
-        for process, _ in self.running.values():
-            process.wait()
+        for started in self.running.values():
+            started.process.wait()
 
 
-def run_locally(runs: list[Path], jobs: int, gpus_each: int = 1) -> int:
+def run_locally(runs: list[Path], jobs: int, gpus_each: int = 1, then: Sequence[Sequence[str]] = ()) -> int:
     """Run them all and return the exit code; whatever happens here, none of them is left behind."""
-    local, shown = LocalRuns(runs, jobs, gpus_each), dict[Path, str]()
+    local, shown = LocalRuns(runs, jobs, gpus_each, then), dict[Path, str]()
     console = Console()
     with _passing_signals_on(local), ExitStack() as stack:
         live = stack.enter_context(Live(console=console, transient=True)) if console.is_terminal else None
@@ -127,11 +145,12 @@ def _passing_signals_on(local: LocalRuns) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def start(run: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start a run in a session of its own, so that Ctrl-C reaches it once: through this process."""
-    command = [sys.executable, "-m", "ganlab", "fit", "--resume", str(run)]
+def start(run: Path, words: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start a run's command in a session of its own, so that Ctrl-C reaches it once: through this process."""
+    command = [sys.executable, "-m", "ganlab", *(str(run).join(RUN.split(word)) for word in words)]
     with (run / "stdout.log").open("ab") as out, (run / "stderr.log").open("ab") as err:
         environment = {**os.environ, **environment}
         process = subprocess.Popen(command, stdout=out, stderr=err, env=environment, start_new_session=True)
-    write_status(run, "starting", pid=process.pid)
+    if words == FIT:
+        write_status(run, "starting", pid=process.pid)
     return process

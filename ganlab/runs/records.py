@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ganlab.metrics.contract import OF_SCORES, hash_of_fields
 from ganlab.metrics.names import own_parameters
+from ganlab.runs.status import SCORES
+from ganlab.system.row_files import Records
 from ganlab.system.untrusted import Problems, number, readable, whole_number
 
 HASH_DIFFERS = "a score's contract is not the one that its hash was made of"
@@ -123,3 +127,11 @@ def _interpolate(clock: list[dict[str, Any]], step: int, name: str) -> float | N
     if step > last["step"] > 0:
         return last[name] * step / last["step"]
     return float(np.interp(step, [row["step"] for row in clock], [row[name] for row in clock]))
+
+
+def record_scores(run: Path, row: dict[str, Any]) -> None:
+    """Add scores of a checkpoint to its run's records; if they cannot be written, that is said."""
+    try:
+        Records(run / SCORES).append(row)
+    except OSError as error:
+        print(f"ganlab: The scores were not added to those of {run}: {error.strerror}.", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -16,11 +17,13 @@ from ganlab.data.pictures.decode import fitted, opened
 from ganlab.data.sets.one_class import NormalItems
 from ganlab.errors import Refused
 from ganlab.media import Medium
+from ganlab.metrics.contract import OF_SCORES, hash_of_fields, short
 from ganlab.sampling.sources import read_sources
 from ganlab.system.untrusted import readable
 from ganlab.tasks.anomalies import normal_and_tested
 
 GOOD = "good"  # in the layout of MVTec AD: Bergmann et al. 2021, IJCV 129
+NO_RANK = ("f1_of_all",)  # numbers that say nothing of a game
 WORDS = {"0": False, "1": True, "normal": False, "abnormal": True, GOOD: False}
 
 
@@ -34,6 +37,7 @@ class Tested:
         masks: Where they are, if that is known.
         where: In words, for the page.
         is_unseen: Whether nothing of `normal` can have been trained on.
+        data: What a contract says of the set that they are held-out items of; empty for a folder's.
     """
 
     pictures: Tensor
@@ -44,6 +48,7 @@ class Tested:
     masks: Tensor | None = None
     is_unseen: bool = True
     kinds: list[str] = field(default_factory=list)
+    data: dict[str, Any] = field(default_factory=dict)
 
     def first(self, count: int | None) -> Tested:
         """So many of them, spread over all."""
@@ -59,6 +64,7 @@ class Tested:
             None if self.masks is None else self.masks[rows],
             self.is_unseen,
             [self.kinds[row] for row in rows.tolist()] if self.kinds else [],
+            self.data,
         )
 
 
@@ -74,7 +80,33 @@ def of_data(data: NormalItems) -> Tested:
         f"held-out items of {type(data.of).__name__} ({data.setup_name})",
         abnormal[tested],
         kinds=[data.names[label] for label in labels],
+        data={
+            "class": type(data).__name__,
+            "split": "held_out",
+            "fingerprint": data.fingerprint_of("held_out"),
+            "normal": [data.names[number] for number in data.normal],
+        },
     )
+
+
+def recorded(quality: dict[str, float], tested: Tested, how: Any) -> dict[str, Any]:
+    """A row of a run's records: how well anomalies are told, and what it was measured under.
+
+    Args:
+        how: How pictures are rebuilt, in plain data.
+    """
+    count = len(tested.names)
+    contract = {"task": "anomalies", "data": tested.data, "samples": count, "rebuilt": how}
+    numbers = {
+        name: {"values": [[f"{name}{{n}}", None if name in NO_RANK else "max", "raw"]], "judged": 0}
+        for name in quality
+    }
+    return {
+        "scores": {f"{name}{short(count)}": value for name, value in quality.items()},
+        "reasons": {},
+        "floor": {},
+        "contract": {"hash": hash_of_fields(contract), **contract, OF_SCORES: numbers},
+    }
 
 
 def of_folder(folder: Path, medium: Medium, labels: Path | None) -> Tested:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -150,6 +151,8 @@ def test_a_users_own_files_go_along(home: Path) -> None:
         ("small.yaml --set trainer.max_step=3", ["max_step", "max_steps"]),
         ("small.yaml --set model.gama=3", ["gama", "gamma"]),
         ("small.yaml --seeds x", ["--seeds 0-4"]),
+        ("small.yaml --then nonsense", ["nonsense", "anomaly RUN"]),
+        ("small.yaml --then sample", ["RUN stands for"]),
         ("small.yaml", ["sbatch", "--local"]),
         ("--status nowhere", ["nowhere"]),
     ],
@@ -311,6 +314,28 @@ def test_a_run_that_cannot_be_started_is_told_and_the_others_run(
     assert launch.run_locally(runs[:3], 2) == 1
     assert "run0 could not be started" in capsys.readouterr().err
     assert all((run / "end").exists() for run in runs[1:3])
+
+
+def test_what_follows_a_run_comes_after_it_and_only_where_it_came_to_its_end(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    program(tmp_path, "python", "for run; do :; done; cd $run; echo $3 >> calls; [ $3 != $(cat fails) ]")
+    for run, word in zip(runs[:3], ("nothing", "fit", "sample"), strict=True):
+        (run / "fails").write_text(word)
+    then = [["sample", "--out", "RUN/x", "RUN"], ["anomaly", "RUN"]]
+    assert launch.run_locally(runs[:3], 2, 1, then) == 1
+    calls = [(run / "calls").read_text().split() for run in runs[:3]]
+    assert calls == [["fit", "sample", "anomaly"], ["fit"], ["fit", "sample"]]
+
+
+def test_the_script_has_what_follows_a_run(home: Path) -> None:
+    then = ("--then", "anomaly RUN --out 'RUN/what is found'", "--then", "ganlab evaluate RUN")
+    answer = here("launch", "small.yaml", "--dry-run", *then, folder=home)
+    assert answer.code == 0, answer
+    fit, found, scored = [shlex.split(line) for line in answer.out.splitlines()[-3:]]
+    assert fit[-2:] == ["||", "exit"]
+    assert found[1:] == ["-m", "ganlab", "anomaly", "$run", "--out", "$run/what is found", "||", "exit"]
+    assert scored[1:] == ["-m", "ganlab", "evaluate", "$run", "||", "exit"]
 
 
 @pytest.mark.parametrize("option", ["--jobs", "--nodes", "--tasks-per-node", "--cpus-per-task"])
