@@ -32,6 +32,14 @@ COMMANDS = {
         "ganlab.cli.anomaly",
         "which pictures are not normal: RUN [FOLDER] --out folder/",
     ),
+    "synthesize": (
+        "ganlab.cli.synthesize",
+        "a set of samples, a folder for each class, with a manifest: RUN --per_class 1000 --out folder/",
+    ),
+    "study": (
+        "ganlab.cli.study",
+        "whether samples help a classifier: augmentation EXPERIMENT ... --counts 100,1000,all --local",
+    ),
     "data": (
         "ganlab.cli.data_check",
         "check a data set before a run: ganlab data check CatsVsDogs --root FOLDER",

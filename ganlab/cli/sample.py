@@ -84,6 +84,7 @@ def _parse(arguments: list[str]) -> Any:
     parser.add_argument(
         "--classes", type=str | None, metavar="K,L", help="or all: equally many samples of each, a row each"
     )
+    parser.add_argument("--per_class", type=int | None, metavar="N", help="with --classes: so many of each")
     parser.add_argument("--given", type=str | None, metavar="FOLDER_OR_FILE", help=GIVEN_HELP)
     parser.add_argument("--native", action="store_true", help=NATIVE_HELP)
     parser.add_argument("--beside", action="store_true", help=BESIDE_HELP)
@@ -119,7 +120,7 @@ def _sample(chosen: Any) -> None:
     in_rows = is_walk or chosen.traverse is not None
     count = _count(source, WALKS if in_rows else COUNT, chosen, back=back)
     if classes := _classes(game, chosen):
-        each = -(-count // len(classes))
+        each = chosen.per_class or -(-count // len(classes))
         count = each * len(classes)
         source.classes = [label for label in classes for _ in range(each)]
         source.columns = each if len(classes) > 1 else None
@@ -208,11 +209,13 @@ def _classes(game: GAN, chosen: Any) -> list[str]:
 
 
 def _refuse_numbers(chosen: Any) -> None:
-    for name, least in (("count", 1), ("interpolate", 2), ("frames", 2)):
+    for name, least in (("count", 1), ("per_class", 1), ("interpolate", 2), ("frames", 2)):
         if (value := chosen[name]) is not None and value < least:
             raise Refused(f"--{name} is {value}; it is at least {least}.")
         if value is not None and name in ("interpolate", "frames") and value > MOST_FRAMES:
             raise Refused(f"--{name} is {value}; it is at most {MOST_FRAMES:,}.")
+    if chosen.per_class is not None and (chosen.classes is None or chosen.count is not None):
+        raise Refused("--per_class is of each of --classes (all, or 0,1,2), in the place of --count.")
 
 
 def _refuse_output(out: Path, chosen: Any) -> None:

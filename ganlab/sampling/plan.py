@@ -16,7 +16,7 @@ from ganlab.errors import Refused
 from ganlab.game.conditions import ITEMS, Conditions
 from ganlab.game.draws import BLOCK
 from ganlab.game.gan import GAN
-from ganlab.media import stored
+from ganlab.media import Labels, stored
 from ganlab.metrics.class_scores import no_classes
 from ganlab.metrics.observed import Classes
 from ganlab.metrics.score import OF_ITEMS
@@ -75,6 +75,17 @@ def refuse_without_reals(scorer: Scorer, game: GAN | None) -> None:
             f"The score {again[0]} needs a game that goes there and back again, as CycleGAN does, and\n"
             f"{type(game).__name__} goes one way: leave it out (scores)."
         )
+
+
+def class_names(game: GAN) -> tuple[str, ...]:
+    """Of the classes that a game's samples are told; a game that tells none is refused."""
+    known = game.condition_medium
+    if not (game.is_conditional and isinstance(known, Labels) and known.class_names):
+        raise Refused(
+            f"{type(game).__name__} tells its samples no class, so that nobody knows theirs:\n"
+            "take a conditional game; for samples without classes: ganlab sample RUN --out folder/"
+        )
+    return known.class_names
 
 
 def given_choices(choices: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -97,10 +97,15 @@ class SoundClassifier(Extractor):
             )
 
 
-def loudness(sounds: Tensor) -> Tensor:
-    """What the network takes: from -1, silent, to 0, as loud as the sound's loudest band."""
-    length = sounds.shape[2]
-    samples = pad(sounds[:, 0, :LENGTH].float() / 32768, (0, max(LENGTH - length, 0)))
-    decibels = log_mel(samples, RATE, bands=BANDS, size=WINDOW, hop=HOP)
+def loudness(sounds: Tensor, rate: int = RATE, length: int = LENGTH) -> Tensor:
+    """How loud each band is, from -1, silent, to 0, as loud as the sound's loudest band.
+
+    Args:
+        rate: Samples a second; windows are as long at each rate.
+        length: Samples of each sound that are heard; shorter ones are followed by silence.
+    """
+    samples = pad(sounds[:, 0, :length].float() / 32768, (0, max(length - sounds.shape[2], 0)))
+    size, hop = WINDOW * rate // RATE, HOP * rate // RATE
+    decibels = log_mel(samples, rate, bands=BANDS, size=size, hop=hop)
     loudest = decibels.amax((1, 2), keepdim=True)
     return ((decibels - loudest) / RANGE).clamp(min=-1)[:, None]
