@@ -19,9 +19,11 @@ def _few_threads() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _freeze_imports() -> Iterator[None]:
-    # Imported objects live until the end: the garbage collector need not scan them each time.
+    # Imported objects live until the end: the garbage collector need not scan them each time; and it need
+    # not come as often as Python asks it to, where there is room for what a test leaves.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
     yield
     gc.unfreeze()
 
@@ -31,6 +33,21 @@ def _read_entry_points_once() -> None:
     # Each Trainer asks all installed packages for callbacks, a quarter of the time of one that plays a step.
     if registry := sys.modules.get("lightning.fabric.utilities.registry"):
         registry.entry_points = functools.cache(registry.entry_points)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _name_classes_once() -> None:
+    # What reads options asks thousands of times for the path of one of few hundred classes.
+    original = sys.modules["jsonargparse._util"].get_import_path if "jsonargparse" in sys.modules else None
+    if original:
+        named = functools.cache(original)
+
+        def path_of(value: object) -> str | None:
+            return named(value) if isinstance(value, type) else original(value)
+
+        for name, module in [*sys.modules.items()]:
+            if name.startswith("jsonargparse") and getattr(module, "get_import_path", None) is original:
+                module.get_import_path = path_of
 
 
 @pytest.fixture(autouse=True, scope="session")

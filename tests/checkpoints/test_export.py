@@ -16,6 +16,7 @@ import pytest
 import torch
 import yaml
 from command_line import here, is_plain, refused, run_folders, write
+from later import later
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from trained_runs import (
@@ -80,13 +81,9 @@ def copy(export: Path, tmp_path: Path) -> Path:
 # The same samples
 
 
-EXACT = [
-    # What is exported without the average is the same for all networks.
-    pytest.param(network, "32", raw, marks=pytest.mark.slow if raw and network != "batch" else ())
-    for network in NETWORKS
-    for raw in (False, True)
-]
+EXACT = [(network, "32", raw) for network in NETWORKS for raw in (False, True)]
 EXACT += [("batch", "64-true", True), ("residual", "64-true", False), ("residual", "bf16-mixed", False)]
+AT_ONCE = [("batch", "32", False), ("batch", "32", True), ("spectral", "32", False), ("styles", "32", False)]
 
 
 Drawn = tuple[Path, dict[bool, torch.Tensor]]
@@ -113,7 +110,7 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str
     return cache(lambda *chosen: drawn_while_trained(tmp_path_factory.mktemp(chosen[0]), *chosen))
 
 
-@pytest.mark.parametrize(("network", "precision", "raw"), EXACT)
+@pytest.mark.parametrize(("network", "precision", "raw"), later(EXACT, AT_ONCE))
 def test_an_export_draws_what_the_run_drew(
     network: str, precision: str, raw: bool, tmp_path: Path, trained_once: Callable[[str, str], Drawn]
 ) -> None:

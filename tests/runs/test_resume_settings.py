@@ -69,6 +69,7 @@ def setting(tree: Any, key: str) -> Any:
     return tree
 
 
+@pytest.mark.slow
 def test_budget_cadences_and_loggers_may_change(run: Path, straight: Path, tmp_path: Path) -> None:
     began = yaml.safe_load((run / "config.yaml").read_text())
     options = [word for key, value in FREE.items() for word in (f"--{key}", value)]
@@ -279,6 +280,7 @@ REFUSALS = {
 }
 
 
+@pytest.mark.slow
 def test_a_refused_resume_changes_nothing(
     run: Path, straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

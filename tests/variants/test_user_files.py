@@ -47,7 +47,7 @@ class Trained(NamedTuple):
 # What they show, others of these files, and games that ship, show, too.
 LATER = (
     *("my_characters", "my_concatenation", "my_cyclegan", "my_pix2pix", "my_projection", "my_shared_encoder"),
-    *("my_srgan", "my_super_resolution"),
+    *("my_fanogan", "my_srgan", "my_style", "my_super_resolution"),
 )
 PARAMS = [pytest.param(name, marks=pytest.mark.slow if name in LATER else ()) for name in GAMES]
 
