@@ -294,7 +294,7 @@ def job_script(
 
 def _words_of(command: list[str]) -> str:
     """As a shell takes them, with the run's folder in RUN's place."""
-    parts = ([shlex.quote(part) for part in RUN.split(word)] for word in command)
+    parts = ([part and shlex.quote(part) for part in RUN.split(word)] for word in command)
     return " ".join('"$run"'.join(each) if len(each) > 1 else each[0] for each in parts)
 
 

@@ -70,7 +70,8 @@ def study(chosen: argparse.Namespace, arguments: list[str]) -> int:
     if files:
         code, runs = begin(chosen, arguments, _planned(chosen, files), [_words(chosen)])
         if not chosen.local:
-            print("when they are done: ganlab study augmentation FOLDER, with the launch's folder")
+            if runs:
+                print("when they are done: ganlab study augmentation FOLDER, with the launch's folder")
             return code
     else:
         runs, code = find_run_folders(chosen.experiments), 0

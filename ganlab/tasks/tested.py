@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -164,9 +165,24 @@ def _masks(truth: Path, names: list[str], abnormal: list[bool], medium: Medium) 
         if file is None:
             raise Refused(f"{readable(truth)} has no mask of test/{name}: {name}_mask.png.")
         with opened(read_member(Folder(truth), str(file.relative_to(truth)))) as image:
+            _refuse_other_size(image, truth, name)
             small = fitted(image.convert("L"), width, height, Resampling.NEAREST)
         mask.copy_(_numbers(small) > 0)
     return masks
+
+
+def _refuse_other_size(mask: Image.Image, truth: Path, name: str) -> None:
+    """Refuse a mask that has not the size of its picture, whose pixels it marks."""
+    pictures = truth.parent / "test"
+    picture = next(pictures.glob(f"{escape(name)}.*"))
+    with opened(read_member(Folder(pictures), str(picture.relative_to(pictures)))) as image:
+        size = image.size
+    if mask.size != size:
+        wide, high = mask.size
+        raise Refused(
+            f"The mask of test/{readable(name)} has {wide} x {high} pixels, and the picture has {size[0]} x"
+            f" {size[1]}:\na mask marks the pixels of its picture."
+        )
 
 
 def _numbers(image: Image.Image) -> Tensor:

@@ -167,6 +167,9 @@ def spoil(case: str, layout: Path, tmp_path: Path) -> tuple[list[str], str]:
         case "a mask that is missing":
             (layout / "ground_truth" / "spot" / "002_mask.png").unlink()
             return [str(layout)], "has no mask of test/spot/002"
+        case "a mask of another size":
+            Image.new("L", (16, 8)).save(layout / "ground_truth" / "spot" / "001_mask.png")
+            return [str(layout)], "The mask of test/spot/001 has 16 x 8 pixels, and the picture has 8 x 8"
         case "labels beside folders":
             return [str(layout), "--labels", "labels.csv"], "leave --labels out"
     return [], "do not say what is normal"
@@ -177,6 +180,7 @@ CASES = [
     *(
         "a folder that says nothing",
         "a mask that is missing",
+        "a mask of another size",
         "labels beside folders",
         "data that say nothing",
     ),

@@ -111,3 +111,12 @@ def test_what_cannot_be_studied_is_refused_in_a_sentence(
     assert answer.code == 2, answer
     assert words in answer.err
     assert len(answer.err.splitlines()) <= 3
+
+
+def test_a_dry_run_shows_what_is_trained_and_what_follows(told: Path) -> None:
+    answer = study(told, "small.yaml", "--counts", "20,all", "--seeds", "3-4", "--dry-run", *QUICK)
+    assert answer.code == 0, answer
+    assert answer.out.count("-seed3") == answer.out.count("-seed4") == 2
+    last = answer.out.splitlines()[-1]
+    assert last.endswith('-m ganlab study augmentation "$run" --steps=5 --batch=16 --per_class=3 || exit')
+    assert not list(told.glob("runs/digits/small/*-seed3"))
