@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from ganlab.cli.parser import Parser, run_command, silence_warnings
-from ganlab.comparison import read, read_wandb, report, tables, text
+from ganlab.comparison import read, read_wandb, records, report, tables, text
 from ganlab.comparison.ranking import Question
 from ganlab.comparison.read import Run
 from ganlab.errors import Refused
@@ -30,7 +30,12 @@ def main(arguments: list[str]) -> int:
 def _parse(arguments: list[str]) -> Any:
     parser = Parser(prog="ganlab compare", description=__doc__)
     add = parser.add_argument
-    add("runs", type=str, nargs="*", help="run folders, folders above them, launches, or patterns of these")
+    add(
+        "runs",
+        type=str,
+        nargs="*",
+        help="run folders, folders above them, launches, patterns of these, or records (.jsonl)",
+    )
     add("--from", type=str, help="runs of Weights & Biases: wandb:entity/project")
     add("--by", type=str, help="a setting to call the groups by, in full or in short: gamma")
     add("--pool", action="store_true", help="put together what has one name, though its settings differ")
@@ -39,6 +44,12 @@ def _parse(arguments: list[str]) -> Any:
     add("--score", type=str, help=SCORE_HELP)
     add("--target", type=float, help="a value of the score: how soon is it reached?")
     add("--out", type=str, default="report", help="the folder to write to")
+    add(
+        "--save",
+        type=str,
+        metavar="FILE.jsonl",
+        help="what the comparison needs of all runs, to be read again",
+    )
     add("--memorisation", type=bool, default=True, help="show the training images nearest to the samples")
     add("--json", action="store_true", help="print one JSON object")
     return parser.parse_args(arguments)
@@ -46,9 +57,10 @@ def _parse(arguments: list[str]) -> Any:
 
 def _compare(chosen: Any) -> None:
     question = Question(chosen.pooled, chosen.against)
-    comparison = tables.compare(
-        read_runs(chosen), chosen.by, chosen.pool, chosen.score, chosen.target, question=question
-    )
+    runs, saved = read_runs(chosen), chosen.save and Path(chosen.save).expanduser()
+    if saved and saved.suffix != records.SUFFIX:
+        raise Refused(f"--save {saved}: records are lines of JSON, in a file{records.SUFFIX}.")
+    comparison = tables.compare(runs, chosen.by, chosen.pool, chosen.score, chosen.target, question=question)
     out = Path(chosen.out).expanduser()
     as_json = json.dumps(text.plain(comparison), indent=2, allow_nan=False)
     if chosen.json:
@@ -65,6 +77,9 @@ def _compare(chosen: Any) -> None:
         for name, content in files.items():
             with atomic_write(out / name) as temporary:
                 temporary.write_text(content, encoding="utf-8")
+        if saved:
+            saved.parent.mkdir(parents=True, exist_ok=True)
+            records.write(runs, saved)
         page = report.write(out, comparison, memorisation=chosen.memorisation)
     except OSError as error:
         raise Refused(f"Nothing can be written to {out}: {error.strerror} (--out).") from error
@@ -77,7 +92,10 @@ def read_runs(chosen: Any) -> list[Run]:
     source = vars(chosen).get("from")
     if not chosen.runs and not source:
         raise Refused("Name runs: ganlab compare runs/mnist/*/*, or --from wandb:entity/project")
-    runs = [read.read_run(folder) for folder in read.find_run_folders(chosen.runs)]
+    saved = [name for name in chosen.runs if name.endswith(records.SUFFIX)]
+    folders = [name for name in chosen.runs if name not in saved]
+    runs = [read.read_run(folder) for folder in read.find_run_folders(folders)]
+    runs += [run for name in saved for run in records.read(Path(name).expanduser())]
     return runs + (read_wandb.read_project(source) if source else [])
 
 
