@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +9,6 @@ from typing import Any, Literal
 
 import torch
 import yaml
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 # Imported, a class is known by its bare name.
 from ganlab import data, metrics  # noqa: F401
@@ -30,6 +26,7 @@ from ganlab.cli.parser import (
     silence_warnings,
 )
 from ganlab.cli.references import Reference, compared_with, named_reference, reference_of
+from ganlab.cli.score_table import print_scores
 from ganlab.data.pictures.archive import reading
 from ganlab.data.pictures.decode import Transparency
 from ganlab.data.stream import StreamData
@@ -41,7 +38,7 @@ from ganlab.metrics.extractors.extractor import Extractor, NoFeatures
 from ganlab.metrics.given import Given
 from ganlab.metrics.given_items import given as given_items
 from ganlab.metrics.observed import Classes
-from ganlab.metrics.reference import beside_floor, default_scores, numbers_of, part_of, scores_of_medium
+from ganlab.metrics.reference import beside_floor, default_scores, part_of, scores_of_medium
 from ganlab.metrics.registry import TABLE
 from ganlab.metrics.score import Score
 from ganlab.metrics.scorer import Batches, Scorer, medium_of_samples, needs_extractor, refuse_unknown
@@ -68,7 +65,6 @@ from ganlab.system.hardware import keep_freed_memory
 from ganlab.system.untrusted import yaml_config
 
 SAMPLES = 50_000  # where no number is asked for
-UNSEEN = "reals that were never trained on"
 
 
 def main(arguments: list[str]) -> int:
@@ -79,7 +75,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _evaluate_and_print(chosen: Any) -> None:
-    _print_scores(evaluate(chosen), as_json=chosen.json)
+    print_scores(evaluate(chosen), as_json=chosen.json)
 
 
 def _parse(arguments: list[str]) -> Any:
@@ -296,27 +292,3 @@ def _extractor(chosen: Any, settings: dict[str, Any], scores: Iterable[str | Sco
         arguments = {} if isinstance(config, str) else dict(config.get("init_args") or {})
         config = {"class_path": path, "init_args": {**arguments, "weights": chosen.weights}}
     return instantiated("extractor", Extractor, config)
-
-
-def _print_scores(row: dict[str, Any], *, as_json: bool) -> None:
-    scores, floor = row["scores"], row["floor"]
-    if as_json:
-        answer = {"scores": {name: {"value": value} for name, value in scores.items()}, "floor": floor}
-        names = ("beside_floor", "step", "checkpoint", "selected_among", "reasons", "contract")
-        answer |= {name: row[name] for name in names if name in row}
-        print(json.dumps(answer, allow_nan=False))
-        return
-    table = Table("score", "value", "real floor", box=None)
-    # The floor's names hold its number of samples, so that each stands beside a score of as many.
-    for name, value in {**scores, **numbers_of(row["beside_floor"])}.items():
-        text = row["reasons"].get(name, "") if value is None else f"{value:.5g}"
-        low = floor.get(name)
-        table.add_row(Text(name), Text(text), "" if low is None else f"{low:.5g}")
-    Console().print(table)
-    step = f"step {row['step']:,} ({row['checkpoint']})" if "checkpoint" in row else ""
-    for line in filter(None, (*row["cautions"], step, row["note"])):
-        print(line)
-    print(f"{row['says']}  (contract {row['contract']['hash'][:12]})")
-    if floor:
-        others = "training images" if row["contract"]["data"]["split"] == "held_out" else UNSEEN
-        print(f"real floor: {floor['samples']:,} {others}, in place of the fakes")

@@ -77,7 +77,7 @@ def study(chosen: argparse.Namespace, arguments: list[str]) -> int:
         runs, code = find_run_folders(chosen.experiments), 0
         unfinished = [run for run in runs if state_of(run).state != "done"]
         if chosen.local and unfinished:
-            code = run_locally(unfinished, chosen.jobs)
+            code = run_locally(unfinished, chosen.jobs, then=[_words(chosen)])
         for run in runs:
             _teach(run, Budget(steps=chosen.steps, batch=chosen.batch, per_class=chosen.per_class))
     _show(runs, as_json=chosen.json)

@@ -46,7 +46,7 @@ class Budget:
         per_class: Samples of each class.
     """
 
-    steps: int = 1500
+    steps: int = 1000
     batch: int = 64
     rate: float = 2e-3
     per_class: int = 1000
@@ -55,7 +55,7 @@ class Budget:
 class Teller(nn.Module):
     """Tells the class of an item: convolutions that halve it three times, and a linear layer."""
 
-    def __init__(self, channels: int, classes: int, width: int = 32) -> None:
+    def __init__(self, channels: int, classes: int, width: int = 16) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for wide in (width, 2 * width, 2 * width):
