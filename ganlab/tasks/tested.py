@@ -97,7 +97,7 @@ def recorded(quality: dict[str, float], tested: Tested, how: Any) -> dict[str, A
         how: How pictures are rebuilt, in plain data.
     """
     count = len(tested.names)
-    contract = {"task": "anomalies", "data": tested.data, "samples": count, "rebuilt": how}
+    contract = {"says": tested.where, "data": tested.data, "samples": count, "rebuilt": how}
     numbers = {
         name: {"values": [[f"{name}{{n}}", None if name in NO_RANK else "max", "raw"]], "judged": 0}
         for name in quality

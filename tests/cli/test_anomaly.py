@@ -223,3 +223,19 @@ def test_an_encoding_game_inverts_at_once(ganomaly: Path, layout: Path, tmp_path
     }
     assert steps == {"0"}
     assert (tmp_path / "found" / "made" / "spot" / "000.png").is_file()
+
+
+def test_the_quality_is_in_the_runs_records_and_compared(ganomaly: Path, tmp_path: Path) -> None:
+    answer = here("anomaly", ganomaly, "--out", "found", "--json", folder=tmp_path)
+    known = json.loads(answer.out)["quality"]
+    row = json.loads((ganomaly / "scores.jsonl").read_text().splitlines()[-1])
+    tested = row["contract"]["samples"]
+    assert row["checkpoint"] == "step-000000030.ckpt"
+    assert row["scores"] == {f"{name}{tested}": value for name, value in known.items()}
+    compared = here("compare", ganomaly, "--score", "auroc", "--json", "--out", "report", folder=tmp_path)
+    assert compared.code == 0, compared
+    tables = {table["score"]: table for table in json.loads(compared.out)["tables"]}
+    table = tables[f"auroc{tested}"]
+    assert table["better"] == "max"
+    assert table["rows"][0]["mean"] == pytest.approx(known["auroc"])
+    assert "held-out items of Digits (normal 0;" in (tmp_path / "report" / "table.md").read_text()

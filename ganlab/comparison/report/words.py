@@ -11,6 +11,7 @@ from ganlab.comparison.report.axis import NONE, decimals, number, short
 from ganlab.comparison.result import Comparison, Row, Table
 from ganlab.metrics.contract import Contract
 from ganlab.metrics.names import measured
+from ganlab.system.untrusted import readable
 
 BAD = ("failed", "collapsed")
 TESTED = (
@@ -44,8 +45,10 @@ def compared(comparison: Comparison) -> str:
 
 
 def contract_line(contract: dict[str, object]) -> str:
-    """A contract in one line, as `ganlab evaluate` prints it; of an incomplete one its hash alone."""
+    """A contract in one line, as `ganlab evaluate` prints it, or in its own words; else its hash alone."""
     digest = str(contract.get("hash", "unknown"))[:12]
+    if isinstance(says := contract.get("says"), str):
+        return f"{readable(says)}  (contract {digest})"
     try:
         parts = {key: value for key, value in contract.items() if key != "hash"}
         return f"{Contract(**parts)}  (contract {digest})"  # type: ignore[arg-type]
