@@ -55,7 +55,11 @@ def _parse(arguments: list[str]) -> Any:
     )
     parser.add_argument("--out", type=str, required=True, help="a new folder/")
     parser.add_argument("--labels", type=str | None, help="a file of lines NAME,normal or NAME,abnormal")
-    parser.add_argument("--count", type=int | None, help="test so many alone, spread over all")
+    parser.add_argument(
+        "--count",
+        type=int | None,
+        help="test so many alone, and take the threshold of as many normal ones, spread over all",
+    )
     parser.add_argument("--share", type=float, default=0.95, help="of normal pictures below the threshold")
     add_search(parser)
     parser.add_argument("--checkpoint", type=Which, default="newest", help=CHECKPOINT_HELP)

@@ -52,21 +52,25 @@ class Tested:
     data: dict[str, Any] = field(default_factory=dict)
 
     def first(self, count: int | None) -> Tested:
-        """So many of them, spread over all."""
-        if count is None or count >= len(self.names):
+        """So many of them, and as many normal ones beside, each spread over all."""
+        if count is None:
             return self
-        rows = torch.linspace(0, len(self.names) - 1, count).round().long()
+        rows, normal = (_spread(total, count) for total in (len(self.names), len(self.normal)))
         return Tested(
             self.pictures[rows],
             [self.names[row] for row in rows.tolist()],
-            self.normal,
-            f"{self.where}, {count:,} of {len(self.names):,}",
+            self.normal[normal],
+            self.where if len(rows) == len(self.names) else f"{self.where}, {count:,} of {len(self.names):,}",
             None if self.abnormal is None else self.abnormal[rows],
             None if self.masks is None else self.masks[rows],
             self.is_unseen,
             [self.kinds[row] for row in rows.tolist()] if self.kinds else [],
             self.data,
         )
+
+
+def _spread(total: int, count: int) -> Tensor:
+    return torch.arange(total) if count >= total else torch.linspace(0, total - 1, count).round().long()
 
 
 def of_data(data: NormalItems) -> Tested:
