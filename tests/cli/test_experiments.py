@@ -184,6 +184,27 @@ def quick() -> set[Path]:
     return chosen
 
 
+@cache
+def usual() -> set[Path]:
+    """The cheapest experiments that together play each variant, network, set of data and extractor."""
+    chosen, covered = quick(), set[str]()
+    for file in sorted(FILES, key=lambda file: (file not in quick(), cost(file))):
+        if not (facts := classes_in(choices(file))) <= covered:
+            chosen = chosen | {file}
+            covered |= facts
+    return chosen
+
+
+def classes_in(settings: Any) -> set[str]:
+    """The names of all classes in settings, however deep."""
+    if isinstance(settings, list):
+        return set().union(*map(classes_in, settings))
+    if not isinstance(settings, dict):
+        return set()
+    own = {class_of(settings)} if "class_path" in settings else set[str]()
+    return own.union(*map(classes_in, settings.values()))
+
+
 def length(file: Path) -> int:
     """Two steps, so that what was learned in one is played with; one with large pictures, which take long,
     unless the game begins with a stage: the same networks play two with smaller ones.
@@ -193,7 +214,13 @@ def length(file: Path) -> int:
 
 @pytest.mark.parametrize(
     "file",
-    [pytest.param(file, marks=() if file in quick() else pytest.mark.slow) for file in FILES],
+    [
+        pytest.param(
+            file,
+            marks=() if file in quick() else pytest.mark.slow if file in usual() else pytest.mark.evidence,
+        )
+        for file in FILES
+    ],
     ids=lambda file: f"{file.parent.name}/{file.stem}",
 )
 def test_it_trains(file: Path, sets_on_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

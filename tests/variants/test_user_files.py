@@ -45,11 +45,10 @@ class Trained(NamedTuple):
 
 
 # What they show, others of these files, and games that ship, show, too.
-LATER = (
-    *("my_characters", "my_concatenation", "my_cyclegan", "my_pix2pix", "my_projection", "my_shared_encoder"),
-    *("my_fanogan", "my_srgan", "my_style", "my_super_resolution"),
-)
-PARAMS = [pytest.param(name, marks=pytest.mark.slow if name in LATER else ()) for name in GAMES]
+LATER = ("my_characters", "my_cyclegan", "my_fanogan", "my_shared_encoder", "my_style")
+SELDOM = ("my_concatenation", "my_pix2pix", "my_projection", "my_srgan", "my_super_resolution")
+MARKS = dict.fromkeys(LATER, pytest.mark.slow) | dict.fromkeys(SELDOM, pytest.mark.evidence)
+PARAMS = [pytest.param(name, marks=MARKS.get(name, ())) for name in GAMES]
 
 
 @pytest.fixture(scope="module", params=PARAMS)
