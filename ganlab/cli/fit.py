@@ -4,6 +4,7 @@ import errno
 import gc
 import re
 import sys
+from itertools import count
 from pathlib import Path
 
 from ganlab.callbacks.preemption import Preempted, before_training
@@ -17,6 +18,7 @@ from ganlab.runs.own import CONFIG, is_run, refuse_foreign
 from ganlab.system.hardware import keep_freed_memory
 from ganlab.system.processes import is_first_process
 
+STARTS = count()  # of trainings in this process
 # Errors of torch.distributed when another process is gone.
 PEER_LOST = re.compile(r"Connection (closed|reset) by peer|Broken pipe|Timed out waiting|NCCL|ProcessGroup")
 
@@ -24,7 +26,8 @@ PEER_LOST = re.compile(r"Connection (closed|reset) by peer|Broken pipe|Timed out
 def main(arguments: list[str]) -> int:
     keep_freed_memory()
     silence_warnings()
-    gc.collect()  # A model trained before in this process is held by reference cycles alone.
+    if next(STARTS):  # A model trained before in this process is held by reference cycles alone.
+        gc.collect()
     run = RunFolder()
     try:
         with before_training():

@@ -11,7 +11,7 @@ INSTALLED = {"site-packages", "dist-packages"}
 def own_file(module: ModuleType) -> Path | None:
     """The source file of a module of the user's own; None of one of Python's, of ganlab's or of a package."""
     name = getattr(module, "__file__", None) or ""
-    # Checked before the path is resolved, which would take half a second for thousands of modules.
+    # Thousands of modules: their paths are looked at once, and resolved only where that says nothing.
     if _is_installed(name):
         return None
     file = Path(name).resolve()
@@ -21,10 +21,11 @@ def own_file(module: ModuleType) -> Path | None:
 
 @cache
 def _is_installed(name: str) -> bool:
-    return not INSTALLED.isdisjoint(Path(name).parts)
+    path = Path(name)
+    return not (INSTALLED.isdisjoint(path.parts) and _installed_folders().isdisjoint(path.parents))
 
 
 @cache
 def _installed_folders() -> frozenset[Path]:
-    ganlab = Path(__file__).resolve().parents[1]
-    return frozenset({ganlab, *(Path(path).resolve() for path in sysconfig.get_paths().values())})
+    folders = {Path(__file__).parents[1], *map(Path, sysconfig.get_paths().values())}
+    return frozenset({*folders, *(folder.resolve() for folder in folders)})

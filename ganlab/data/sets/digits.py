@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
 from sklearn.datasets import load_digits
+from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ganlab import bounds
@@ -28,11 +30,18 @@ class Digits(Images):
         self.shape = (1, size, size)
 
     def load(self) -> tuple[Rows, Rows]:
-        digits = load_digits()
-        images = torch.from_numpy(digits.images)[:, None].float() * (255 / 16)
-        images = interpolate(images, self.shape[1:], mode="bicubic", antialias=True)
+        pixels, labels = _read()
+        images = interpolate(
+            pixels[:, None].float() * (255 / 16), self.shape[1:], mode="bicubic", antialias=True
+        )
         images = images.round().clamp(0, 255).to(torch.uint8)
-        labels = torch.from_numpy(digits.target).long()
         held_out = torch.arange(len(images)) % 6 == 0
         train, test = (Rows(images.movedim(1, -1)[part], labels[part]) for part in (~held_out, held_out))
         return train, test
+
+
+@cache
+def _read() -> tuple[Tensor, Tensor]:
+    """The digits and their labels, which scikit-learn reads from a text."""
+    digits = load_digits()
+    return torch.from_numpy(digits.images), torch.from_numpy(digits.target).long()
