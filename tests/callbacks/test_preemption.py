@@ -75,7 +75,7 @@ def assert_goes_on(folder: Path, straight: Path, *, stopped: int) -> None:
     ("number", "code"),
     [
         (signal.SIGTERM, 75),
-        (signal.SIGUSR1, 75),
+        pytest.param(signal.SIGUSR1, 75, marks=pytest.mark.slow),
         pytest.param(signal.SIGUSR2, 75, marks=pytest.mark.slow),
         (signal.SIGINT, 130),
     ],

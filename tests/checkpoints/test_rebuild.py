@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pytest
 import torch
 from fuzzing import within
+from later import later
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import nn
 
@@ -63,7 +64,7 @@ FAMILIES = sorted(
 
 
 @pytest.mark.parametrize("network", FAMILIES)
-@pytest.mark.parametrize("variant", ["HingeGAN", "R3GAN"])
+@pytest.mark.parametrize("variant", later(["HingeGAN", "R3GAN"], ["R3GAN"]))
 def test_a_rebuilt_game_is_the_one_that_the_command_line_builds(variant: str, network: str) -> None:
     check_same(hyperparameters(variant, network))
 

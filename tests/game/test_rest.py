@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from later import later
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.precision import MixedPrecision
@@ -244,7 +245,9 @@ def scaler() -> Any:
 
 @pytest.mark.parametrize("precision", ["32", "bf16-mixed", "fp16"])
 @pytest.mark.parametrize("stop", [1, 4, 6])
-@pytest.mark.parametrize("variant", [R3GAN, WGAN, Pix2Pix], ids=lambda variant: variant.__name__)
+@pytest.mark.parametrize(
+    "variant", later([R3GAN, WGAN, Pix2Pix], [R3GAN]), ids=lambda variant: variant.__name__
+)
 def test_a_run_resumed_in_any_stage_is_the_straight_one(
     variant: type[GAN], stop: int, precision: str, tmp_path: Path
 ) -> None:

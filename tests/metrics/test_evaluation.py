@@ -80,6 +80,7 @@ def scores_of_three_blocks() -> tuple[dict, dict, dict]:
     return on_rank_zero(lambda: scorer.score(reals, fakes)[0]), floor, beside
 
 
+@pytest.mark.slow
 def test_two_processes_score_what_one_does(tmp_path):
     (tmp_path / "two").mkdir()
     alone, (first, second) = scores_of_three_blocks(), together(scores_of_three_blocks, 2, tmp_path / "two")

@@ -16,6 +16,7 @@ import pytest
 import several_processes
 import torch
 from commands import at
+from later import later
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.plugins.precision import MixedPrecision
 from plain_games import Pooled
@@ -207,7 +208,7 @@ def scores(run: Path) -> list[dict[str, Any]]:
     return [json.loads(row) for row in (run / "scores.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("case", ALONE, ids=label)
+@pytest.mark.parametrize("case", later(ALONE, ALONE[::2]), ids=label)
 def test_a_resumed_run_is_the_straight_one(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from ganlab.tasks.verdicts import Cells, findings, gain, interval, table, verdic
 from ganlab.testing import new
 from ganlab.variants import HingeGAN
 
-SHORT = Budget(steps=150, per_class=40)
+SHORT = Budget(steps=80, per_class=20)
 
 
 class Known(nn.Module):
