@@ -18,7 +18,7 @@ from ganlab.system.row_files import Records
 from ganlab.system.untrusted import number, readable, whole_number
 
 SUFFIX = ".jsonl"
-POINTS = 50  # of each curve, spread over all
+POINTS = 30  # of each curve, spread over all
 DIGITS = 5  # of the values of curves
 WORDS = ("data", "experiment", "state", "reason", "hardware")
 WHOLE = ("max_steps", "step", "images", "peak_memory")
