@@ -21,7 +21,7 @@ def study(home: Path, *arguments: str | Path) -> Answer:
 def studied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answer]:
     home = tmp_path_factory.mktemp("home")
     write(home, TOLD, "told.yaml")
-    counts = ("--counts", "20,all", "--seeds", "0-1")
+    counts = ("--counts", "20", "--seeds", "0-1")
     return home, study(home, "told.yaml", *counts, *QUICK, "--local", "--jobs", "2")
 
 
@@ -30,13 +30,13 @@ def test_a_run_is_trained_for_each_number_and_seed_and_the_table_shown(studied: 
     home, answer = studied
     assert answer.code == 0, answer
     rows = [line for line in answer.out.splitlines() if line.startswith("| digits/told")]
-    assert [re.split(r"\s*\|\s*", row)[2:4] for row in rows] == [["20", "2"], ["1,497", "2"]]
+    assert [re.split(r"\s*\|\s*", row)[2:4] for row in rows] == [["20", "2"]]
     found = [json.loads(path.read_text()) for path in sorted(home.rglob("augmentation.json"))]
-    assert sorted((each["reals"], each["seed"]) for each in found) == [(20, 0), (20, 1), (1497, 0), (1497, 1)]
+    assert sorted((each["reals"], each["seed"]) for each in found) == [(20, 0), (20, 1)]
     assert all(each["budget"] == {"steps": 5, "batch": 16, "rate": 2e-3, "per_class": 3} for each in found)
-    assert answer.out.count("samples beside reals") == 2
+    assert answer.out.count("samples beside reals") == 1
     configs = [path.read_text() for path in home.glob("runs/digits/told/*/config.yaml")]
-    assert sorted(re.findall(r"draw: (\d+)", "".join(configs))) == ["0", "0", "0", "1"]
+    assert sorted(re.findall(r"draw: (\d+)", "".join(configs))) == ["0", "1"]
 
 
 @pytest.mark.slow
