@@ -67,7 +67,7 @@ def _synthesize(chosen: Any) -> None:
     if torch.cuda.is_available():
         game = game.to("cuda")
     names = class_names(game)
-    source = Source(game, chosen.seed, chosen.raw, choices=chosen_choices(chosen), run=run_of(checkpoint))
+    source = Source(game, chosen.seed, chosen.raw, choices=chosen_choices(chosen))
     source.classes = [name for name in names for _ in range(each)]
     source.refuse_what_fails()
     folders = folders_of(names)
