@@ -1,6 +1,6 @@
 """What tests with many broken inputs share: commands within this process, with bounds on what they may do.
 
-Each series has fixed seeds. A sixth of it runs among the slow tests, all of it as evidence.
+Each series has fixed seeds. A thirteenth of it runs among the slow tests, all of it as evidence.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from ganlab.errors import Refused
 
 LONGEST = 20  # seconds that an input may take
 LARGEST = 2**30  # bytes of a file whose content is compared
-SIXTHS = [
+SHARES = [
     pytest.param(0, marks=[pytest.mark.slow, pytest.mark.evidence]),
-    *(pytest.param(part, marks=pytest.mark.evidence) for part in range(1, 6)),
+    *(pytest.param(part, marks=pytest.mark.evidence) for part in range(1, 13)),
 ]
 Case = TypeVar("Case")
 
 
-def sixth(cases: Sequence[Case], part: int) -> Sequence[Case]:
-    """Every sixth case, so that each part holds some of each kind."""
-    return cases[part::6]
+def share_of(cases: Sequence[Case], part: int) -> Sequence[Case]:
+    """Every thirteenth case: each part holds some of each kind, which come in rows of other lengths."""
+    return cases[part :: len(SHARES)]
 
 
 class Hangs(BaseException):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from command_line import write
-from fuzzing import SIXTHS, result_or_refusal, said, sixth, state_of, tried
+from fuzzing import SHARES, result_or_refusal, said, share_of, state_of, tried
 from later import later
 from safetensors.torch import save
 from test_broken_checkpoints import places, replaced
@@ -181,7 +181,7 @@ def write_export(folder: Path, number: int) -> None:
     config, weights = export(chance.choice(FAMILIES))
     content = save(weights)
     config = json.loads(json.dumps(config))
-    kind = number // 6 % 8  # so that each part has all kinds
+    kind = number // len(SHARES) % 8  # so that each part has all kinds
     if kind < 5:
         config = CHANGES[kind](config, chance)
     text = json.dumps(config).encode()
@@ -195,7 +195,7 @@ def write_export(folder: Path, number: int) -> None:
         os.truncate(folder / "generator.safetensors", chance.choice([10**10, 10**12]))
 
 
-@pytest.mark.parametrize("part", SIXTHS)
+@pytest.mark.parametrize("part", SHARES)
 def test_hostile_exports(part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "open('sprung', 'w')\nclass Net: pass\n", "my_trap.py")
     monkeypatch.chdir(tmp_path)
@@ -205,7 +205,7 @@ def test_hostile_exports(part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     folder.mkdir()
     write(folder, "open('sprung', 'w')\nclass Net: pass\n", "my_trap.py")
     held = peak_memory(torch.device("cpu"))
-    for turn, number in enumerate(sixth(range(CASES), part)):
+    for turn, number in enumerate(share_of(range(CASES), part)):
         write_export(folder, number)
         before = state_of(tmp_path)
         result_or_refusal(lambda: ganlab.load(folder))

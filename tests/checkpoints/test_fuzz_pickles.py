@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from command_line import write
-from fuzzing import SIXTHS, result_or_refusal, said, sixth, state_of, tried
+from fuzzing import SHARES, result_or_refusal, said, share_of, state_of, tried
 from test_broken_checkpoints import WHOLE
 
 import ganlab
@@ -160,7 +160,7 @@ CHANGES: list[Callable[[bytes, random.Random], bytes]] = [
 def garbled(number: int) -> bytes:
     """The file of a case: a whole checkpoint but for a change, most with a checksum that is right."""
     chance = random.Random(number)
-    change, file = CHANGES[number // 6 % len(CHANGES)], io.BytesIO()
+    change, file = CHANGES[number // len(SHARES) % len(CHANGES)], io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for name, content in FILES.items():
             archive.writestr(name, change(content, chance) if name == PICKLE else content)
@@ -194,19 +194,19 @@ def test_the_canary_sings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("part", SIXTHS)
+@pytest.mark.parametrize("part", SHARES)
 def test_garbled_checkpoints_run_nothing(part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     global _ran
     write(tmp_path, "open('sprung', 'w')\nclass Net: pass\n", "my_trap.py")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     path = tmp_path / "step-000000007.ckpt"
-    for number in sixth(range(CASES), part):
+    for number in share_of(range(CASES), part):
         path.write_bytes(garbled(number))
         before, _ran = state_of(tmp_path), []
         try:
             result_or_refusal(lambda: ganlab.load(path))
-            if number // 6 % EVERY == 0:
+            if number // len(SHARES) % EVERY == 0:
                 said(tried("sample", path, "--out", "grid.png", folder=tmp_path))
                 (tmp_path / "grid.png").unlink(missing_ok=True)
             ran = [event for event in _ran if "grid.png" not in event]

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 import pytest
 import sets
 import yaml
-from fuzzing import SIXTHS, Hangs, said, sixth, state_of, tried
+from fuzzing import SHARES, Hangs, said, share_of, state_of, tried
 from torch import optim
 
 from ganlab import data, networks, variants
@@ -165,14 +165,14 @@ def little_room() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-@pytest.mark.parametrize("part", SIXTHS)
+@pytest.mark.parametrize("part", SHARES)
 def test_every_number_trains_or_is_refused(part: int, folder: Path) -> None:
     cases = list(dict.fromkeys([*of_the_parser(), *of_classes()]))
     assert len(cases) > 400
     before = state_of(folder)
     places = {"GANLAB_DATA": str(folder / "files"), "GANLAB_CACHE": str(folder.with_name("cache"))}
     wrong = {}
-    for case in sixth(cases, part):
+    for case in share_of(cases, part):
         try:
             with little_room():
                 answer = tried("fit", "--config", "small.yaml", *case.arguments(), folder=folder, **places)

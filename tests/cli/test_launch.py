@@ -500,8 +500,8 @@ def test_a_log_is_read_at_its_end_and_no_link_is_followed(tmp_path: Path) -> Non
 # A real SLURM
 
 
-LONG = SMALL.replace("max_steps: 7", "max_steps: 1500, precision: 32-true").replace(
-    "checkpoints: {every_n_steps: 3, keep: 3}", "checkpoints: {every_n_steps: 200}"
+LONG = SMALL.replace("max_steps: 7", "max_steps: 800, precision: 32-true").replace(
+    "checkpoints: {every_n_steps: 3, keep: 3}", "checkpoints: {every_n_steps: 100}"
 )
 
 
@@ -585,18 +585,18 @@ def test_a_requeued_job_of_two_nodes_ends_where_an_undisturbed_one_does(
         (tmp_path / name).mkdir()
     calm = Job(tmp_path / "calm", slurm)
     assert calm.status()["state"] in ("queued", "starting", "running")
-    assert calm.until("done")["step"] == 1500
+    assert calm.until("done")["step"] == 800
 
     job = Job(tmp_path / "disturbed", slurm)
-    job.until("running", step=300)
+    job.until("running", step=100)
     job.run_command("scontrol", "requeue", f"{job.number}_0")
     queued = job.until("queued")
-    assert 300 <= queued["step"] < 1500
+    assert 100 <= queued["step"] < 800
     assert "saved" in queued["detail"]
     assert (job.run / "checkpoints" / f"step-{queued['step']:09d}.ckpt").exists()
     job.hurry()
     job.until("running", step=queued["step"])
-    assert job.until("done")["step"] == 1500
+    assert job.until("done")["step"] == 800
     assert "not bit-for-bit" not in job.logs()
 
     expected, actual = (last(launched.run) for launched in (calm, job))

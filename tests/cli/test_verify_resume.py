@@ -42,14 +42,14 @@ def verify(folder: Path, module: str, *options: str) -> tuple[int, str]:
 
 
 def test_what_resumes_exactly_is_told_so(tmp_path: Path) -> None:
-    code, output = verify(tmp_path, HONEST, "--trainer.devices", "2", "--steps", "60")
+    code, output = verify(tmp_path, HONEST, "--trainer.devices", "2", "--steps", "30")
     assert code == 0, output
     assert "straight, twice" in output
     assert "to the last bit" in output
 
 
 def test_what_a_checkpoint_lacks_is_found(tmp_path: Path) -> None:
-    code, output = verify(tmp_path, FORGETFUL, "--steps", "60")
+    code, output = verify(tmp_path, FORGETFUL, "--steps", "30")
     assert code == 1, output
     assert "straight, twice" in output
     assert "and resumed, the run differs: state_dict." in output

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fuzzing import SIXTHS, sixth, state_of, tried, within
+from fuzzing import SHARES, share_of, state_of, tried, within
 from PIL import Image
 from sets import encoded, folder, packed, picture
 
@@ -141,9 +141,9 @@ def other_file(place: Path) -> Path:
 PICTURES = [(kind, name, change) for kind in KINDS for name, change in CHANGES]
 
 
-@pytest.mark.parametrize("part", SIXTHS)
+@pytest.mark.parametrize("part", SHARES)
 def test_broken_pictures(part, place):
-    for number, (kind, name, change) in enumerate(sixth(PICTURES, part)):
+    for number, (kind, name, change) in enumerate(share_of(PICTURES, part)):
         root = folder(place / "data", {f"{n:02}.png": encoded(picture(n), kind) for n in range(COUNT)})
         change(root / "07.png", source_of(kind + name, part), other_file(place))
         before = state_of(root), state_of(place / "elsewhere")
@@ -175,10 +175,10 @@ def pairs_of(root: Path) -> list[bytes]:
     return [torch.stack(pair).numpy().tobytes() for pair in zip(*columns, strict=True)]
 
 
-@pytest.mark.parametrize("part", SIXTHS)
+@pytest.mark.parametrize("part", SHARES)
 def test_broken_pairs(part, place):
     """What is left are whole pairs, whichever file is broken: that of both sides, or one of two."""
-    for broken, name, change in sixth(PAIRS, part):
+    for broken, name, change in share_of(PAIRS, part):
         root = folder(place / "data", pair_files(broken))
         unbroken = pairs_of(root)
         del unbroken[7]
@@ -193,9 +193,9 @@ def test_broken_pairs(part, place):
 ZIPS = [(name, change, seed) for seed in range(4) for name, change in CHANGES]
 
 
-@pytest.mark.parametrize("part", SIXTHS)
+@pytest.mark.parametrize("part", SHARES)
 def test_broken_zips(part, place):
-    for name, change, seed in sixth(ZIPS, part):
+    for name, change, seed in share_of(ZIPS, part):
         files = {f"{n:02}.png": encoded(picture(n), "PNG") for n in range(COUNT)}
         path = packed(place / "in" / "data.zip", files)
         change(path, source_of(name, seed), other_file(place))
@@ -211,11 +211,11 @@ def test_broken_zips(part, place):
 ARRAYS = [(name, change, seed) for seed in range(6) for name, change in CHANGES]
 
 
-@pytest.mark.parametrize("part", SIXTHS)
+@pytest.mark.parametrize("part", SHARES)
 def test_broken_arrays(part, place):
     content = io.BytesIO()
     np.savez_compressed(content, np.stack([np.array(picture(n)) for n in range(COUNT)]))
-    for name, change, seed in sixth(ARRAYS, part):
+    for name, change, seed in share_of(ARRAYS, part):
         path = folder(place / "in", {"images.npz": content.getvalue()}) / "images.npz"
         change(path, source_of(name, seed), other_file(place))
         before = state_of(path.parent), state_of(place / "elsewhere")
@@ -233,7 +233,7 @@ CACHED = [(number, name, change) for number in range(4) for name, change in CHAN
 
 
 @pytest.mark.parametrize("placement", ["memory", "disk"])
-@pytest.mark.parametrize("part", SIXTHS)
+@pytest.mark.parametrize("part", SHARES)
 def test_broken_caches(part, placement, place):
     """The pictures, their list, their lock, and the digest of the pictures' files."""
     root = folder(place / "data", {f"{n:02}.png": encoded(picture(n), "PNG") for n in range(COUNT)})
@@ -241,7 +241,7 @@ def test_broken_caches(part, placement, place):
     shutil.copytree(place / "cache", place / "whole")
     before = state_of(root)
     assert len(places(place / "cache")) == 4
-    for number, name, change in sixth(CACHED, part):
+    for number, name, change in share_of(CACHED, part):
         shutil.rmtree(place / "cache")
         shutil.copytree(place / "whole", place / "cache")
         file = places(place / "cache")[number]
@@ -276,7 +276,7 @@ def test_a_folder_of_the_cache_is_something_else(level, name, place):
 STATISTICS = [(part, name, change) for part in ("statistics", "floors", "arrays") for name, change in CHANGES]
 
 
-@pytest.mark.parametrize("part", SIXTHS)
+@pytest.mark.parametrize("part", SHARES)
 def test_broken_statistics(part, place):
     def scored() -> tuple:
         data = Digits(size=8, placement="disk", batch_size=8)
@@ -288,7 +288,7 @@ def test_broken_statistics(part, place):
 
     expected = scored()
     shutil.copytree(place / "cache", place / "whole")
-    for kind, name, change in sixth(STATISTICS, part):
+    for kind, name, change in share_of(STATISTICS, part):
         shutil.rmtree(place / "cache")
         shutil.copytree(place / "whole", place / "cache")
         file = places(place / "cache" / kind)[0]

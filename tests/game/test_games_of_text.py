@@ -100,13 +100,17 @@ GAMES: dict[str, Callable[[], Game]] = {
     ),
     "blanks": with_blanks,
 }
-# What the others show, these show, too.
-QUICK = ("blanks",)
+# What "softmax" shows, "blanks" show, too.
+MARKS = {"softmax": pytest.mark.evidence, "annealed": pytest.mark.slow, "told labels": pytest.mark.slow}
 LAWS = [
-    pytest.param(game, law, id=f"{game}-{law.__name__}", marks=() if quick else pytest.mark.slow)
+    pytest.param(
+        game,
+        law,
+        id=f"{game}-{law.__name__}",
+        marks=MARKS.get(game, pytest.mark.slow if law in OF_TWO_PROCESSES else ()),
+    )
     for game in GAMES
     for law in CHECKS
-    for quick in [game in QUICK and law not in OF_TWO_PROCESSES]
 ]
 
 

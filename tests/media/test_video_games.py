@@ -71,9 +71,8 @@ def test_a_game_of_clips_keeps_the_laws(check: Callable[[Game], None]) -> None:
     check(game(4 if check in OF_ALL_FRAMES else 1))
 
 
-@pytest.mark.parametrize(
-    "check", [pytest.param(law.values[0], id=law.id, marks=pytest.mark.slow) for law in LAWS]
-)
+@pytest.mark.evidence
+@pytest.mark.parametrize("check", CHECKS)
 def test_a_game_without_penalties_keeps_the_laws(check: Callable[[Game], None]) -> None:
     check(game(4 if check in OF_ALL_FRAMES else 2, HingeGAN))
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import here
-from fuzzing import SIXTHS, result_or_refusal, sixth
+from fuzzing import SHARES, result_or_refusal, share_of
 from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms import Compose, InterpolationMode, Normalize, Resize, ToTensor
@@ -264,7 +264,7 @@ def garbled(state: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
     return state
 
 
-@pytest.mark.parametrize("part", SIXTHS)
+@pytest.mark.parametrize("part", SHARES)
 def test_garbled_weights_are_refused_or_give_features(part: int, tmp_path: Path) -> None:
     images = noise(2, 3, 20, 20)
 
@@ -277,7 +277,7 @@ def test_garbled_weights_are_refused_or_give_features(part: int, tmp_path: Path)
 
     results = [
         result_or_refusal(lambda name=name, seed=seed: features(name, seed))
-        for name, seed in sixth([(name, seed) for name in OURS for seed in range(300)], part)
+        for name, seed in share_of([(name, seed) for name in OURS for seed in range(300)], part)
     ]
     assert 0 < sum(isinstance(result, str) for result in results) < len(results)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from command_line import here, write
 from commands import GAME, signalled, steps
-from fuzzing import SIXTHS, said, sixth, state_of, tried
+from fuzzing import SHARES, said, share_of, state_of, tried
 
 from ganlab.system.row_files import Records, Table
 
@@ -183,13 +183,13 @@ def recorded(run: Path) -> set[str]:
     return {json.dumps(row, sort_keys=True) for row in rows if row["step"] <= 3}
 
 
-@pytest.mark.parametrize("part", SIXTHS)
+@pytest.mark.parametrize("part", SHARES)
 @pytest.mark.parametrize("target", ["itself", "auto"])
 def test_a_broken_run_is_resumed_or_left_as_it_is(
     target: str, part: int, stopped: Path, tmp_path: Path
 ) -> None:
     assert len(CASES) > 200
-    cases = sixth([*enumerate(CASES)], part)
+    cases = share_of([*enumerate(CASES)], part)
     for number, case in cases if target == "itself" else cases[::5]:
         run = broken(stopped, case, tmp_path, number)
         folder = tmp_path / str(number)
@@ -206,12 +206,12 @@ def test_a_broken_run_is_resumed_or_left_as_it_is(
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("part", SIXTHS)
+@pytest.mark.parametrize("part", SHARES)
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_a_broken_run_is_read_or_refused(
     command: tuple[str, ...], part: int, stopped: Path, tmp_path: Path
 ) -> None:
-    for number, case in sixth([*enumerate(CASES)], part)[:: 1 if command[0] == "launch" else 3]:
+    for number, case in share_of([*enumerate(CASES)], part)[:: 1 if command[0] == "launch" else 3]:
         run = broken(stopped, case, tmp_path, number)
         folder = tmp_path / str(number)
         before = state_of(folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzzing import SIXTHS, said, sixth, state_of, tried
+from fuzzing import SHARES, said, share_of, state_of, tried
 
 CASES = range(240)
 STATES = {"queued", "starting", "running", "stopped", "done", "failed", "unknown"}
@@ -159,12 +159,12 @@ FAULTS: list[Callable[[Path, random.Random], None]] = [
 ]
 
 
-@pytest.mark.parametrize("part", SIXTHS)
+@pytest.mark.parametrize("part", SHARES)
 def test_whatever_lies_in_a_launch_its_runs_have_states(part: int, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     squeue = tmp_path / "bin" / "squeue"
     path = f"{squeue.parent}{os.pathsep}{os.environ['PATH']}"
-    for case in sixth(CASES, part):
+    for case in share_of(CASES, part):
         draw, home = random.Random(case), tmp_path / str(case)
         squeue.write_text(f"#!/bin/sh\n{draw.choice(ANSWERS)}\n")
         squeue.chmod(0o755)
