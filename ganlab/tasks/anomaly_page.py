@@ -84,8 +84,8 @@ def histogram(scores: Tensor, abnormal: Tensor | None, threshold: float) -> Mark
     }
     at = WIDTH * (threshold - low) / spread
     marks = [
-        element("line", x1=at, x2=at, y1=0, y2=HEIGHT),
-        element("text", f"threshold {threshold:.4g}", x=min(at + 4, WIDTH - 120), y=12),
+        element("line", x1=at, x2=at, y1=-4, y2=HEIGHT),
+        element("text", f"threshold {threshold:.4g}", x=min(at, WIDTH - 120), y=-8),
         element("text", f"{low:.4g}", x=0, y=HEIGHT + 16),
         element("text", f"{low + spread:.4g}", x=WIDTH - 60, y=HEIGHT + 16),
     ]
@@ -94,7 +94,7 @@ def histogram(scores: Tensor, abnormal: Tensor | None, threshold: float) -> Mark
         "svg",
         *_bars(counts),
         *marks,
-        viewBox=f"0 0 {WIDTH} {HEIGHT + 22}",
+        viewBox=f"0 -22 {WIDTH} {HEIGHT + 44}",  # with room for words above and below the bars
         width="100%",
         role="img",
         aria_label=f"Histogram of scores: {said}",

@@ -17,7 +17,7 @@ from torch.utils.data import TensorDataset
 from trained_runs import train_run
 
 import ganlab
-from ganlab.data import StreamData
+from ganlab.data import StreamData, Waveforms
 from ganlab.media import Labels, Medium, Sound, Spectrogram
 from ganlab.networks import (
     DCGANDiscriminator,
@@ -141,6 +141,21 @@ def test_a_run_keeps_sounds_and_their_spectrograms(run: Path) -> None:
         assert Image.open(run / "samples" / f"step-{step:09d}.png").height > 64
         rate, samples = heard(run / "samples" / f"step-{step:09d}-4.wav")
         assert (rate, len(samples)) == (RATE, 256)
+
+
+def test_a_set_of_samples_is_read_back_as_sounds_of_the_classes_they_were_made_of(
+    run: Path, tmp_path: Path
+) -> None:
+    answer = here("synthesize", run, "--per_class", "2", "--out", tmp_path / "made", folder=tmp_path)
+    assert answer.code == 0, answer
+    data = Waveforms(root=str(tmp_path / "made"), rate=RATE, length=256, held_out=0)
+    data.setup("fit")
+    assert data.class_names == ("0", "1", "2")
+    sounds, labels = data.splits.train[torch.arange(6)]
+    assert labels.bincount().tolist() == [2, 2, 2]
+    of_ones = {heard(path)[1].tobytes() for path in (tmp_path / "made" / "1").iterdir()}
+    assert {sound.numpy().tobytes() for sound in sounds[labels == 1]} == of_ones
+    assert len(of_ones) == 2
 
 
 @pytest.mark.slow
