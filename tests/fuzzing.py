@@ -1,6 +1,6 @@
 """What tests with many broken inputs share: commands within this process, with bounds on what they may do.
 
-Each series has fixed seeds. A thirteenth of it runs among the slow tests, all of it as evidence.
+Each series has fixed seeds. A twenty-ninth of it runs among the slow tests, all of it as evidence.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ LONGEST = 20  # seconds that an input may take
 LARGEST = 2**30  # bytes of a file whose content is compared
 SHARES = [
     pytest.param(0, marks=[pytest.mark.slow, pytest.mark.evidence]),
-    *(pytest.param(part, marks=pytest.mark.evidence) for part in range(1, 13)),
+    *(pytest.param(part, marks=pytest.mark.evidence) for part in range(1, 29)),
 ]
 Case = TypeVar("Case")
 
 
 def share_of(cases: Sequence[Case], part: int) -> Sequence[Case]:
-    """Every thirteenth case: each part holds some of each kind, which come in rows of other lengths."""
+    """Every twenty-ninth case: each part holds some of each kind, which come in rows of other lengths."""
     return cases[part :: len(SHARES)]
 
 

@@ -22,7 +22,7 @@ from commands import (
     signalled,
     steps,
 )
-from later import later
+from later import later, seldom
 
 from ganlab.checkpoints.checksummed import damage
 from ganlab.game.gan import GAN
@@ -227,8 +227,7 @@ def test_weights_and_biases_gets_one_run_that_never_goes_back(straight: Path, tm
 # A process that dies
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("dies", ["the second", "the first"])
+@pytest.mark.parametrize("dies", seldom(["the second", "the first"], ["the first"]))
 def test_a_run_of_two_processes_ends_when_one_dies_and_goes_on(dies: str, tmp_path: Path) -> None:
     both = ("--trainer.devices", "2", "--trainer.max_steps", "200", "--evaluation.every_n_steps", "50")
     config = write(tmp_path, GAME)

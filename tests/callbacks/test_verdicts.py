@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from later import seldom
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "verdicts.py"
 KINDS = {
@@ -33,7 +34,7 @@ def script() -> ModuleType:
     return module
 
 
-@pytest.mark.slow
+@pytest.mark.evidence
 @pytest.mark.parametrize("name", ["R3GAN, digits, seed 0", "density alone, seed 0"])
 def test_a_run_whose_fid_falls_while_density_falls_goes_on_to_its_end(name: str, script: ModuleType) -> None:
     content, ended = script.verdict_on(script.HEALTHY[name](), 1000)
@@ -41,8 +42,10 @@ def test_a_run_whose_fid_falls_while_density_falls_goes_on_to_its_end(name: str,
     assert content["verdict"].startswith("finished, far from the floor")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["generator frozen after 200 steps", "modes lost at step 500"])
+@pytest.mark.parametrize(
+    "name",
+    seldom(["generator frozen after 200 steps", "modes lost at step 500"], ["modes lost at step 500"]),
+)
 def test_a_run_that_goes_wrong_half_way_is_named(name: str, script: ModuleType) -> None:
     content, _ = script.verdict_on(script.WRONG[name](), 1000)
     assert content["collapsed"]

@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 from command_line import REPOSITORY, here, refused, write
+from later import seldom
 from trained_runs import (
     CONDITIONAL,
     CONDITIONAL_CONFIG,
@@ -79,9 +80,7 @@ LATER = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("network", "precision"), [*AT_ONCE, *(pytest.param(*each, marks=pytest.mark.slow) for each in LATER)]
-)
+@pytest.mark.parametrize(("network", "precision"), [*AT_ONCE, *seldom(LATER, slow=LATER[::3])])
 def test_a_file_draws_what_the_run_draws(network: str, precision: str, tmp_path: Path) -> None:
     config = GAME.replace("NETWORK", (NETWORKS | LARGER_NETWORKS)[network])
     run = train_run(tmp_path, config, "--trainer.precision", precision)

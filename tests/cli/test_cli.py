@@ -34,6 +34,7 @@ from command_line import (
     write,
 )
 from commands import Command
+from later import seldom
 from PIL import Image
 
 import ganlab
@@ -643,8 +644,7 @@ def test_what_is_installed_is_not_taken_for_mine(user_folder: Path, monkeypatch:
     assert contents(user_folder / "copy").keys() == {"part/__init__.py", "part/inner.py"}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("started", ["beside", "elsewhere"])
+@pytest.mark.parametrize("started", seldom(["beside", "elsewhere"], ["elsewhere"]))
 def test_my_files_train_on_two_processes(started: str, user_folder: Path, tmp_path: Path) -> None:
     write(user_folder, MINE, "mine.yaml")
     folder = user_folder if started == "beside" else tmp_path / "elsewhere"

@@ -63,7 +63,7 @@ def split(file: Path) -> tuple[list[str], list[str]]:
 
 @cache
 def choices(file: Path) -> dict[str, Any]:
-    return yaml.safe_load(file.read_text())
+    return yaml.load(file.read_text(), yaml.CSafeLoader)  # ten times as fast as the plain one
 
 
 def class_of(choice: Any) -> str:

@@ -34,6 +34,7 @@ from ganlab.metrics.extractors.extractor import FOLDER, Module, Pixels, Points, 
 from ganlab.metrics.extractors.inception import Inception
 from ganlab.metrics.names import measured
 from ganlab.metrics.registry import TABLE
+from ganlab.testing import assert_same
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 BENCHMARK = runpy.run_path(str(SCRIPTS / "benchmark_extractors.py"))
@@ -140,7 +141,7 @@ class Pictures(Dataset):
 
 @pytest.mark.slow
 def test_the_distance_of_two_sets_is_that_of_torch_fidelity_and_torchmetrics(ours, weights):
-    a, b = pictures(4, 24, 1), pictures(8, 24, 2)
+    a, b = pictures(4, 10, 1), pictures(8, 10, 2)
     mine = distance(ours(a).features, ours(b).features)
     settings = {"fid": True, "cuda": False, "cache": False, "verbose": False, "save_cpu_ram": True}
     theirs = torch_fidelity.calculate_metrics(
@@ -227,7 +228,7 @@ def test_bf16_errs_and_still_gives_float32(ours, weights):
     assert 1e-3 < error(seen.features, ours(images).features) < 0.4
 
 
-@pytest.mark.slow
+@pytest.mark.evidence
 def test_compiling_changes_rounding_only(ours, weights, monkeypatch):
     monkeypatch.setattr(inception, "CHUNK", {"cpu": 2})
     images = pictures(4, 3, 1)
@@ -628,6 +629,15 @@ def test_the_package_carries_the_weights():
 
 
 @pytest.mark.slow
+def test_a_short_training_again_gives_the_same_weights():
+    row = TRAINING["ROWS"]["digits"]._replace(epochs=3)
+    reals, held_out = TRAINING["parts"](row, None)
+    networks = [TRAINING["train"](*reals, row) for _ in range(2)]
+    assert_same(*(network.state_dict() for network in networks), what="the weights")
+    assert TRAINING["accuracy"](networks[0], *held_out, row) > 0.8
+
+
+@pytest.mark.evidence
 def test_training_again_gives_the_same_weights_twice(tmp_path):
     command = [sys.executable, SCRIPTS / "train_extractors.py", "digits", "--folder", tmp_path]
     states = []

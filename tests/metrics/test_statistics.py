@@ -341,7 +341,7 @@ print(frechet(real, fake.compute(), root))
     assert growth <= 300
 
 
-@pytest.mark.slow
+@pytest.mark.evidence
 @pytest.mark.timeout(3600)
 def test_memory_of_all_scores() -> None:
     """Pairs are looked at block by block, so that all of them would take only longer: 20 minutes. So would

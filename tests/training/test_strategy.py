@@ -503,7 +503,7 @@ def test_synchronised_normalisation_makes_two_gpus_one(tmp_path: Path) -> None:
     assert distance(state(game), torch.load(tmp_path / "0.pt", map_location=game.device)) <= 1e-9
 
 
-@pytest.mark.slow
+@pytest.mark.evidence  # as two nodes of SLURM do, which are slow
 def test_two_nodes_of_torchrun_are_one_with_two_devices(tmp_path: Path) -> None:
     config = write(tmp_path, SMALL)
     with socket.socket() as free:

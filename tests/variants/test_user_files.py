@@ -45,8 +45,16 @@ class Trained(NamedTuple):
 
 
 # What they show, others of these files, and games that ship, show, too.
-LATER = ("my_characters", "my_cyclegan", "my_fanogan", "my_shared_encoder", "my_style")
-SELDOM = ("my_concatenation", "my_pix2pix", "my_projection", "my_srgan", "my_super_resolution")
+LATER = ("my_characters", "my_fanogan", "my_shared_encoder")
+SELDOM = (
+    "my_concatenation",
+    "my_cyclegan",
+    "my_pix2pix",
+    "my_projection",
+    "my_srgan",
+    "my_style",
+    "my_super_resolution",
+)
 MARKS = dict.fromkeys(LATER, pytest.mark.slow) | dict.fromkeys(SELDOM, pytest.mark.evidence)
 PARAMS = [pytest.param(name, marks=MARKS.get(name, ())) for name in GAMES]
 
