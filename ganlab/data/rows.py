@@ -87,16 +87,32 @@ class PairRows(Rows):
 
     Args:
         channels: Of the upper ones and of the lower ones, as far as these have fewer than the array.
+        size: Of the middle of each, which alone is read; none: all of it.
     """
 
-    def __init__(self, *arguments: Any, channels: tuple[int, int], **more: Any) -> None:
+    def __init__(
+        self, *arguments: Any, channels: tuple[int, int], size: int | None = None, **more: Any
+    ) -> None:
         super().__init__(*arguments, **more)
-        self.channels = channels
+        self.channels, self.size = channels, size
+
+    def whole(self) -> PairRows:
+        """The same rows, of which all is read."""
+        rows = copy(self)
+        rows.size = None
+        return rows
 
     def __getitem__(self, positions: Tensor, /) -> tuple[Tensor, ...]:
         images, *labels = super().__getitem__(positions)
         halves = zip(images.chunk(2, -2), self.channels, strict=True)
-        return *(half[:, :channels] for half, channels in halves), *labels
+        return *(self._middle(half[:, :channels]) for half, channels in halves), *labels
+
+    def _middle(self, images: Tensor) -> Tensor:
+        if self.size is None:
+            return images
+        before = (images.shape[-1] - self.size) // 2
+        inside = slice(before, before + self.size)
+        return images[..., inside, inside]
 
 
 def map_file(path: Path, shape: tuple[int, ...]) -> Tensor:

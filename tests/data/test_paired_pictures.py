@@ -4,6 +4,7 @@ import io
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -211,6 +212,68 @@ def test_both_of_a_pair_are_mirrored_or_none(tmp_path):
     ]
     assert mirrored[0] == mirrored[1]
     assert 15 < sum(mirrored[0]) < 45
+
+
+# Cut out of larger ones
+
+
+def larger(tmp_path: Path, **how: Any) -> Pairs:
+    """Pairs of 12 pixels a side, of which 8 are shown."""
+    files = {f"{'val' if n > 3 else 'train'}/{n}.png": side_by_side(n, 12) for n in range(6)}
+    return Pairs(root=str(folder(tmp_path / "set", files)), size=8, load_size=12, batch_size=200, **how)
+
+
+def corner(whole: torch.Tensor, part: torch.Tensor) -> tuple[int, int]:
+    """Where a part lies in a picture."""
+    places = [(y, x) for y in range(5) for x in range(5)]
+    (found,) = [(y, x) for y, x in places if torch.equal(whole[:, y : y + 8, x : x + 8], part)]
+    return found
+
+
+def trained_on(data: Pairs) -> tuple[torch.Tensor, ...]:
+    return data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+
+
+def test_both_of_a_pair_are_cut_out_at_one_place_anywhere(tmp_path):
+    data = attached(larger(tmp_path))
+    wholes = data.played(next(iter(data.train_dataloader())))
+    columns = trained_on(data)
+    assert columns[0].shape == columns[1].shape == (200, 3, 8, 8)
+    places = [
+        [corner(whole, part) for whole, part in zip(*both, strict=True)]
+        for both in zip(wholes, columns, strict=True)
+    ]
+    assert places[0] == places[1]
+    assert len(set(places[0])) == 25
+
+
+def test_what_is_not_trained_on_is_the_middle(tmp_path):
+    data = larger(tmp_path)
+    assert data.shape == (3, 8, 8)
+    for split, numbers in (("train", range(4)), ("held_out", range(4, 6))):
+        made, source = everything(data, split)
+        middle = slice(2, 10)
+        assert torch.equal(made, torch.stack([pixels(RIGHT + n, 12)[:, middle, middle] for n in numbers]))
+        assert torch.equal(source, torch.stack([pixels(n, 12)[:, middle, middle] for n in numbers]))
+    ((held_out, _),) = [data.on_after_batch_transfer(batch, 0) for batch in attached(data).val_dataloader()]
+    assert held_out.shape == (2, 3, 8, 8)
+
+
+def test_where_a_pair_is_cut_follows_from_seed_and_place_in_the_stream(tmp_path):
+    first = trained_on(attached(larger(tmp_path)))[0]
+    assert torch.equal(trained_on(attached(larger(tmp_path)))[0], first)
+    assert not torch.equal(trained_on(attached(larger(tmp_path, seed=1)))[0], first)
+    by_two = []
+    for rank in range(2):
+        data = attached(larger(tmp_path))
+        data.batch_size, data.trainer.world_size, data.trainer.global_rank = 100, 2, rank
+        by_two += trained_on(data)[0]
+    assert sorted(part.numpy().tobytes() for part in by_two) == sorted(p.numpy().tobytes() for p in first)
+
+
+def test_more_is_cut_out_than_there_is_is_refused(tmp_path):
+    with pytest.raises(Refused, match="load_size is 7; it must be from 8 to"):
+        Pairs(root=str(tmp_path), size=8, load_size=7)
 
 
 @pytest.mark.parametrize("placement", ["memory", "disk"])

@@ -1,4 +1,4 @@
-"""Finite sets of pictures, and mirroring as augmentation."""
+"""Finite sets of pictures, and how they are mirrored, and cut out of larger ones, as augmentation."""
 
 from __future__ import annotations
 
@@ -62,12 +62,23 @@ class Images(Placed):
 
 
 def flips(stream: Stream, *seed: int | str) -> Tensor:
-    """Which images of this step are mirrored; a function of their positions in the stream."""
-    step = stream.start()
-    source = torch.Generator().manual_seed(seed_for("flip", *seed, step))
-    chosen = torch.rand(stream.turns * stream.world * stream.batch_size, generator=source) < 0.5
-    return chosen[stream.positions(step) - step * len(chosen)]
+    """Which images of this step are mirrored."""
+    return drawn("flip", stream, *seed) < 0.5
+
+
+def drawn(what: str, stream: Stream, *seed: int | str, shape: tuple[int, ...] = ()) -> Tensor:
+    """Uniform numbers of this shape for each image of this step; a function of its position in the stream."""
+    step, total = stream.start(), stream.turns * stream.world * stream.batch_size
+    source = torch.Generator().manual_seed(seed_for(what, *seed, step))
+    return torch.rand(total, *shape, generator=source)[stream.positions(step) - step * total]
 
 
 def mirrored(images: Tensor, which: Tensor) -> Tensor:
     return torch.where(which[:, None, None, None], images.flip(-1), images)
+
+
+def cut(images: Tensor, corners: Tensor, size: int) -> Tensor:
+    """A square of each image, of which its upper left corner is given."""
+    down, across = (corner[:, None] + torch.arange(size, device=images.device) for corner in corners.T)
+    number = torch.arange(len(images), device=images.device)[:, None, None]
+    return images[number, :, down[:, :, None], across[:, None, :]].movedim(-1, 1).contiguous()

@@ -62,6 +62,8 @@ class Unpaired(StreamData):
         self.of.prepare_data()
 
     def load(self) -> tuple[FiniteItems, FiniteItems | None]:
+        if getattr(self.of, "load_size", self.shape[-1]) != self.shape[-1]:
+            raise Refused("Unpaired cuts nothing out of its pictures: leave load_size out.")
         train, held_out = splits_of(self, self.of)
         others = None if held_out is None else self._domains(held_out, held_out=True)
         return self._domains(train, held_out=False), others
