@@ -45,6 +45,12 @@ def interval(values: Sequence[float]) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
+def accuracy(values: Sequence[float]) -> Interval:
+    """The interval of accuracies, none of which is above 1 or below 0."""
+    mean, low, high = interval(values)
+    return Interval(mean, None if low is None else max(low, 0.0), None if high is None else min(high, 1.0))
+
+
 def gain(cells: Cells, arm: str, over: str) -> Interval:
     """By how much an arm is above another one: of each seed's two, so that what they share is left out."""
     pairs = zip(cells.of(arm), cells.of(over), strict=True)
@@ -65,7 +71,7 @@ def table(rows: Sequence[Cells]) -> str:
     head = ["experiment", "reals", "seeds", *ARMS.values()]
     lines = [head, ["---"] * len(head)]
     for cells in rows:
-        shares = (str(interval(cells.of(arm))) for arm in ARMS)
+        shares = (str(accuracy(cells.of(arm))) for arm in ARMS)
         lines.append([cells.name, f"{cells.reals:,}", str(len(cells.found)), *shares])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -13,7 +13,7 @@ from ganlab.errors import Refused
 from ganlab.game.gan import GAN
 from ganlab.media import Pictures
 from ganlab.tasks.augmentation import ARMS, Budget, accuracies, mover
-from ganlab.tasks.verdicts import Cells, findings, gain, interval, table, verdict
+from ganlab.tasks.verdicts import Cells, accuracy, findings, gain, interval, table, verdict
 from ganlab.testing import new
 from ganlab.variants import HingeGAN
 
@@ -108,6 +108,8 @@ def test_an_interval_is_students() -> None:
     low, high = stats.t.interval(0.95, 2, loc=0.85, scale=stats.sem(values))
     assert interval(values) == pytest.approx((0.85, low, high))
     assert interval([0.7]) == (0.7, None, None)
+    assert accuracy([0.99, 0.97, 1.0]).high == 1.0
+    assert accuracy(values) == interval(values)
 
 
 def test_what_seeds_share_is_left_out_of_a_gain() -> None:
