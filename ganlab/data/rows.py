@@ -21,6 +21,7 @@ class Rows:
         labels: Of each image, a number or a row of numbers.
         path: The file that the images are mapped from.
         checksums: What each image that is read from the file is compared with, the first time.
+        size: Of the middle of each image, which alone is read; none: all of it.
     """
 
     def __init__(
@@ -30,15 +31,20 @@ class Rows:
         *,
         path: Path | None = None,
         checksums: Checksums | None = None,
+        size: int | None = None,
     ) -> None:
         self.images, self.labels, self.path, self.checksums = images, labels, path, checksums
+        self.size = size
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, positions: Tensor, /) -> tuple[Tensor, ...]:
-        images = self.pixels(positions.to(self.images.device)).movedim(-1, 1)
-        return (images,) if self.labels is None else (images, self.labels[positions])
+        columns = self._columns(self.pixels(positions.to(self.images.device)).movedim(-1, 1))
+        return columns if self.labels is None else (*columns, self.labels[positions])
+
+    def _columns(self, images: Tensor) -> tuple[Tensor, ...]:
+        return (self._middle(images),)
 
     def pixels(self, positions: Tensor) -> Tensor:
         """The bytes of these images, channels last."""
@@ -46,6 +52,19 @@ class Rows:
         if self.checksums:
             self.checksums.compare(positions, images)
         return images
+
+    def _middle(self, images: Tensor) -> Tensor:
+        if self.size is None:
+            return images
+        *_, height, width = images.shape
+        top, left = (height - self.size) // 2, (width - self.size) // 2
+        return images[..., top : top + self.size, left : left + self.size]
+
+    def whole(self) -> Rows:
+        """The same rows, of which all is read."""
+        rows = copy(self)
+        rows.size = None
+        return rows
 
     def some(self, positions: Tensor) -> Rows:
         """These rows alone, with their images in memory."""
@@ -87,32 +106,15 @@ class PairRows(Rows):
 
     Args:
         channels: Of the upper ones and of the lower ones, as far as these have fewer than the array.
-        size: Of the middle of each, which alone is read; none: all of it.
     """
 
-    def __init__(
-        self, *arguments: Any, channels: tuple[int, int], size: int | None = None, **more: Any
-    ) -> None:
+    def __init__(self, *arguments: Any, channels: tuple[int, int], **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self.channels, self.size = channels, size
+        self.channels = channels
 
-    def whole(self) -> PairRows:
-        """The same rows, of which all is read."""
-        rows = copy(self)
-        rows.size = None
-        return rows
-
-    def __getitem__(self, positions: Tensor, /) -> tuple[Tensor, ...]:
-        images, *labels = super().__getitem__(positions)
+    def _columns(self, images: Tensor) -> tuple[Tensor, ...]:
         halves = zip(images.chunk(2, -2), self.channels, strict=True)
-        return *(self._middle(half[:, :channels]) for half, channels in halves), *labels
-
-    def _middle(self, images: Tensor) -> Tensor:
-        if self.size is None:
-            return images
-        before = (images.shape[-1] - self.size) // 2
-        inside = slice(before, before + self.size)
-        return images[..., inside, inside]
+        return tuple(self._middle(half[:, :channels]) for half, channels in halves)
 
 
 def map_file(path: Path, shape: tuple[int, ...]) -> Tensor:

@@ -259,18 +259,6 @@ def test_what_is_not_trained_on_is_the_middle(tmp_path):
     assert held_out.shape == (2, 3, 8, 8)
 
 
-def test_where_a_pair_is_cut_follows_from_seed_and_place_in_the_stream(tmp_path):
-    first = trained_on(attached(larger(tmp_path)))[0]
-    assert torch.equal(trained_on(attached(larger(tmp_path)))[0], first)
-    assert not torch.equal(trained_on(attached(larger(tmp_path, seed=1)))[0], first)
-    by_two = []
-    for rank in range(2):
-        data = attached(larger(tmp_path))
-        data.batch_size, data.trainer.world_size, data.trainer.global_rank = 100, 2, rank
-        by_two += trained_on(data)[0]
-    assert sorted(part.numpy().tobytes() for part in by_two) == sorted(p.numpy().tobytes() for p in first)
-
-
 def test_more_is_cut_out_than_there_is_is_refused(tmp_path):
     with pytest.raises(Refused, match="load_size is 7; it must be from 8 to"):
         Pairs(root=str(tmp_path), size=8, load_size=7)

@@ -148,9 +148,3 @@ def test_pairs_have_no_classes_to_name(tmp_path: Path) -> None:
     root = str(folder(tmp_path / "maps", pairs()))
     with pytest.raises(Refused, match="without classes: leave source and target out"):
         items(Unpaired(of=Pairs(root=root, size=8), source="left"))
-
-
-def test_pairs_are_shown_whole(tmp_path: Path) -> None:
-    root = str(folder(tmp_path / "maps", pairs()))
-    with pytest.raises(Refused, match="leave load_size out"):
-        items(Unpaired(of=Pairs(root=root, size=8, load_size=12)))

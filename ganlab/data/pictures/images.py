@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ganlab.data.order import Batch, Stream
 from ganlab.data.pictures.placed import Placed
+from ganlab.data.stream import StreamData
 from ganlab.errors import Refused
 from ganlab.media import Pictures
 from ganlab.seeds import seed_for
@@ -50,15 +51,25 @@ class Images(Placed):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         columns = super().on_after_batch_transfer(batch, dataloader_idx)
-        if not (self.flip and self.trainer is not None and self.trainer.training):
-            return columns
-        chosen = flips(self._stream(), self.seed).to(columns[0].device, non_blocking=True)
-        # A picture and the picture that it is made from are mirrored together.
+        # A picture and the picture that it is made from are mirrored and cut out together.
         known = [
-            mirrored(column, chosen) if isinstance(medium, Pictures) else column
+            self.augmented(column, self, self.seed) if isinstance(medium, Pictures) else column
             for medium, column in zip(self.media, columns, strict=False)
         ]
         return *known, *columns[len(known) :]
+
+    def augmented(self, images: Tensor, data: StreamData, *seed: int | str) -> Tensor:
+        """Images of a batch as training shows them, by these seeds and the batch's place in the data."""
+        larger, size = images.shape[-1], self.shape[-1]
+        if not ((self.flip or larger > size) and data.trainer and data.trainer.training):
+            return images
+        stream = data._stream()
+        if self.flip:
+            images = mirrored(images, flips(stream, *seed).to(images.device, non_blocking=True))
+        if larger > size:
+            corners = (drawn("cut", stream, *seed, shape=(2,)) * (larger - size + 1)).long()
+            images = cut(images, corners.to(images.device, non_blocking=True), size)
+        return images
 
 
 def flips(stream: Stream, *seed: int | str) -> Tensor:

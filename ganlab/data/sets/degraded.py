@@ -39,7 +39,7 @@ class Restorable(StreamData):
             raise Refused(
                 f"{type(self).__name__} needs a set of {self.sources} (of), and {type(of).__name__} is none."
             )
-        # A set that mirrors pictures finds those of a step by these.
+        # A set that mirrors pictures, or cuts them out, finds those of a step by these.
         of.batch_size, of.seed, of.workers = self.batch_size, self.seed, self.workers
         self.of, self.draw, self.shape = of, draw, of.shape
 
@@ -72,7 +72,7 @@ class Restorable(StreamData):
 
     @property
     def _streamed(self) -> Items:
-        return _Alone(cast(_Beside, self.splits.train).items)
+        return _Alone(cast(FiniteItems, self.of._streamed))
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         if len(batch) == 1:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ganlab.data.classes import class_number, refuse_without_classes
-from ganlab.data.order import Batch, FiniteItems
-from ganlab.data.pictures.images import Images, flips, mirrored
+from ganlab.data.order import Batch, FiniteItems, Items
+from ganlab.data.pictures.images import Images
 from ganlab.data.stream import Split, StreamData, labels_of, splits_of
 from ganlab.errors import Refused
 from ganlab.media import Medium
@@ -68,9 +68,13 @@ class NormalItems(StreamData):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         images, *others = super().on_after_batch_transfer(batch, dataloader_idx)
-        if isinstance(self.of, Images) and self.of.flip and self.trainer and self.trainer.training:
-            images = mirrored(images, flips(self._stream(), self.seed).to(images.device))
+        if isinstance(self.of, Images):
+            images = self.of.augmented(images, self, self.seed)
         return images, *others
+
+    @property
+    def _streamed(self) -> Items:
+        return self._normal_of(cast(FiniteItems, self.of._streamed))
 
     @property
     def _pin_memory(self) -> bool:

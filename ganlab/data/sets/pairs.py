@@ -3,10 +3,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, partial
 from os.path import splitext
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from ganlab import bounds
-from ganlab.data.order import Batch, Items
 from ganlab.data.pictures.archive import Archive, is_array, is_picture
 from ganlab.data.pictures.decode import MODES
 from ganlab.data.pictures.file_sets import (
@@ -18,7 +17,6 @@ from ganlab.data.pictures.file_sets import (
     is_held_out,
     split_before_side,
 )
-from ganlab.data.pictures.images import MOST_PIXELS, cut, drawn
 from ganlab.data.pictures.pairs import PairTransform, Side
 from ganlab.data.pictures.picture_files import PictureFiles
 from ganlab.data.rows import PairRows
@@ -39,8 +37,6 @@ class Pairs(PictureFiles):
     width x channels, of 8 or 16 bits.
 
     Args:
-        load_size: Height and width of what pairs are resized to, if it is more than `size`: training cuts
-            both out at one random place, as pix2pix does, and all else is shown the middle.
         source: Which half the source is. Of two folders the first by name is the left one.
         source_channels: Of sources, if they are others than those of what is made: any number in arrays.
         source_classes: Sources are label maps: grey or palette pictures of the numbers of so many classes,
@@ -55,21 +51,18 @@ class Pairs(PictureFiles):
         self,
         *,
         size: int = 256,
-        load_size: int | None = None,
         source: Side = "left",
         source_channels: int | None = None,
         source_classes: int | None = None,
         **base: Any,
     ) -> None:
         super().__init__(size=size, **base)
-        bounds.between(size, MOST_PIXELS, self, load_size=load_size)
-        self.load_size = load_size or size
         bounds.between(1, MOST_CHANNELS, self, source_channels=source_channels)
         bounds.between(2, MOST_CLASSES, self, source_classes=source_classes)
         if source_channels and source_classes:
             raise Refused("Pairs: label maps have one channel: leave source_channels or source_classes out.")
         self.transform = PairTransform(
-            self.load_size,
+            self.transform.size,
             self.transform.channels,
             source=source,
             source_channels=source_channels,
@@ -83,17 +76,6 @@ class Pairs(PictureFiles):
         if classes := self.transform.source_classes:
             return made, LabelMap((classes, *size))
         return made, Pictures((self.transform.both_channels[1], *size))
-
-    @property
-    def _streamed(self) -> Items:
-        return cast(PairRows, self.splits.train).whole()
-
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        columns, size = super().on_after_batch_transfer(batch, dataloader_idx), self.shape[-1]
-        if columns[0].shape[-1] == size:
-            return columns
-        corners = drawn("cut", self._stream(), self.seed, shape=(2,)) * (self.load_size - size + 1)
-        return tuple(cut(column, corners.long().to(column.device), size) for column in columns)
 
     def find_files(self, archive: Archive) -> list[ListedFile]:
         files = _files([name for name in archive.names if is_picture(name) or is_array(name)])

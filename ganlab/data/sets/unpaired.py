@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ganlab.data.classes import class_number
-from ganlab.data.order import Batch, FiniteItems
+from ganlab.data.order import Batch, FiniteItems, Items
 from ganlab.data.pictures.file_sets import empty_folder_beside
-from ganlab.data.pictures.images import Images, flips, mirrored
+from ganlab.data.pictures.images import Images
 from ganlab.data.pictures.picture_files import PictureFiles
 from ganlab.data.stream import Split, StreamData, labels_of, splits_of
 from ganlab.errors import Refused
@@ -25,7 +25,7 @@ class Unpaired(StreamData):
 
     Columns: a target, and a source that has nothing to do with it. Of the smaller domain items are met more
     often. Held-out items are as many as the smaller domain has; those of pairs stay pairs, so that what is
-    made can be compared with the truth. If the set mirrors, each picture of both columns is by itself.
+    made can be compared with the truth. What the set mirrors or cuts out, it does for each picture by itself.
 
     Args:
         of: The set: with a class for each item, such as an `ImageFolder` with two folders, or `Pairs`.
@@ -62,8 +62,6 @@ class Unpaired(StreamData):
         self.of.prepare_data()
 
     def load(self) -> tuple[FiniteItems, FiniteItems | None]:
-        if getattr(self.of, "load_size", self.shape[-1]) != self.shape[-1]:
-            raise Refused("Unpaired cuts nothing out of its pictures: leave load_size out.")
         train, held_out = splits_of(self, self.of)
         others = None if held_out is None else self._domains(held_out, held_out=True)
         return self._domains(train, held_out=False), others
@@ -116,14 +114,19 @@ class Unpaired(StreamData):
     def _named(self) -> tuple[Any, Any]:
         return self.source, self.target
 
+    @property
+    def _streamed(self) -> Items:
+        return self._domains(cast(FiniteItems, self.of._streamed), held_out=False)
+
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         columns = super().on_after_batch_transfer(batch, dataloader_idx)
-        if not (isinstance(self.of, Images) and self.of.flip and self.trainer and self.trainer.training):
+        if not isinstance(self.of, Images):
             return columns
-        chosen = (
-            flips(self._stream(), name, self.seed).to(columns[0].device) for name in ("target", "source")
+        target, source = columns
+        return (
+            self.of.augmented(target, self, "target", self.seed),
+            self.of.augmented(source, self, "source", self.seed),
         )
-        return tuple(mirrored(column, each) for column, each in zip(columns, chosen, strict=True))
 
     @property
     def _pin_memory(self) -> bool:
