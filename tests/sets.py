@@ -10,8 +10,11 @@ import zipfile
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from scipy.io import wavfile
 
@@ -176,3 +179,20 @@ def films(count: int = 20, frames: int = 20) -> dict[str, bytes]:
             clip[frame, number % 16 : number % 16 + 8, frame : frame + 8] = 150 + number
         files[f"{number:02}.gif"] = gif(clip)
     return files
+
+
+def attached(
+    data: Any, *, world: int = 1, rank: int = 0, turns: int = 1, step: int = 0, training: bool = True
+) -> Any:
+    """Data that are set up for a process of a training that stands at this step."""
+    data.trainer = SimpleNamespace(
+        world_size=world,
+        global_rank=rank,
+        global_step=step,
+        training=training,
+        lightning_module=SimpleNamespace(critic_steps=turns, dtype=torch.float32),
+        strategy=SimpleNamespace(root_device=torch.device("cpu")),
+    )
+    data.prepare_data()
+    data.setup("fit")
+    return data

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from sets import encoded, folder, picture
+from sets import attached, encoded, folder, picture
 
 from ganlab.data import Degraded, Downscaled, ImageFolder, Labelled, LeaveOut, StreamData, Unpaired
 from ganlab.data.pictures.images import cut
@@ -37,20 +36,6 @@ def of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ImageFo
     }
     root = str(folder(tmp_path / "set", files))
     return lambda **base: ImageFolder(root=root, size=SIZE, load_size=LARGE, **base)
-
-
-def attached(data: StreamData, world: int = 1, rank: int = 0) -> StreamData:
-    data.trainer = SimpleNamespace(  # type: ignore[assignment]
-        world_size=world,
-        global_rank=rank,
-        global_step=0,
-        training=True,
-        lightning_module=SimpleNamespace(critic_steps=1, dtype=torch.float32),
-        strategy=SimpleNamespace(root_device=torch.device("cpu")),
-    )
-    data.prepare_data()
-    data.setup("fit")
-    return data
 
 
 def wholes() -> list[np.ndarray]:
@@ -95,7 +80,7 @@ def test_two_domains_are_each_cut_by_itself(of: Any) -> None:
 @pytest.mark.parametrize("name", SETS)
 def test_two_processes_cut_as_one_does(name: str, of: Any) -> None:
     one = trained_on(attached(SETS[name](of, batch_size=20)))
-    two = [trained_on(attached(SETS[name](of, batch_size=10), 2, rank)) for rank in range(2)]
+    two = [trained_on(attached(SETS[name](of, batch_size=10), world=2, rank=rank)) for rank in range(2)]
     parts = sorted(image.numpy().tobytes() for image in torch.cat(two))
     assert parts == sorted(image.numpy().tobytes() for image in one)
 

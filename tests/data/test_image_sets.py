@@ -3,11 +3,11 @@
 import io
 import pickle
 from itertools import islice
-from types import SimpleNamespace
 
 import pytest
 import sets
 import torch
+from sets import attached
 
 from ganlab.data import (
     CIFAR10,
@@ -65,22 +65,6 @@ KINDS = {
 def kind(request, root, monkeypatch):
     monkeypatch.chdir(root)
     return KINDS[request.param]
-
-
-def attached(
-    data: StreamData, *, world=1, rank=0, turns=1, step=0, device="cpu", training=True
-) -> StreamData:
-    data.trainer = SimpleNamespace(
-        world_size=world,
-        global_rank=rank,
-        global_step=step,
-        training=training,
-        lightning_module=SimpleNamespace(critic_steps=turns, dtype=torch.float32),
-        strategy=SimpleNamespace(root_device=torch.device("cpu")),
-    )
-    data.prepare_data()
-    data.setup("fit")
-    return data
 
 
 def image_bytes(data: StreamData, batches: int) -> list[bytes]:

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from sets import encoded, folder, packed, picture
+from sets import attached, encoded, folder, packed, picture
 
 from ganlab.cli import main
 from ganlab.data import Pairs
@@ -185,20 +185,6 @@ def test_a_pair_that_a_camera_turned_is_set_upright_before_it_is_cut(tmp_path):
     data = Pairs(root=str(folder(tmp_path, {"1.jpg": content.getvalue()})), size=8, channels=1, held_out=0)
     made, source = everything(data)
     assert made.min() > 200 > 50 > source.max()
-
-
-def attached(data: Pairs, *, training: bool = True) -> Pairs:
-    data.trainer = SimpleNamespace(
-        world_size=1,
-        global_rank=0,
-        global_step=0,
-        training=training,
-        lightning_module=SimpleNamespace(critic_steps=1, dtype=torch.float32),
-        strategy=SimpleNamespace(root_device=torch.device("cpu")),
-    )
-    data.prepare_data()
-    data.setup("fit")
-    return data
 
 
 def test_both_of_a_pair_are_mirrored_or_none(tmp_path):

@@ -45,6 +45,8 @@ class Images(Placed):
         flip: Mirror half of the training images, left to right.
     """
 
+    load_size: int | None = None  # of larger images that training cuts these out of
+
     def __init__(self, *, flip: bool = False, **base: Any) -> None:
         super().__init__(**base)
         self.flip = flip

@@ -36,7 +36,7 @@ class Labelled(StreamData):
         bounds.at_least(1, self, labels=labels)
         bounds.seed(self, draw=draw)
         refuse_without_classes("Labelled", data)
-        if isinstance(data, Images) and (data.flip or getattr(data, "load_size", None)):
+        if isinstance(data, Images) and (data.flip or data.load_size):
             raise Refused("Labelled shows items as they are: leave flip and load_size out of its data.")
         self.data, self.labels, self.draw = data, labels, draw
         self.shape, self.classes, self.class_names = data.shape, data.classes, data.class_names
