@@ -97,6 +97,30 @@ def test_a_run_that_is_killed_at_other_moments_is_the_straight_one(
     assert not leftovers(run)
 
 
+# Moments of `--resume` itself, at each of which the process is killed before its first step.
+BEGINNINGS = (
+    "ganlab.cli.run_folder.clean",
+    "ganlab.cli.run_folder.rewind_records",
+    "ganlab.cli.run_folder.write_environment",
+    "ganlab.cli.run_folder.write_config",
+    "ganlab.runs.folder.sync",
+)
+
+
+def dying_after(moment: str) -> str:
+    """What makes a process kill itself as soon as it has first done that."""
+    module, _, name = moment.rpartition(".")
+    return f"""
+import importlib, os, signal
+module = importlib.import_module("{module}")
+original = module.{name}
+def dying(*arguments, **named):
+    original(*arguments, **named)
+    os.kill(os.getpid(), signal.SIGKILL)
+module.{name} = dying
+"""
+
+
 @pytest.mark.parametrize(
     ("kills", "seed"),
     [pytest.param(6, 5, marks=pytest.mark.slow), pytest.param(20, 6, marks=pytest.mark.evidence)],
@@ -114,15 +138,14 @@ def test_a_chain_of_kills_some_of_them_before_the_first_step_ends_as_the_straigh
         early = kill % 4 == 3
         newest = steps(run)[0]
         if kill:
-            command = Command("fit", "--resume", run, folder=tmp_path)
-        if early:
-            time.sleep(source.uniform(0.1, 0.8))
-            assert steps(run)[0] == newest, "it was killed too late"
-        else:
+            patch = dying_after(source.choice(BEGINNINGS)) if early else ""
+            command = Command("fit", "--resume", run, folder=tmp_path, patch=patch)
+        if not early:
             command.until(lambda newest=newest: steps(run)[0] > newest)
             time.sleep(source.uniform(0, 0.15))
-        command.signal(signal.SIGKILL)
+            command.signal(signal.SIGKILL)
         assert command.end().code == -signal.SIGKILL
+        assert not early or steps(run)[0] == newest
         assert whole_steps(run)[0] >= newest
     answer = Command("fit", "--resume", run, folder=tmp_path).end()
     assert answer.code == 0, answer
@@ -130,31 +153,11 @@ def test_a_chain_of_kills_some_of_them_before_the_first_step_ends_as_the_straigh
     assert not leftovers(run)
 
 
-# Moments of `--resume` itself, at each of which the process is killed before its first step.
-BEGINNINGS = (
-    "ganlab.cli.run_folder.clean",
-    "ganlab.cli.run_folder.rewind_records",
-    "ganlab.cli.run_folder.write_environment",
-    "ganlab.cli.run_folder.write_config",
-    "ganlab.runs.folder.sync",
-)
-
-
 @pytest.mark.parametrize("moment", later(BEGINNINGS, BEGINNINGS[3:]))
 def test_a_kill_while_a_run_is_resumed_loses_nothing(
     moment: str, copy: Path, straight: Path, tmp_path: Path
 ) -> None:
-    module, _, name = moment.rpartition(".")
-    patch = f"""
-import importlib, os, signal
-module = importlib.import_module("{module}")
-original = module.{name}
-def dying(*arguments, **named):
-    original(*arguments, **named)
-    os.kill(os.getpid(), signal.SIGKILL)
-module.{name} = dying
-"""
-    command = Command("fit", "--resume", at(copy, 9), folder=tmp_path, patch=patch)
+    command = Command("fit", "--resume", at(copy, 9), folder=tmp_path, patch=dying_after(moment))
     assert command.end().code == -signal.SIGKILL
     assert whole_steps(copy) == [13, 12, 9]
     answer = fit("--resume", at(copy, 9), folder=tmp_path)
