@@ -137,9 +137,10 @@ def _of_clips(part: Any, frames: Sequence[int]) -> Any:
 class ClipDiscriminator(nn.Module):
     """A critic of whole clips by convolutions over space and time: the video discriminator of MoCoGAN.
 
-    Each layer halves height and width, and time as long as that leaves two moments or more. `width` is the
-    channels of the finest hidden map; they double toward the coarsest, up to `max_width`. Labels are
-    projected on the features, or lie beside the clip as one more channel.
+    Each layer halves height and width, and time as long as that leaves two moments or more; it looks at
+    neighbouring moments where there are more than two. `width` is the channels of the finest hidden map; they
+    double toward the coarsest, up to `max_width`. Labels are projected on the features, or lie beside the
+    clip as one more channel.
     """
 
     def __init__(
@@ -174,8 +175,9 @@ class ClipDiscriminator(nn.Module):
         layers: list[nn.Module] = []
         fine = pyramid.channels + self.conditioning.added
         for coarse, before, after in zip(channels, halved, halved[1:], strict=False):
-            time = (4, 2) if after < before else (3, 1)  # kernel and stride
-            layer = nn.Conv3d(fine, coarse, (time[0], 4, 4), (time[1], 2, 2), padding=1)
+            # Of 2 moments with a kernel of 3, torch 2.14 leaves gradients of bfloat16 unwritten on CPUs.
+            time = (4, 2, 1) if after < before else (3, 1, 1) if before > 2 else (1, 1, 0)
+            layer = nn.Conv3d(fine, coarse, (time[0], 4, 4), (time[1], 2, 2), (time[2], 1, 1))
             layers += [weighted(layer, normalization), nn.LeakyReLU(SLOPE)]
             fine = coarse
         self.features = nn.Sequential(*layers, nn.Flatten())
