@@ -51,10 +51,10 @@ CHANGEABLE = (
     "trainer.accelerator",
     "trainer.devices",
     "trainer.num_nodes",
-    "data.init_args.root",
-    "data.init_args.download",
-    "data.init_args.placement",
-    "data.init_args.workers",
+    "data.init_args*.root",  # also of a set that others are wrapped around
+    "data.init_args*.download",
+    "data.init_args*.placement",
+    "data.init_args*.workers",
     # Their product with the number of processes may not change; that is checked at the first batch.
     "data.init_args.batch_size",
     "model.init_args.accumulation",

@@ -199,6 +199,7 @@ def test_a_swapped_class_is_named_with_its_arguments_where_they_differ(tmp_path:
     "changed",
     [
         {"data.init_args.root": "/elsewhere"},
+        {"data.init_args.of": {"init_args": {"root": "/elsewhere"}}},
         {"data.init_args.workers": 2},
         {"trainer.logger": [{"class_path": "WandbLogger", "init_args": {"project": "x"}}]},
         {"trainer.log_every_n_steps": 7},

@@ -17,6 +17,7 @@ from fuzzing import state_of
 from ganlab.checkpoints.checksummed import write_checksummed
 from ganlab.errors import Refused
 from ganlab.runs import folder as runs
+from ganlab.runs.resume import differences
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,19 @@ FREE = {
     "trainer.logger.init_args.save_dir": "also",
     "runs": "elsewhere",
 }
+
+
+@pytest.mark.parametrize("name", ["root", "download", "placement", "workers"])
+def test_where_wrapped_data_lie_and_how_they_are_read_may_change(name: str) -> None:
+    def config(value: Any) -> dict[str, Any]:
+        return {
+            "data": {"init_args": {"of": {"init_args": {"of": {"init_args": {name: value, "size": 64}}}}}}
+        }
+
+    assert not differences(config("here"), config("there"))
+    other = config("here")
+    other["data"]["init_args"]["of"]["init_args"]["of"]["init_args"]["size"] = 32
+    assert differences(config("here"), other) == ["data.init_args.of.init_args.of.init_args.size: 64 -> 32"]
 
 
 def setting(tree: Any, key: str) -> Any:
